@@ -1,0 +1,58 @@
+# Everything a developer, a newcomer and CI run. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check compat bench protos locks clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.runtime  ## recognise the bundled recordings with the embedded recogniser
+	@$(BIN)/python clients/demo.py
+
+test: $(VENV)/.development  ## run the tests
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.development $(VENV)/.generator  ## format, lint, types, contract, layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/buf lint protos
+	@$(VENV)/protos/bin/python protos/generate.py --check
+	@$(BIN)/python -m pytest tests/test_layering.py
+
+compat: $(VENV)/.development  ## import the client's stubs on the oldest and newest libraries
+	@$(BIN)/python tests/compat.py
+
+protos: $(VENV)/.generator  ## write the Python stubs from the contract
+	@$(VENV)/protos/bin/python protos/generate.py
+
+locks: $(VENV)/.development  ## resolve every requirements.in anew
+	@$(LOCK) server/requirements.in -o server/requirements.txt
+	@$(LOCK) tests/requirements.in -o tests/requirements.txt
+	@$(LOCK) protos/requirements.in -o protos/requirements.txt
+
+clean:  ## remove everything that was installed or built here
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/.runtime: server/requirements.txt pyproject.toml clients/python/pyproject.toml
+	@echo "Installing the gateway and its client into $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes -r server/requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation -e ./clients/python -e .
+	@touch $@
+
+$(VENV)/.development: $(VENV)/.runtime tests/requirements.txt
+	@echo "Installing what the tests need ..."
+	@$(PIP) install --require-hashes -r tests/requirements.txt
+	@touch $@
+
+$(VENV)/.generator: protos/requirements.txt
+	@echo "Installing the stub generator into $(VENV)/protos ..."
+	@test -x $(VENV)/protos/bin/python || $(PYTHON) -m venv $(VENV)/protos
+	@$(VENV)/protos/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r protos/requirements.txt
+	@touch $@
