@@ -1,0 +1,46 @@
+"""How the gateway is reached: channel options, TLS, and the metadata of every call."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import grpc
+
+Metadata = Sequence[tuple[str, str | bytes]]
+"""Sent with every call, such as ``[("authorization", "Bearer …")]``; names are lower-case."""
+
+CHANNEL_OPTIONS: Final = (
+    # A speaker may be silent for long: pings keep proxies from dropping the quiet connection.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+)
+
+
+def tls_credentials(
+    *,
+    ca_file: Path | str | None = None,
+    cert_file: Path | str | None = None,
+    key_file: Path | str | None = None,
+) -> grpc.ChannelCredentials:
+    """Read the files that a TLS connection needs.
+
+    Args:
+        ca_file: PEM certificates that may have signed the server's; default: those that gRPC brings.
+        cert_file: PEM chain that shows the server who calls; only for mutual TLS, with ``key_file``.
+        key_file: PEM private key of ``cert_file``.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: One of ``cert_file`` and ``key_file`` is given without the other.
+    """
+    if (cert_file is None) != (key_file is None):
+        raise ValueError("a client certificate and its key go together: give both or neither")
+    return grpc.ssl_channel_credentials(
+        root_certificates=_content(ca_file),
+        private_key=_content(key_file),
+        certificate_chain=_content(cert_file),
+    )
+
+
+def _content(path: Path | str | None) -> bytes | None:
+    return None if path is None else Path(path).read_bytes()
