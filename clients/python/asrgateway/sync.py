@@ -1,0 +1,135 @@
+"""The client for programs without asyncio."""
+
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from asrgateway.channel import CHANNEL_OPTIONS, Metadata
+from asrgateway.errors import decode
+from asrgateway.requests import AudioItem, first_request, requests_for
+from asrgateway.v1.recognition_pb2 import (
+    ListModelsRequest,
+    ListModelsResponse,
+    RecognizeRequest,
+    RecognizeResponse,
+    StreamingConfig,
+)
+from asrgateway.v1.recognition_pb2_grpc import SpeechRecognitionServiceStub
+
+
+class RecognitionClient:
+    """A connection to one gateway, for any number of calls from any threads.
+
+    Args:
+        target: ``host:port``, or any other name that gRPC resolves.
+        credentials: TLS, as `asrgateway.tls_credentials` makes it; None: plain text.
+        metadata: Sent with every call.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Metadata = (),
+    ) -> None:
+        self._channel = (
+            grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+            if credentials is None
+            else grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+        )
+        self._stub = SpeechRecognitionServiceStub(self._channel)
+        self._metadata = tuple(metadata)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; calls still open end with CANCELLED."""
+        self._channel.close()
+
+    def recognize(
+        self,
+        config: StreamingConfig,
+        audio: Iterable[AudioItem],
+        *,
+        timeout: float | None = None,
+    ) -> Generator[RecognizeResponse, None, None]:
+        """Send audio and hear what was said; the call begins with the first iteration.
+
+        As `asrgateway.RecognitionClient.recognize`, except that ``audio`` is iterated in a thread of its own, where it
+        may block. After an early end that thread waits for one more item and then stops.
+
+        Args:
+            config: How to recognise.
+            audio: Bytes in the declared encoding, in pieces of any size, and between them commits and updates.
+            timeout: Seconds until the call ends with DEADLINE_EXCEEDED, counted from its beginning; None: no limit.
+
+        Yields:
+            Responses in the order in which the gateway sent them.
+
+        Raises:
+            RecognitionError: The call ended with another status than OK.
+            Exception: Whatever ``audio`` raised; the call is cancelled.
+        """
+        requests = _Requests(config, audio)
+        call = self._stub.Recognize(iter(requests), timeout=timeout, metadata=self._metadata)
+        requests.call.set_result(call)
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            if requests.error is None:
+                raise decode(error) from error
+        finally:
+            call.cancel()
+        if requests.error is not None:
+            raise requests.error
+
+    def list_models(self, *, timeout: float | None = None) -> ListModelsResponse:
+        """Ask for the models and their aliases.
+
+        Args:
+            timeout: Seconds to wait for the answer; None: no limit.
+
+        Raises:
+            RecognitionError: The call ended with another status than OK.
+        """
+        try:
+            return self._stub.ListModels(ListModelsRequest(), timeout=timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise decode(error) from error
+
+
+class _Requests:
+    """The requests of one call, iterated in gRPC's own thread.
+
+    Attributes:
+        call: Set once the call exists, which may be later than its first request.
+        error: What ``audio`` raised, kept for the caller because gRPC would only log it.
+    """
+
+    def __init__(self, config: StreamingConfig, audio: Iterable[AudioItem]) -> None:
+        self.call: Future[grpc.Call] = Future()
+        self.error: Exception | None = None
+        self._config = config
+        self._audio = audio
+
+    def __iter__(self) -> Iterator[RecognizeRequest]:
+        yield first_request(self._config)
+        try:
+            for item in self._audio:
+                yield from requests_for(item)
+        except Exception as error:  # noqa: BLE001 - the caller gets it, whatever it is
+            self.error = error
+            self.call.result().cancel()
