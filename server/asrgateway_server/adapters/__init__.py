@@ -1,0 +1,1 @@
+"""How each backend is spoken to. Pure: calls in, values out."""

@@ -1,0 +1,93 @@
+"""The embedded recognizer: hypotheses of PocketSphinx to events."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.decoder import Hypothesis, SpeechDecoder, SpokenWord
+from asrgateway_server.events import (
+    BackendEvent,
+    CommitEmpty,
+    FinalResult,
+    Finished,
+    InterimResult,
+    Ready,
+    SpeechEnded,
+    SpeechStarted,
+    Word,
+)
+
+
+class PocketSphinx:
+    """US English, without punctuation; see ``InProcessAdapter``."""
+
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            "streaming_config.features.enable_word_time_offsets",
+            "streaming_config.features.enable_voice_activity_events",
+            "streaming_config.features.enable_automatic_punctuation=false",
+            "streaming_config.features.enable_inverse_text_normalization=false",
+            "streaming_config.features.enable_disfluency_removal=false",
+            # It waits for a quiet client by itself, for as long as that takes.
+            "streaming_config.keep_alive",
+        }
+    )
+
+    def __init__(self) -> None:
+        self._decoder = SpeechDecoder()
+        self._is_speaking = False
+
+    def start(self, config: RecognitionConfig) -> list[BackendEvent]:  # noqa: ARG002 one model, one way
+        """Begin a stream; see ``InProcessAdapter``."""
+        self._decoder.reset()
+        self._is_speaking = False
+        return [Ready()]
+
+    def audio(self, pcm: bytes) -> list[BackendEvent]:
+        """Hear more; see ``InProcessAdapter``."""
+        return [event for hypothesis in self._decoder.feed(pcm) for event in self._events(hypothesis)]
+
+    def commit(self) -> list[BackendEvent]:
+        """End the open utterance; see ``InProcessAdapter``."""
+        final = self._decoder.commit()
+        return self._events(final, is_forced=True) if final else [CommitEmpty()]
+
+    def finish(self) -> list[BackendEvent]:
+        """End the stream; see ``InProcessAdapter``."""
+        final = self._decoder.finish()
+        return [*(self._events(final) if final else []), Finished()]
+
+    def _events(self, hypothesis: Hypothesis, *, is_forced: bool = False) -> list[BackendEvent]:
+        events: list[BackendEvent] = []
+        if not self._is_speaking:
+            events.append(SpeechStarted(offset_ms=hypothesis.start_ms))
+        self._is_speaking = not hypothesis.is_final
+        if hypothesis.is_final:
+            events += [SpeechEnded(offset_ms=hypothesis.end_ms), _final(hypothesis, is_forced=is_forced)]
+        elif hypothesis.words:
+            events.append(_interim(hypothesis))
+        return events
+
+
+def _final(hypothesis: Hypothesis, *, is_forced: bool) -> FinalResult:
+    return FinalResult(
+        text=hypothesis.text,
+        start_ms=hypothesis.start_ms,
+        end_ms=hypothesis.end_ms,
+        words=_words(hypothesis.words),
+        is_forced=is_forced,
+    )
+
+
+def _interim(hypothesis: Hypothesis) -> InterimResult:
+    return InterimResult(
+        text=hypothesis.text,
+        start_ms=hypothesis.start_ms,
+        end_ms=hypothesis.end_ms,
+        words=_words(hypothesis.words),
+    )
+
+
+def _words(words: tuple[SpokenWord, ...]) -> tuple[Word, ...]:
+    return tuple(Word(text=word.text, start_ms=word.start_ms, end_ms=word.end_ms) for word in words)

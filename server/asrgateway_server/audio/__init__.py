@@ -1,0 +1,1 @@
+"""Bytes of any format to PCM at the model's rate. Pure."""

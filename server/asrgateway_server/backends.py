@@ -1,0 +1,27 @@
+"""The registry: one line for each backend."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from asrgateway_server.adapters.pocketsphinx import PocketSphinx
+from asrgateway_server.metrics import Metrics
+from asrgateway_server.settings import Settings
+from asrgateway_server.transports.base import Backend, OpenBackend
+from asrgateway_server.transports.worker_process import in_worker
+
+BACKENDS: Final[Mapping[str, OpenBackend]] = {
+    "pocketsphinx": in_worker(PocketSphinx),
+}
+
+
+@asynccontextmanager
+async def open_backends(settings: Settings, metrics: Metrics) -> AsyncIterator[Mapping[str, Backend]]:
+    """Open every backend, and close them all at the end."""
+    async with AsyncExitStack() as stack:
+        yield {
+            name: await stack.enter_async_context(open_backend(settings, metrics))
+            for name, open_backend in BACKENDS.items()
+        }

@@ -1,0 +1,61 @@
+"""Arguments to settings, settings to a running process, its end to an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+import uvloop
+
+from asrgateway_server import logs
+from asrgateway_server.errors import GatewayError
+from asrgateway_server.models import catalogue
+from asrgateway_server.rpc.lifecycle import serve
+from asrgateway_server.settings import CONFIG_VARIABLE, Settings, SettingsError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, or 2 when a setting is wrong."""
+    options = _parser().parse_args(arguments)
+    environ = dict(os.environ)
+    if options.config:
+        environ[CONFIG_VARIABLE] = options.config
+    try:
+        settings = Settings.from_environment(environ)
+        options.run(settings)
+    except (SettingsError, GatewayError) as error:
+        print(f"asr-gateway: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="asr-gateway",
+        description="Speech recognition over gRPC. Without an account it runs on its embedded recogniser.",
+        epilog="Every setting is an environment variable, ASRGATEWAY_LISTEN=0.0.0.0:50051 for example, or a line of "
+        "the configuration file, such as `listen: 0.0.0.0:50051`. docs/settings.md lists them.",
+    )
+    config = argparse.ArgumentParser(add_help=False)
+    config.add_argument("--config", metavar="FILE", help=f"a YAML file of settings (or set {CONFIG_VARIABLE})")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serving = commands.add_parser("serve", parents=[config], help="run the gateway until SIGTERM or Ctrl-C")
+    serving.set_defaults(run=_serve)
+    listing = commands.add_parser("models", parents=[config], help="list the models that `serve` would offer")
+    listing.set_defaults(run=_list_models)
+    return parser
+
+
+def _serve(settings: Settings) -> None:
+    logs.configure(settings.log_level)
+    uvloop.run(serve(settings))
+
+
+def _list_models(settings: Settings) -> None:
+    served = catalogue(settings.default_model)
+    for name, model in sorted(served.models.items()):
+        print(f"{name}  {model.backend}  {', '.join(model.language_codes)}  {model.sample_rate_hertz} Hz")
+    for name, target in sorted(served.aliases.items()):
+        print(f"{name} = {target}")

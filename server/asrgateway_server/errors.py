@@ -1,0 +1,109 @@
+"""Everything that may end a call early, as one family."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """A call ends, and its caller is told why.
+
+    Attributes:
+        reason: What happened, from a closed set: ``ErrorInfo.reason`` on the wire.
+        message: One or two plain sentences for the caller: what was wrong and what would be right. Never holds a
+            transcript, a hot word or a key.
+        field: The field of the request that is at fault, as a path; empty if none is.
+        retry_after_seconds: When trying again may help; None if it will not.
+        upstream_code: The vendor's own code, where one was given.
+        upstream_request_id: The vendor's name for the task, where there was one.
+    """
+
+    reason: ClassVar[str]
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str = "",
+        retry_after_seconds: float | None = None,
+        upstream_code: str = "",
+        upstream_request_id: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.retry_after_seconds = retry_after_seconds
+        self.upstream_code = upstream_code
+        self.upstream_request_id = upstream_request_id
+
+
+class InvalidRequest(GatewayError):
+    """A message is wrong, whatever our state; the caller must change it."""
+
+    reason = "INVALID_REQUEST"
+
+
+class UndecodableAudio(GatewayError):
+    """The audio is not what the config says it is."""
+
+    reason = "UNDECODABLE_AUDIO"
+
+
+class UnknownModel(GatewayError):
+    """No such model or alias here."""
+
+    reason = "UNKNOWN_MODEL"
+
+
+class UnsupportedOption(GatewayError):
+    """The model cannot honour an option, and the caller insists (``strict``)."""
+
+    reason = "UNSUPPORTED_OPTION"
+
+
+class NotBuiltYet(GatewayError):
+    """The contract knows it, this version does not."""
+
+    reason = "NOT_BUILT_YET"
+
+
+class ClientStalled(GatewayError):
+    """The caller neither sent nor read what was due for too long."""
+
+    reason = "CLIENT_STALLED"
+
+
+class Overloaded(GatewayError):
+    """No room for this call now; another try later may find some."""
+
+    reason = "OVERLOADED"
+
+
+class UpstreamLost(GatewayError):
+    """The connection to the backend dropped or stalled; the recognizer decides what follows."""
+
+    reason = "UPSTREAM_LOST"
+
+
+class UpstreamUnavailable(GatewayError):
+    """The backend is gone and could not be brought back; another try later may find it."""
+
+    reason = "UPSTREAM_UNAVAILABLE"
+
+
+class UpstreamProtocolError(GatewayError):
+    """The backend broke its own rules."""
+
+    reason = "UPSTREAM_PROTOCOL_ERROR"
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error of a task group that its caller should see: ours before anything else."""
+    leaves = [leaf for error in group.exceptions for leaf in _leaves(error)]
+    return next((leaf for leaf in leaves if isinstance(leaf, GatewayError)), leaves[0])
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]

@@ -1,0 +1,99 @@
+"""What a backend tells about the audio it hears, in its own time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """One word of a result.
+
+    Attributes:
+        text: The word, without blanks around it.
+        punctuation: The mark that follows it; empty if none does.
+        start_ms: Where it begins, on the scale of its result.
+        end_ms: Where it ends; never before ``start_ms``.
+    """
+
+    text: str
+    start_ms: int
+    end_ms: int
+    punctuation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The backend takes audio from now on.
+
+    Attributes:
+        request_id: The upstream's name for the task; empty if it has none.
+    """
+
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechStarted:
+    """Speech began at ``offset_ms``."""
+
+    offset_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechEnded:
+    """Speech ended at ``offset_ms``."""
+
+    offset_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterimResult:
+    """Text of an utterance that is still spoken; the next result replaces it.
+
+    Attributes:
+        text: The whole text so far.
+        committed: The beginning of ``text`` that the backend promises to keep; empty where it promises nothing.
+        start_ms: Where the utterance begins, counted from the first audio byte: of the connection when an adapter
+            returns it, of the call once the recognizer has moved it. None where the backend has no times.
+        end_ms: How far the utterance has been heard, on the same scale.
+        words: The words with their times; empty where the backend has none.
+    """
+
+    text: str
+    committed: str = ""
+    start_ms: int | None = None
+    end_ms: int | None = None
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalResult:
+    """Text the backend will not change again.
+
+    Attributes:
+        text: Transcript with punctuation, without surrounding blanks; empty if the utterance was only a noise.
+        start_ms: Where it begins, counted as in ``InterimResult``.
+        end_ms: Where it ends; never before ``start_ms``.
+        words: The words with their times; empty where the backend has none.
+        is_forced: A commit ended it, not the speaker.
+    """
+
+    text: str
+    start_ms: int | None = None
+    end_ms: int | None = None
+    words: tuple[Word, ...] = ()
+    is_forced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommitEmpty:
+    """A commit found no open utterance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The backend has told everything; the connection has served its purpose."""
+
+
+BackendEvent = Ready | SpeechStarted | SpeechEnded | InterimResult | FinalResult | CommitEmpty | Finished

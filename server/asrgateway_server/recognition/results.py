@@ -1,0 +1,66 @@
+"""Numbers results, and tells how steady they are."""
+
+from __future__ import annotations
+
+from asrgateway_server.events import FinalResult, InterimResult
+from asrgateway_server.recognition.replies import Result
+
+
+class ResultNumbering:
+    """Gives every utterance the next index, and every text of it the next revision.
+
+    Attributes:
+        finals: How many final results were numbered.
+    """
+
+    def __init__(self, next_index: int) -> None:
+        self.finals = 0
+        self._index = next_index
+        self._revision = 0
+        self._last_words: list[str] = []
+
+    def interim(self, event: InterimResult) -> Result:
+        """Return the text as the next revision of the open utterance."""
+        words = event.text.split()
+        stability = None if event.committed else _share_kept(self._last_words, words)
+        self._revision += 1
+        self._last_words = words
+        return Result(
+            index=self._index,
+            revision=self._revision,
+            is_final=False,
+            text=event.text,
+            committed=event.committed,
+            stability=stability,
+            start_ms=event.start_ms,
+            end_ms=event.end_ms,
+            words=event.words,
+        )
+
+    def final(self, event: FinalResult) -> Result | None:
+        """Return the text as the last revision of the utterance; None for a noise of which nothing was told."""
+        if not (event.text or event.is_forced or self._revision):
+            return None
+        result = Result(
+            index=self._index,
+            revision=self._revision + 1,
+            is_final=True,
+            text=event.text,
+            committed=event.text,
+            start_ms=event.start_ms,
+            end_ms=event.end_ms,
+            words=event.words,
+            is_forced=event.is_forced,
+        )
+        self.finals += 1
+        self._index += 1
+        self._revision = 0
+        self._last_words = []
+        return result
+
+
+def _share_kept(before: list[str], now: list[str]) -> float | None:
+    """Return the share of the words before that stand at the same place now."""
+    if not before:
+        return None
+    return sum(old == new for old, new in zip(before, now, strict=False)) / len(before)

@@ -1,0 +1,55 @@
+"""Which of the client's wishes the model cannot fulfil."""
+
+from __future__ import annotations
+
+from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.errors import UnsupportedOption
+from asrgateway_server.models import Model
+from asrgateway_server.recognition.replies import Notice, NoticeCode
+
+
+def unmet(config: RecognitionConfig, capabilities: frozenset[str]) -> tuple[Notice, ...]:
+    """Return a notice for each option that has no effect.
+
+    Raises:
+        UnsupportedOption: There is one, and the caller said ``strict``.
+    """
+    notices = (*_unmet_options(config, capabilities), *_unmet_languages(config))
+    if notices and config.is_strict:
+        raise UnsupportedOption(f"{notices[0].message}, and the call is strict", field=notices[0].field)
+    return notices
+
+
+def _unmet_options(config: RecognitionConfig, capabilities: frozenset[str]) -> list[Notice]:
+    return [
+        Notice(
+            code=NoticeCode.OPTION_IGNORED,
+            field=wish.partition("=")[0],
+            message=f"the model {config.model.name!r} does not honour {wish.removeprefix('streaming_config.')}",
+        )
+        for wish in config.wishes
+        if not _is_honoured(wish, capabilities)
+    ]
+
+
+def _is_honoured(wish: str, capabilities: frozenset[str]) -> bool:
+    """Whether the wish, its path without a value, or a part of the config that holds it, is a capability."""
+    path = wish.partition("=")[0]
+    parts = path.split(".")
+    return wish in capabilities or any(".".join(parts[:count]) in capabilities for count in range(1, len(parts) + 1))
+
+
+def _unmet_languages(config: RecognitionConfig) -> list[Notice]:
+    if not config.language_codes or any(_knows(config.model, code) for code in config.language_codes):
+        return []
+    return [
+        Notice(
+            code=NoticeCode.LANGUAGE_UNSUPPORTED,
+            field="streaming_config.language_codes",
+            message=f"the model {config.model.name!r} knows {', '.join(config.model.language_codes)} only",
+        )
+    ]
+
+
+def _knows(model: Model, code: str) -> bool:
+    return any(known.partition("-")[0] == code.partition("-")[0].lower() for known in model.language_codes)

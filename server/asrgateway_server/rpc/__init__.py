@@ -1,0 +1,1 @@
+"""The public face: gRPC, its messages and its statuses."""

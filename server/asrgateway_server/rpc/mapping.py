@@ -1,0 +1,253 @@
+"""Protobuf messages to config, replies to protobuf messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+
+from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.audio.decoder import MAX_CHANNELS, MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
+from asrgateway_server.config import AudioFormat, ChannelMode, Encoding, RecognitionConfig, Resume
+from asrgateway_server.errors import InvalidRequest, NotBuiltYet
+from asrgateway_server.events import CommitEmpty, SpeechEnded, SpeechStarted, Word
+from asrgateway_server.models import Catalogue, Model
+from asrgateway_server.recognition.replies import CallFinished, Cursor, Notice, Reply, Result, Started
+
+CONFIG_FIELD: Final = "streaming_config"
+_LONGEST_REQUEST_ID: Final = 128
+_LONGEST_RESUME_MS: Final = 366 * 24 * 3600 * 1000
+_MAX_LANGUAGES: Final = 8
+
+_ENCODINGS: Final[Mapping[int, Encoding]] = {
+    pb.AUDIO_ENCODING_UNSPECIFIED: Encoding.LINEAR16,
+    pb.AUDIO_ENCODING_LINEAR16: Encoding.LINEAR16,
+    pb.AUDIO_ENCODING_WAV: Encoding.WAV,
+}
+_CHANNEL_MODES: Final[Mapping[int, ChannelMode]] = {
+    pb.CHANNEL_MODE_UNSPECIFIED: ChannelMode.MIX,
+    pb.CHANNEL_MODE_MIX: ChannelMode.MIX,
+    pb.CHANNEL_MODE_FIRST: ChannelMode.FIRST,
+    pb.CHANNEL_MODE_LAST: ChannelMode.LAST,
+}
+
+# The options that a model may be unable to honour; every other one is the gateway's own affair.
+_WISHES: Final = ("endpointing", "features", "adaptation", "keep_alive", "vendor_parameters")
+
+
+# Requests ---------------------------------------------------------------------------------------------------------
+
+
+def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> RecognitionConfig:
+    """Read a call's wishes.
+
+    Raises:
+        InvalidRequest: A value is out of range; names its field.
+        UnknownModel: Nothing has that name.
+        NotBuiltYet: The contract knows the value, this version does not.
+    """
+    _verify_ranges(message)
+    if message.keep_alive.policy == pb.KEEP_ALIVE_POLICY_HIBERNATE:
+        raise NotBuiltYet("HIBERNATE is not built yet; use INJECT or OFF", field=f"{CONFIG_FIELD}.keep_alive.policy")
+    return RecognitionConfig(
+        model=catalogue.find(message.model),
+        audio=_audio_from(message.decoding_config),
+        language_codes=tuple(message.language_codes),
+        interim_results=message.interim_results,
+        word_time_offsets=message.features.enable_word_time_offsets,
+        voice_activity_events=message.features.enable_voice_activity_events,
+        is_strict=message.strict,
+        resume=Resume(
+            audio_offset_ms=_ms_of(message.resume.audio_offset), next_result_index=message.resume.next_result_index
+        ),
+        wishes=tuple(
+            wish
+            for field, value in message.ListFields()
+            if field.name in _WISHES
+            for wish in _wishes(f"{CONFIG_FIELD}.{field.name}", field, value)
+        ),
+    )
+
+
+def _audio_from(message: pb.DecodingConfig) -> AudioFormat:
+    path = f"{CONFIG_FIELD}.decoding_config"
+    encoding = _ENCODINGS.get(message.encoding)
+    if encoding is None:
+        raise _not_built(pb.AudioEncoding.DESCRIPTOR, message.encoding, f"{path}.encoding", "LINEAR16 and WAV")
+    mode = _CHANNEL_MODES.get(message.channel_mode)
+    if mode is None:
+        raise _not_built(pb.ChannelMode.DESCRIPTOR, message.channel_mode, f"{path}.channel_mode", "MIX, FIRST and LAST")
+    rate = message.sample_rate_hertz if message.HasField("sample_rate_hertz") else None
+    channels = message.audio_channel_count if message.HasField("audio_channel_count") else None
+    return AudioFormat(encoding=encoding, sample_rate_hertz=rate, channel_count=channels, channel_mode=mode)
+
+
+def _verify_ranges(message: pb.StreamingConfig) -> None:
+    audio, resume = message.decoding_config, message.resume
+    if audio.HasField("sample_rate_hertz"):
+        _verify(
+            "decoding_config.sample_rate_hertz",
+            audio.sample_rate_hertz,
+            MIN_SAMPLE_RATE_HERTZ,
+            MAX_SAMPLE_RATE_HERTZ,
+            "Hz",
+        )
+    if audio.HasField("audio_channel_count"):
+        _verify("decoding_config.audio_channel_count", audio.audio_channel_count, 1, MAX_CHANNELS, "channels")
+    _verify("request_id", len(message.request_id), 0, _LONGEST_REQUEST_ID, "characters")
+    _verify("language_codes", len(message.language_codes), 0, _MAX_LANGUAGES, "codes")
+    _verify("resume.audio_offset", _ms_of(resume.audio_offset), 0, _LONGEST_RESUME_MS, "ms")
+    _verify("resume.next_result_index", resume.next_result_index, 0, 2**31 - 1, "")
+
+
+def _verify(field: str, value: int, lowest: int, highest: int, unit: str) -> None:
+    if not lowest <= value <= highest:
+        raise InvalidRequest(
+            f"{field} is {value}; {lowest} to {highest} {unit}".rstrip() + " is what it may be",
+            field=f"{CONFIG_FIELD}.{field}",
+        )
+
+
+def _not_built(enum: EnumDescriptor, value: int, field: str, built: str) -> InvalidRequest | NotBuiltYet:
+    if value not in enum.values_by_number:
+        return InvalidRequest(f"{value} is no value of this field; {built} are taken", field=field)
+    name = enum.values_by_number[value].name
+    return NotBuiltYet(f"{name} is not built yet; {built} are taken", field=field)
+
+
+def _wishes(path: str, field: FieldDescriptor, value: object) -> Iterator[str]:
+    """Yield the paths of what was set below a field."""
+    if isinstance(value, Message) and value.DESCRIPTOR.file.package == pb.DESCRIPTOR.package:
+        inner = list(value.ListFields())
+        if not inner:
+            yield path
+        for child, below in inner:
+            yield from _wishes(f"{path}.{child.name}", child, below)
+    elif field.type == FieldDescriptor.TYPE_BOOL:
+        yield f"{path}={str(value).lower()}"
+    else:
+        yield path
+
+
+def _ms_of(duration: Duration) -> int:
+    return duration.seconds * 1000 + duration.nanos // 1_000_000
+
+
+# Responses --------------------------------------------------------------------------------------------------------
+
+
+def response_from(reply: Reply | None, cursor: Cursor, call_id: str) -> pb.RecognizeResponse:
+    """Return what the client reads; only the cursor for None."""
+    response = pb.RecognizeResponse(
+        cursor=pb.Cursor(
+            received=_duration(cursor.received_ms),
+            sent_upstream=_duration(cursor.sent_ms),
+            final=_duration(cursor.final_ms),
+            injected_silence=_duration(0),
+        )
+    )
+    match reply:
+        case Result():
+            _fill_result(response.result, reply)
+        case SpeechStarted():
+            response.speech_event.type = pb.SPEECH_EVENT_TYPE_BEGIN
+            response.speech_event.offset.CopyFrom(_duration(reply.offset_ms))
+        case SpeechEnded():
+            response.speech_event.type = pb.SPEECH_EVENT_TYPE_END
+            response.speech_event.offset.CopyFrom(_duration(reply.offset_ms))
+        case CommitEmpty():
+            response.stream_event.type = pb.STREAM_EVENT_TYPE_COMMIT_EMPTY
+            response.stream_event.reason = "no utterance was open"
+        case Notice():
+            response.warning.CopyFrom(
+                pb.Warning(
+                    code=pb.WarningCode.Value(f"WARNING_CODE_{reply.code.name}"),
+                    message=reply.message,
+                    field=reply.field,
+                )
+            )
+        case Started():
+            _fill_started(response.started, reply, call_id)
+        case CallFinished():
+            _fill_finished(response.finished, reply)
+    return response
+
+
+def _fill_started(started: pb.Started, reply: Started, call_id: str) -> None:
+    started.call_id = call_id
+    started.model = reply.model.name
+    started.upstream_request_id = reply.upstream_request_id
+    started.sample_rate_hertz = reply.model.sample_rate_hertz
+    for notice in reply.downgrades:
+        started.downgrades.add(field=notice.field.removeprefix(f"{CONFIG_FIELD}."), message=notice.message)
+
+
+def _fill_result(result: pb.RecognitionResult, reply: Result) -> None:
+    result.result_index = reply.index
+    result.revision = reply.revision
+    result.is_final = reply.is_final
+    result.transcript = reply.text
+    result.committed = reply.committed
+    result.unstable = reply.text[len(reply.committed) :]
+    result.forced = reply.is_forced
+    if reply.stability is not None:
+        result.stability = reply.stability
+    if reply.start_ms is not None:
+        result.start_offset.CopyFrom(_duration(reply.start_ms))
+    if reply.end_ms is not None:
+        result.end_offset.CopyFrom(_duration(reply.end_ms))
+    result.words.extend(_word_info(word) for word in reply.words)
+
+
+def _word_info(word: Word) -> pb.WordInfo:
+    return pb.WordInfo(
+        word=word.text,
+        punctuation=word.punctuation,
+        start_offset=_duration(word.start_ms),
+        end_offset=_duration(word.end_ms),
+    )
+
+
+def _fill_finished(finished: pb.Finished, reply: CallFinished) -> None:
+    delays = {
+        "first_package_delay": reply.first_package_delay_seconds,
+        "last_package_delay": reply.last_package_delay_seconds,
+        "upstream_first_package_delay": reply.upstream_first_package_delay_seconds,
+        "upstream_last_package_delay": reply.upstream_last_package_delay_seconds,
+    }
+    for name, seconds in delays.items():
+        if seconds is not None:
+            getattr(finished, name).CopyFrom(_duration(round(seconds * 1000)))
+    finished.audio_duration.CopyFrom(_duration(reply.audio_ms))
+    finished.injected_silence.CopyFrom(_duration(0))
+    finished.replayed_audio.CopyFrom(_duration(0))
+    finished.upstream_request_ids.extend(reply.upstream_request_ids)
+    finished.final_results = reply.final_results
+
+
+def _duration(ms: int) -> Duration:
+    return Duration(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000)
+
+
+def models_from(catalogue: Catalogue) -> pb.ListModelsResponse:
+    """Return the catalogue as callers read it."""
+    return pb.ListModelsResponse(
+        models=[_model_from(model) for _, model in sorted(catalogue.models.items())],
+        aliases=[pb.ModelAlias(name=name, model=model) for name, model in sorted(catalogue.aliases.items())],
+    )
+
+
+def _model_from(model: Model) -> pb.Model:
+    return pb.Model(
+        name=model.name,
+        backend=model.backend,
+        language_codes=model.language_codes,
+        sample_rates_hertz=[model.sample_rate_hertz],
+        features=[
+            pb.ModelFeature.Value(f"MODEL_FEATURE_{feature.name}")
+            for feature in sorted(model.features, key=lambda feature: feature.value)
+        ],
+    )

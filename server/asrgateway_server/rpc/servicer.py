@@ -1,0 +1,191 @@
+"""The methods of the service: the edge between gRPC and one call's recognition."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import grpc
+
+from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
+from asrgateway_server import logs
+from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.errors import ClientStalled, InvalidRequest, NotBuiltYet, Overloaded
+from asrgateway_server.metrics import Metrics
+from asrgateway_server.models import Catalogue
+from asrgateway_server.recognition.recognizer import Limits, recognize
+from asrgateway_server.recognition.replies import Cursor, Reply
+from asrgateway_server.rpc.mapping import CONFIG_FIELD, config_from, models_from, response_from
+from asrgateway_server.transports.base import Backend, Commit
+
+RecognizeContext: TypeAlias = "grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeLimits:
+    """What the operator allows at the edge.
+
+    Attributes:
+        max_streams: Open Recognize calls.
+        max_message_bytes: Largest audio message.
+        config_timeout_seconds: How long a call may take to send its config.
+        write_timeout_seconds: How long a caller may leave a response unread.
+    """
+
+    max_streams: int
+    max_message_bytes: int
+    config_timeout_seconds: float
+    write_timeout_seconds: float
+
+
+class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
+    """Answers Recognize and ListModels."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        backends: Mapping[str, Backend],
+        edge_limits: EdgeLimits,
+        call_limits: Limits,
+        metrics: Metrics,
+    ) -> None:
+        self._catalogue = catalogue
+        self._backends = backends
+        self._edge_limits = edge_limits
+        self._call_limits = call_limits
+        self._metrics = metrics
+        self._open_streams = 0
+
+    async def Recognize(self, request_iterator: object, context: RecognizeContext) -> None:  # type: ignore[override] # noqa: ARG002, N802 gRPC's names; requests are pulled from the context
+        """Recognise one stream; raise a GatewayError to end it with another status than OK."""
+        call_id = uuid.uuid4().hex
+        logs.add_to_call(call_id=call_id)
+        with self._admitted():
+            client = GrpcClient(context, call_id, self._edge_limits)
+            message = await client.read_config()
+            config = config_from(message, self._catalogue)
+            logs.add_to_call(model=config.model.name, request_id=message.request_id, resumes=message.resume.call_id)
+            with self._counted(config):
+                await recognize(config, self._backends[config.model.backend], client, self._call_limits, self._metrics)
+
+    async def ListModels(self, request: pb.ListModelsRequest, context: object) -> pb.ListModelsResponse:  # noqa: ARG002, N802 gRPC's names
+        """Return the catalogue."""
+        return models_from(self._catalogue)
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        if self._open_streams >= self._edge_limits.max_streams:
+            self._metrics.streams_rejected.labels("capacity").inc()
+            raise Overloaded(
+                f"all {self._edge_limits.max_streams} streams of this gateway are in use; try again later",
+                retry_after_seconds=1.0,
+            )
+        self._open_streams += 1
+        try:
+            yield
+        finally:
+            self._open_streams -= 1
+
+    @contextmanager
+    def _counted(self, config: RecognitionConfig) -> Iterator[None]:
+        metrics = self._metrics.of_model(config.model.name)
+        began = time.monotonic()
+        metrics.streams_active.inc()
+        try:
+            yield
+        finally:
+            metrics.streams_active.dec()
+            metrics.stream_duration.observe(time.monotonic() - began)
+
+
+class GrpcClient:
+    """One caller's stream, as the recognizer sees it; see ``Client``.
+
+    Reads come from one task for the whole call and are never timed out: after a cancelled read every later one
+    reports the end, and the rest of the audio would be lost without an error.
+    """
+
+    def __init__(self, context: RecognizeContext, call_id: str, limits: EdgeLimits) -> None:
+        self._context = context
+        self._call_id = call_id
+        self._limits = limits
+        self._writing = asyncio.Lock()
+
+    async def read_config(self) -> pb.StreamingConfig:
+        """Return the first request's config.
+
+        Raises:
+            InvalidRequest: It is something else.
+            ClientStalled: It did not come in time.
+        """
+        seconds = self._limits.config_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                request = await self._read()
+        except TimeoutError:
+            raise ClientStalled(f"no {CONFIG_FIELD} came within {seconds:g} s", field=CONFIG_FIELD) from None
+        if request is None or request.WhichOneof("request") != CONFIG_FIELD:
+            found = "the end of the stream" if request is None else request.WhichOneof("request") or "an empty request"
+            raise InvalidRequest(f"the first request must carry {CONFIG_FIELD}, not {found}", field=CONFIG_FIELD)
+        return request.streaming_config
+
+    async def read(self) -> bytes | Commit | None:
+        """Return the next audio or commit; None once the client has half-closed.
+
+        Raises:
+            InvalidRequest: The request has no place here.
+            NotBuiltYet: It is one that this version does not answer.
+        """
+        request = await self._read()
+        if request is None:
+            return None
+        match request.WhichOneof("request"):
+            case "audio":
+                return self._checked(request.audio)
+            case "commit":
+                return Commit()
+            case "update":
+                raise NotBuiltYet("update is not built yet; open another call with the new adaptation", field="update")
+            case "streaming_config":
+                raise InvalidRequest(
+                    f"{CONFIG_FIELD} comes once, in the first request; this is another one", field=CONFIG_FIELD
+                )
+            case _:
+                raise InvalidRequest("the request is empty; it carries audio, commit or update", field="request")
+
+    async def write(self, reply: Reply | None, cursor: Cursor) -> None:
+        """Hand a response to gRPC.
+
+        Raises:
+            ClientStalled: The caller has read nothing for too long.
+        """
+        response = response_from(reply, cursor, self._call_id)
+        seconds = self._limits.write_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds), self._writing:
+                await self._context.write(response)
+        except TimeoutError:
+            raise ClientStalled(f"no response was read for {seconds:g} s") from None
+
+    async def _read(self) -> pb.RecognizeRequest | None:
+        # Typed without the marker for the end of the stream that it also returns.
+        request: object = await self._context.read()
+        if isinstance(request, pb.RecognizeRequest):
+            return request
+        # Cancel, deadline and disconnect look like a half-close at first; their CancelledError comes at the next await.
+        await asyncio.sleep(0)
+        return None
+
+    def _checked(self, audio: bytes) -> bytes:
+        if len(audio) > self._limits.max_message_bytes:
+            raise InvalidRequest(
+                f"the message holds {len(audio)} bytes of audio; up to {self._limits.max_message_bytes} are taken",
+                field="audio",
+            )
+        return audio

@@ -1,0 +1,77 @@
+"""GatewayError to gRPC status and details: one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from asrgateway_server.errors import (
+    ClientStalled,
+    GatewayError,
+    InvalidRequest,
+    NotBuiltYet,
+    Overloaded,
+    UndecodableAudio,
+    UnknownModel,
+    UnsupportedOption,
+    UpstreamProtocolError,
+    UpstreamUnavailable,
+)
+
+DOMAIN: Final = "asrgateway"
+DETAILS_KEY: Final = "grpc-status-details-bin"
+
+STATUSES: Final[Mapping[type[GatewayError], grpc.StatusCode]] = {
+    InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    UndecodableAudio: grpc.StatusCode.INVALID_ARGUMENT,
+    UnknownModel: grpc.StatusCode.INVALID_ARGUMENT,
+    UnsupportedOption: grpc.StatusCode.INVALID_ARGUMENT,
+    NotBuiltYet: grpc.StatusCode.UNIMPLEMENTED,
+    ClientStalled: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    UpstreamUnavailable: grpc.StatusCode.UNAVAILABLE,
+    UpstreamProtocolError: grpc.StatusCode.INTERNAL,
+}
+
+#: Whose doing each status is: the `reason` of asrgateway_stream_errors_total.
+BLAME: Final[Mapping[grpc.StatusCode, str]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: "client",
+    grpc.StatusCode.UNIMPLEMENTED: "client",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "client",
+    grpc.StatusCode.CANCELLED: "client",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "capacity",
+    grpc.StatusCode.UNAVAILABLE: "upstream",
+    grpc.StatusCode.INTERNAL: "internal",
+}
+
+
+def code_of(error: GatewayError) -> grpc.StatusCode:
+    """Return the status that a caller sees."""
+    return STATUSES[type(error)]
+
+
+def details_of(error: GatewayError) -> tuple[tuple[str, bytes], ...]:
+    """Return the trailing metadata that holds ErrorInfo and, where they apply, BadRequest and RetryInfo."""
+    upstream = {"upstream_code": error.upstream_code, "upstream_request_id": error.upstream_request_id}
+    details: list[ErrorInfo | BadRequest | RetryInfo] = [
+        ErrorInfo(reason=error.reason, domain=DOMAIN, metadata={key: value for key, value in upstream.items() if value})
+    ]
+    if error.field:
+        violation = BadRequest.FieldViolation(field=error.field, description=error.message)
+        details.append(BadRequest(field_violations=[violation]))
+    if error.retry_after_seconds is not None:
+        delay = Duration()
+        delay.FromMilliseconds(round(error.retry_after_seconds * 1000))
+        details.append(RetryInfo(retry_delay=delay))
+    status = Status(code=code_of(error).value[0], message=error.message)
+    for detail in details:
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return ((DETAILS_KEY, status.SerializeToString()),)

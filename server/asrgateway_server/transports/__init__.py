@@ -1,0 +1,1 @@
+"""How backends are reached: the only part with sockets, processes and clocks."""

@@ -1,0 +1,32 @@
+"""What gateway and worker say to each other: frames of a kind, a length and a payload, on two pipes."""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import Final
+
+# Kind, then length of the payload in bytes, big-endian.
+HEADER: Final = struct.Struct(">BI")
+
+
+class Frame(IntEnum):
+    """What a frame means. To the worker: the first four. From it: the last two."""
+
+    START = 1
+    """Begin a call, whatever became of the last one; a pickled RecognitionConfig. Answered by EVENTS."""
+    AUDIO = 2
+    """PCM at the model's rate. Answered by EVENTS, be there any or none."""
+    COMMIT = 3
+    """End the open utterance. Answered by EVENTS."""
+    FINISH = 4
+    """End of the audio. Answered by EVENTS, the last of which is Finished."""
+    EVENTS = 5
+    """A pickled list of events: the answer to one frame."""
+    LOADED = 6
+    """The recognizer is loaded; sent once, before anything else."""
+
+
+def pack(kind: Frame, payload: bytes = b"") -> bytes:
+    """Return the frame as bytes."""
+    return HEADER.pack(kind, len(payload)) + payload

@@ -1,0 +1,332 @@
+"""in_worker(adapter): a Backend in worker processes, one call each.
+
+PocketSphinx holds the interpreter's lock while it decodes: in a thread it would stop the event loop for 266 ms at the
+99th percentile and 537 ms at worst. A process hurts nobody, and its death ends one call only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import pickle
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Final, Self
+
+from asrgateway_server.adapters.base import InProcessAdapter
+from asrgateway_server.audio.chunk import PcmChunk
+from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.errors import Overloaded, UpstreamLost, first_error
+from asrgateway_server.events import BackendEvent, Finished
+from asrgateway_server.metrics import Metrics
+from asrgateway_server.settings import Settings
+from asrgateway_server.transports.base import ChunkSource, Commit, Emit, OpenBackend
+from asrgateway_server.transports.frames import HEADER, Frame, pack
+
+log = logging.getLogger(__name__)
+
+# Frames that may wait in a worker unanswered: half a second of audio, so that a slow decoder slows its client.
+WINDOW: Final = 5
+_RESTART_PAUSES_SECONDS: Final = (0.1, 0.5, 2.0, 5.0, 15.0)
+_STOP_SECONDS: Final = 2.0
+
+
+def in_worker(adapter: type[InProcessAdapter]) -> OpenBackend:
+    """Return what opens ``adapter`` in a pool of worker processes."""
+
+    def open_backend(settings: Settings, metrics: Metrics) -> WorkerPool:
+        return WorkerPool(
+            adapter,
+            size=settings.embedded_workers,
+            ready_timeout_seconds=settings.upstream_ready_timeout_seconds,
+            stall_timeout_seconds=settings.upstream_stall_timeout_seconds,
+            metrics=metrics,
+        )
+
+    return open_backend
+
+
+class Worker:
+    """One worker process, seen from the gateway."""
+
+    def __init__(self, process: asyncio.subprocess.Process, stdin: asyncio.StreamWriter) -> None:
+        self._process = process
+        self._stdin = stdin
+        self._kind_and_length: tuple[int, int] | None = None
+        self._owed = 0
+
+    @classmethod
+    async def spawn(cls, adapter: type[InProcessAdapter], timeout_seconds: float) -> Self:
+        """Start a process and wait until its recognizer is loaded.
+
+        Raises:
+            UpstreamLost: It did not load.
+        """
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "asrgateway_server.transports.worker",
+            f"{adapter.__module__}:{adapter.__qualname__}",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        if process.stdin is None:
+            raise UpstreamLost("the worker process has no input")
+        worker = cls(process, process.stdin)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await worker._read_frame()
+        except TimeoutError:
+            await worker.stop()
+            raise UpstreamLost(f"a worker did not load its recognizer within {timeout_seconds:g} s") from None
+        except BaseException:
+            await worker.stop()
+            raise
+        return worker
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs, as far as is known."""
+        return self._process.returncode is None and not self._stdin.is_closing()
+
+    async def ask(self, kind: Frame, payload: bytes = b"") -> None:
+        """Send one frame, which will be answered by one."""
+        self._owed += 1
+        self._stdin.write(pack(kind, payload))
+        with contextlib.suppress(ConnectionError):  # Its death shows in the answers.
+            await self._stdin.drain()
+
+    async def answer(self) -> list[BackendEvent]:
+        """Return the events of the next answer; safe to cancel.
+
+        Raises:
+            UpstreamLost: The process has died.
+        """
+        payload = await self._read_frame()
+        self._owed -= 1
+        events: list[BackendEvent] = pickle.loads(payload)  # noqa: S301 our own child wrote it
+        return events
+
+    async def forget(self) -> None:
+        """Read and drop the answers that an abandoned call is still owed."""
+        while self._owed:
+            await self.answer()
+
+    async def stop(self) -> None:
+        """End the process: first by the end of its input, then by force."""
+        self._stdin.close()
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
+    async def _read_frame(self) -> bytes:
+        # The header is remembered, so that a reader cancelled between header and payload loses neither.
+        stdout = self._process.stdout
+        if stdout is None:
+            raise UpstreamLost("the worker process has no output")
+        try:
+            if self._kind_and_length is None:
+                self._kind_and_length = HEADER.unpack(await stdout.readexactly(HEADER.size))
+            payload = await stdout.readexactly(self._kind_and_length[1])
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            raise UpstreamLost("the recognizer's process has died") from error
+        self._kind_and_length = None
+        return payload
+
+
+class WorkerPool:
+    """A backend of ``size`` workers, all loaded before the first call and replaced when they die."""
+
+    def __init__(
+        self,
+        adapter: type[InProcessAdapter],
+        *,
+        size: int,
+        ready_timeout_seconds: float,
+        stall_timeout_seconds: float,
+        metrics: Metrics,
+    ) -> None:
+        self.capabilities = adapter.capabilities
+        self._adapter = adapter
+        self._size = size
+        self._ready_timeout_seconds = ready_timeout_seconds
+        self._stall_timeout_seconds = stall_timeout_seconds
+        self._metrics = metrics
+        self._idle: list[Worker] = []
+        self._busy: set[Worker] = set()
+        self._replacements: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Load all workers.
+
+        Raises:
+            UpstreamLost: One did not load.
+        """
+        spawns = (Worker.spawn(self._adapter, self._ready_timeout_seconds) for _ in range(self._size))
+        results = await asyncio.gather(*spawns, return_exceptions=True)
+        self._idle = [result for result in results if isinstance(result, Worker)]
+        if failures := [result for result in results if isinstance(result, BaseException)]:
+            await self._stop_all()
+            raise failures[0]
+        self._metrics.workers_limit.set(self._size)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End every worker, and everything that replaces one."""
+        for task in self._replacements:
+            task.cancel()
+        await asyncio.gather(*self._replacements, return_exceptions=True)
+        await self._stop_all()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of all workers."""
+        return tuple(worker.pid for worker in (*self._idle, *self._busy))
+
+    async def converse(self, config: RecognitionConfig, next_chunk: ChunkSource, emit: Emit) -> None:
+        """Run one call in a worker; see ``Backend``."""
+        worker = self._take()
+        conversation = _Conversation(worker, next_chunk, emit, self._stall_timeout_seconds)
+        is_sound = True
+        try:
+            await conversation.begin(config, self._ready_timeout_seconds)
+            await conversation.run()
+        except UpstreamLost:
+            is_sound = False
+            raise
+        finally:
+            self._give_back(worker, is_sound=is_sound)
+
+    def _take(self) -> Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_alive:
+                self._busy.add(worker)
+                self._metrics.workers_busy.set(len(self._busy))
+                return worker
+            self._replace(worker)
+        raise Overloaded(
+            f"all {self._size} workers of the embedded recogniser are busy; try again later, or ask the operator "
+            "to raise embedded_workers",
+            retry_after_seconds=1.0,
+        )
+
+    def _give_back(self, worker: Worker, *, is_sound: bool) -> None:
+        self._busy.discard(worker)
+        self._metrics.workers_busy.set(len(self._busy))
+        if is_sound and worker.is_alive:
+            self._idle.append(worker)
+        else:
+            self._replace(worker)
+
+    def _replace(self, worker: Worker) -> None:
+        task = asyncio.create_task(self._restart(worker), name="restart worker")
+        self._replacements.add(task)
+        task.add_done_callback(self._replacements.discard)
+
+    async def _restart(self, worker: Worker) -> None:
+        await worker.stop()
+        for attempt in itertools.count():
+            self._metrics.worker_restarts.inc()
+            try:
+                self._idle.append(await Worker.spawn(self._adapter, self._ready_timeout_seconds))
+            except (UpstreamLost, OSError) as error:
+                pause = _RESTART_PAUSES_SECONDS[min(attempt, len(_RESTART_PAUSES_SECONDS) - 1)]
+                log.warning("worker restart failed", extra={"reason": str(error), "retry_in_seconds": pause})
+                await asyncio.sleep(pause)
+            else:
+                log.warning("worker replaced", extra={"attempts": attempt + 1})
+                return
+
+    async def _stop_all(self) -> None:
+        await asyncio.gather(*(worker.stop() for worker in (*self._idle, *self._busy)))
+        self._idle.clear()
+        self._busy.clear()
+
+
+class _Conversation:
+    """One call in one worker: frames there, answers back, never more than ``WINDOW`` on the way."""
+
+    def __init__(self, worker: Worker, next_chunk: ChunkSource, emit: Emit, stall_timeout_seconds: float) -> None:
+        self._worker = worker
+        self._next_chunk = next_chunk
+        self._emit = emit
+        self._stall_timeout_seconds = stall_timeout_seconds
+        self._window = asyncio.Semaphore(WINDOW)
+        self._finished = asyncio.Event()
+        self._is_client_slow = False
+
+    async def begin(self, config: RecognitionConfig, timeout_seconds: float) -> None:
+        """Start the call, once the worker has got over an abandoned one; raise UpstreamLost if it does not."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._worker.forget()
+                await self._worker.ask(Frame.START, pickle.dumps(config))
+                events = await self._worker.answer()
+        except TimeoutError as error:
+            raise UpstreamLost(f"the recognizer was not ready within {timeout_seconds:g} s") from error
+        await self._tell(events)
+
+    async def run(self) -> None:
+        """Carry audio and events until ``Finished``; raise UpstreamLost if the worker dies or stalls."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._speak(), name="speak")
+                tasks.create_task(self._listen(), name="listen")
+        except BaseExceptionGroup as group:
+            raise first_error(group) from group
+
+    async def _speak(self) -> None:
+        while (item := await self._next_chunk()) is not None:
+            await self._patiently(self._window.acquire)
+            match item:
+                case PcmChunk():
+                    await self._worker.ask(Frame.AUDIO, item.pcm)
+                case Commit():
+                    await self._worker.ask(Frame.COMMIT)
+        await self._patiently(self._window.acquire)
+        await self._worker.ask(Frame.FINISH)
+        await self._patiently(self._finished.wait)
+
+    async def _listen(self) -> None:
+        while not self._finished.is_set():
+            events = await self._worker.answer()
+            self._window.release()
+            await self._tell(events)
+
+    async def _tell(self, events: list[BackendEvent]) -> None:
+        read_at = time.monotonic()
+        for event in events:
+            self._is_client_slow = True
+            await self._emit(event, read_at)
+            self._is_client_slow = False
+            if isinstance(event, Finished):
+                self._finished.set()
+
+    async def _patiently(self, wait: Callable[[], Awaitable[object]]) -> None:
+        """Wait for the worker; raise UpstreamLost when it stalls, which it does not while the client reads slowly."""
+        while True:
+            try:
+                async with asyncio.timeout(self._stall_timeout_seconds):
+                    await wait()
+                    return
+            except TimeoutError:
+                if not self._is_client_slow:
+                    raise UpstreamLost(
+                        f"the recognizer has not answered for {self._stall_timeout_seconds:g} s"
+                    ) from None
