@@ -1,0 +1,101 @@
+"""What the emulator noted of each task or session, so that a test can ask what really arrived."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+_KEPT: Final = 1000
+
+
+@dataclass(slots=True, kw_only=True)
+class Journal:
+    """One task of dialect A or one session of dialect B.
+
+    Attributes:
+        connection: Number of its connection, from 1, refused handshakes included.
+        task: Number of the task in the emulator's life, from 1.
+        task_id: The client's id of a task, ours of a session.
+        model: As asked for.
+        headers: The handshake's headers without the credential, names in lower case.
+        parameters: ``payload.parameters``, or the session in force.
+        resources: ``payload.resources``.
+        contexts: Each conversation context, in the order received.
+        packets: Audio messages received, empty ones included.
+        audio_ms: Audio received.
+        blocks: Numbers of the marked 10 ms blocks, in the order received (``markers`` only).
+        silent_bytes: Zero bytes between marked blocks (``markers`` only).
+        damaged_bytes: Other bytes between marked blocks, cut blocks included (``markers`` only).
+        outcome: ``running``, then ``finished``, ``failed`` or ``disconnected``.
+    """
+
+    connection: int
+    task: int
+    task_id: str
+    model: str
+    headers: dict[str, str] = field(default_factory=dict)
+    # Whatever JSON the client sent.
+    parameters: dict[str, Any] = field(default_factory=dict)
+    resources: list[Any] = field(default_factory=list)
+    contexts: list[Any] = field(default_factory=list)
+    packets: int = 0
+    audio_ms: int = 0
+    blocks: list[int] = field(default_factory=list)
+    silent_bytes: int = 0
+    damaged_bytes: int = 0
+    outcome: str = "running"
+
+    def line(self) -> str:
+        """One JSON line without anything a client said: blocks as runs of ``[first, count]``."""
+        return json.dumps(
+            {
+                "connection": self.connection,
+                "task": self.task,
+                "model": self.model,
+                "packets": self.packets,
+                "audio_ms": self.audio_ms,
+                "blocks": runs(self.blocks),
+                "silent_bytes": self.silent_bytes,
+                "damaged_bytes": self.damaged_bytes,
+                "outcome": self.outcome,
+            }
+        )
+
+
+class Journals:
+    """The journals of the last tasks.
+
+    Args:
+        path: A file to which each task that ends adds one JSON line; None = none.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.kept: deque[Journal] = deque(maxlen=_KEPT)
+        self._path = path
+        self._begun = 0
+
+    def begin(self, connection: int, task_id: str, model: str) -> Journal:
+        """Open the journal of a new task."""
+        self._begun += 1
+        journal = Journal(connection=connection, task=self._begun, task_id=task_id, model=model)
+        self.kept.append(journal)
+        return journal
+
+    def end(self, journal: Journal, outcome: str) -> None:
+        """The task is over."""
+        journal.outcome = outcome
+        if self._path is not None:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(journal.line() + "\n")
+
+
+def runs(numbers: list[int]) -> list[tuple[int, int]]:
+    """Write numbers as runs that count up by one, each as its first number and its length."""
+    if not numbers:
+        return []
+    starts = [0, *(i for i, (a, b) in enumerate(pairwise(numbers), 1) if b != a + 1), len(numbers)]
+    return [(numbers[start], end - start) for start, end in pairwise(starts)]

@@ -1,0 +1,1 @@
+"""The emulator's recognisers: real speech, a script, or marked test audio."""
