@@ -1,0 +1,125 @@
+"""Requests as a caller sends them, and a whole call with its outcome."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORDINGS = ROOT / "clients" / "recordings"
+#: Recordings of people that the project does not ship.
+REAL_RECORDINGS = ROOT.parent / "shared" / "audio"
+
+MESSAGE_BYTES = 3200
+
+
+def config(**values: object) -> pb.RecognizeRequest:
+    """A first request for 16 kHz mono audio, or what ``decoding_config`` says in its place."""
+    values.setdefault("decoding_config", pb.DecodingConfig(sample_rate_hertz=16_000))
+    return pb.RecognizeRequest(streaming_config=pb.StreamingConfig(**values))  # type: ignore[arg-type] # any field
+
+
+def audio(data: bytes) -> pb.RecognizeRequest:
+    return pb.RecognizeRequest(audio=data)
+
+
+def commit() -> pb.RecognizeRequest:
+    return pb.RecognizeRequest(commit=pb.Commit())
+
+
+def pcm(path: Path) -> bytes:
+    """The samples of a WAV file."""
+    with wave.open(str(path)) as recording:
+        return bytes(recording.readframes(recording.getnframes()))
+
+
+def in_messages(data: bytes, size: int = MESSAGE_BYTES) -> list[pb.RecognizeRequest]:
+    return [audio(data[start : start + size]) for start in range(0, len(data), size)]
+
+
+def silence(seconds: float) -> bytes:
+    return bytes(round(16_000 * seconds) * 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a caller saw."""
+
+    responses: tuple[pb.RecognizeResponse, ...]
+    code: grpc.StatusCode
+    message: str
+    reason: str
+    field: str
+    retry_seconds: float | None
+
+    @property
+    def kinds(self) -> list[str]:
+        """What each response carried, runs of the same kind once."""
+        kinds = [response.WhichOneof("response") or "cursor" for response in self.responses]
+        return [kind for index, kind in enumerate(kinds) if index == 0 or kinds[index - 1] != kind]
+
+    @property
+    def results(self) -> list[pb.RecognitionResult]:
+        return [response.result for response in self.responses if response.HasField("result")]
+
+    @property
+    def finals(self) -> list[pb.RecognitionResult]:
+        return [result for result in self.results if result.is_final]
+
+    @property
+    def texts(self) -> list[str]:
+        return [result.transcript for result in self.finals]
+
+    @property
+    def finished(self) -> pb.Finished:
+        return self.responses[-1].finished
+
+
+#: Both exist for type checkers only.
+Stub: TypeAlias = "pb_grpc.SpeechRecognitionServiceAsyncStub"
+RecognizeCall: TypeAlias = "grpc.aio.StreamStreamCall[pb.RecognizeRequest, pb.RecognizeResponse]"
+
+
+async def recognize(
+    stub: Stub,
+    requests: Iterable[pb.RecognizeRequest] | AsyncIterator[pb.RecognizeRequest],
+    *,
+    timeout: float = 30.0,  # noqa: ASYNC109 the call's own deadline
+) -> Outcome:
+    """Send every request, half-close, and read to the end."""
+    pulled = requests if isinstance(requests, AsyncIterator) else iter(requests)
+    return await outcome_of(stub.Recognize(pulled, timeout=timeout))
+
+
+async def outcome_of(call: RecognizeCall) -> Outcome:
+    """Read a call to its end."""
+    responses = []
+    try:
+        async for response in call:
+            responses.append(response)  # noqa: PERF401 what came before an error counts too
+    except grpc.aio.AioRpcError:
+        pass
+    code, message = await call.code(), await call.details()
+    info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+    for key, value in await call.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            for detail in status_pb2.Status.FromString(value).details:
+                for message_type in (info, bad, retry):
+                    detail.Unpack(message_type)
+    return Outcome(
+        responses=tuple(responses),
+        code=code,
+        message=message or "",
+        reason=info.reason,
+        field=bad.field_violations[0].field if bad.field_violations else "",
+        retry_seconds=retry.retry_delay.ToMilliseconds() / 1000 if retry.HasField("retry_delay") else None,
+    )
