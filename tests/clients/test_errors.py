@@ -7,7 +7,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # ships no py.typed
+from google.rpc import error_details_pb2, status_pb2
 
 from asrgateway.errors import DETAILS_KEY, RecognitionError, decode
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from tests.clients.conftest import Failure, Gateway, final, finished, interim, started
+from scripted_gateway import Failure, Gateway, final, finished, interim, started
 
 from asrgateway import Commit, ListModelsResponse, Model, RecognitionError, StreamingConfig
 from asrgateway.sync import RecognitionClient
@@ -80,6 +80,7 @@ async def test_a_failure_is_an_error(
 async def test_an_exception_of_the_audio_cancels_the_call_and_reaches_the_caller(
     gateway: Gateway, client: RecognitionClient, config: StreamingConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
+    gateway.script.has_no_end = True
     with pytest.raises(MicrophoneError, match="unplugged"):
         await collect(client.recognize(config, failing()))
     await gateway.script.is_over.wait()
@@ -90,6 +91,7 @@ async def test_an_exception_of_the_audio_cancels_the_call_and_reaches_the_caller
 async def test_closing_the_iteration_cancels_the_call(
     gateway: Gateway, client: RecognitionClient, config: StreamingConfig, microphone: Microphone
 ) -> None:
+    gateway.script.has_no_end = True
     gateway.script.greeting = [started()]
     responses = client.recognize(config, microphone)
     assert await asyncio.to_thread(next, responses) == started()

@@ -6,7 +6,7 @@ from typing import Final, cast
 import grpc
 from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # ships no py.typed
+from google.rpc import error_details_pb2, status_pb2
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
 """Trailing metadata that carries a serialised ``google.rpc.Status``."""
@@ -42,7 +42,7 @@ class RecognitionError(Exception):
         metadata: More about the cause, such as ``upstream_code`` and ``upstream_request_id``.
     """
 
-    def __init__(  # noqa: PLR0913 - one argument per attribute
+    def __init__(
         self,
         code: grpc.StatusCode,
         message: str,

@@ -1,0 +1,135 @@
+"""A gateway that answers by a script, and the responses that scripts are made of."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+from asrgateway.v1.recognition_pb2 import (
+    Finished,
+    ListModelsRequest,
+    ListModelsResponse,
+    RecognitionResult,
+    RecognizeRequest,
+    RecognizeResponse,
+    Started,
+)
+from asrgateway.v1.recognition_pb2_grpc import SpeechRecognitionServiceServicer
+
+Context = grpc.aio.ServicerContext[RecognizeRequest, RecognizeResponse]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """How a call ends when it does not end well."""
+
+    code: grpc.StatusCode
+    message: str
+    trailing_metadata: Sequence[tuple[str, str | bytes]] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Script:
+    """What the gateway does, and what it met.
+
+    Attributes:
+        greeting: Sent as soon as the configuration is there.
+        farewell: Sent after the half-close.
+        failure: Ends the call after the greeting.
+        has_no_end: Wait after the half-close too; a cancelled call looks half-closed at first.
+        models: The answer to ListModels; None: the failure.
+        received: Every request.
+        metadata: Of the last call.
+        is_greeted: The greeting is sent.
+        is_over: The handler has ended, well or not.
+        is_cancelled: It ended because the client cancelled.
+    """
+
+    greeting: Sequence[RecognizeResponse] = ()
+    farewell: Sequence[RecognizeResponse] = ()
+    failure: Failure | None = None
+    has_no_end: bool = False
+    models: ListModelsResponse | None = None
+    received: list[RecognizeRequest] = field(default_factory=list)
+    metadata: dict[str, str | bytes] = field(default_factory=dict)
+    is_greeted: asyncio.Event = field(default_factory=asyncio.Event)
+    is_over: asyncio.Event = field(default_factory=asyncio.Event)
+    is_cancelled: bool = False
+
+    @property
+    def audio(self) -> bytes:
+        return b"".join(request.audio for request in self.received)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """A running gateway."""
+
+    target: str
+    script: Script
+
+
+class ScriptedServicer(SpeechRecognitionServiceServicer):
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    async def Recognize(  # type: ignore[override]  # noqa: N802 - a coroutine that writes by itself
+        self, request_iterator: AsyncIterator[RecognizeRequest], context: Context
+    ) -> None:
+        try:
+            await self._converse(request_iterator, context)
+        except asyncio.CancelledError:
+            self._script.is_cancelled = True
+            raise
+        finally:
+            self._script.is_over.set()
+
+    async def _converse(self, requests: AsyncIterator[RecognizeRequest], context: Context) -> None:
+        script = self._script
+        script.metadata = dict(context.invocation_metadata() or ())
+        script.received.append(await anext(requests))
+        for response in script.greeting:
+            await context.write(response)
+        script.is_greeted.set()
+        if script.failure is not None:
+            await abort(context, script.failure)
+        async for request in requests:
+            script.received.append(request)
+        if script.has_no_end:
+            await asyncio.Event().wait()
+        for response in script.farewell:
+            await context.write(response)
+
+    async def ListModels(self, request: ListModelsRequest, context: Any) -> ListModelsResponse:  # noqa: ARG002, N802
+        # Any: the generated base class has its own idea of the context.
+        self._script.metadata = dict(context.invocation_metadata() or ())
+        if self._script.failure is not None:
+            await abort(context, self._script.failure)
+        return self._script.models or ListModelsResponse()
+
+
+async def abort(context: Context, failure: Failure) -> None:
+    await context.abort(failure.code, failure.message, tuple(failure.trailing_metadata))
+
+
+def started() -> RecognizeResponse:
+    return RecognizeResponse(started=Started(call_id="c1", model="embedded"))
+
+
+def interim(text: str) -> RecognizeResponse:
+    return RecognizeResponse(result=RecognitionResult(transcript=text, unstable=text, revision=1))
+
+
+def final(text: str, index: int = 0) -> RecognizeResponse:
+    result = RecognitionResult(result_index=index, is_final=True, transcript=text, committed=text)
+    result.end_offset.FromMilliseconds(1200)
+    return RecognizeResponse(result=result)
+
+
+def finished(**delays_ms: int) -> RecognizeResponse:
+    message = Finished()
+    for name, milliseconds in delays_ms.items():
+        getattr(message, name).FromMilliseconds(milliseconds)
+    return RecognizeResponse(finished=message)
