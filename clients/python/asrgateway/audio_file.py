@@ -1,0 +1,180 @@
+"""A recording on disk: what it holds, how long it lasts, and its bytes in messages."""
+
+import wave
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from asrgateway.v1.recognition_pb2 import AudioEncoding, DecodingConfig
+
+_ENCODING_OF_SUFFIX: Final = {
+    ".wav": AudioEncoding.AUDIO_ENCODING_WAV,
+    ".pcm": AudioEncoding.AUDIO_ENCODING_LINEAR16,
+    ".raw": AudioEncoding.AUDIO_ENCODING_LINEAR16,
+    ".flac": AudioEncoding.AUDIO_ENCODING_FLAC,
+    ".mp3": AudioEncoding.AUDIO_ENCODING_MP3,
+    ".ogg": AudioEncoding.AUDIO_ENCODING_OGG_OPUS,
+    ".opus": AudioEncoding.AUDIO_ENCODING_OGG_OPUS,
+    ".webm": AudioEncoding.AUDIO_ENCODING_WEBM_OPUS,
+    ".aac": AudioEncoding.AUDIO_ENCODING_AAC,
+    ".amr": AudioEncoding.AUDIO_ENCODING_AMR,
+    ".awb": AudioEncoding.AUDIO_ENCODING_AMR_WB,
+    ".spx": AudioEncoding.AUDIO_ENCODING_OGG_SPEEX,
+}
+_SAMPLE_BYTES: Final = {
+    AudioEncoding.AUDIO_ENCODING_LINEAR16: 2,
+    AudioEncoding.AUDIO_ENCODING_MULAW: 1,
+    AudioEncoding.AUDIO_ENCODING_ALAW: 1,
+}
+_FAST_MESSAGE_BYTES: Final = 32 << 10  # One second of 16 kHz speech: few messages, and progress still moves.
+
+
+class UnusableFile(Exception):
+    """The file, or what the options say about it, cannot be sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioFile:
+    """A recording that can be sent.
+
+    Attributes:
+        path: Where it is.
+        decoding_config: What the gateway is told about its bytes.
+        header_bytes: Bytes before the first sample.
+        audio_bytes: Bytes of samples.
+        frame_bytes: One sample of every channel; None where only a decoder could tell.
+        sample_rate_hertz: None where only a decoder could tell.
+    """
+
+    path: Path
+    decoding_config: DecodingConfig
+    header_bytes: int
+    audio_bytes: int
+    frame_bytes: int | None
+    sample_rate_hertz: int | None
+
+    def messages(self, message_bytes: int = _FAST_MESSAGE_BYTES) -> Iterator[bytes]:
+        """Read the whole file; the first message holds the header and as much audio as the others.
+
+        Raises:
+            OSError: The file cannot be read any more.
+        """
+        with self.path.open("rb") as file:
+            message = file.read(self.header_bytes + message_bytes)
+            while message:
+                yield message
+                message = file.read(message_bytes)
+
+    @property
+    def message_bytes(self) -> int:
+        """Bytes of the 100 ms that one message holds at speaking speed.
+
+        Raises:
+            UnusableFile: Only a decoder could tell.
+        """
+        if self.frame_bytes is None or self.sample_rate_hertz is None:
+            name = AudioEncoding.Name(self.decoding_config.encoding).removeprefix("AUDIO_ENCODING_").lower()
+            raise UnusableFile(f"{name} cannot be sent at speaking speed from a file: add --fast")
+        return max(1, self.sample_rate_hertz // 10) * self.frame_bytes
+
+    @property
+    def message_seconds(self) -> float:
+        """What one message lasts at speaking speed: 0.1 unless the rate is no multiple of 10."""
+        return self.message_bytes / self._bytes_per_second
+
+    @property
+    def _bytes_per_second(self) -> int:
+        return (self.sample_rate_hertz or 0) * (self.frame_bytes or 0)
+
+    def progress(self, sent_bytes: int) -> str:
+        """Tell how much was sent, in seconds where they are known, otherwise in KiB."""
+        sent = min(max(0, sent_bytes - self.header_bytes), self.audio_bytes)
+        if bytes_per_second := self._bytes_per_second:
+            return f"{sent / bytes_per_second:.1f} of {self.audio_bytes / bytes_per_second:.1f} s"
+        return f"{sent / 1024:.0f} of {self.audio_bytes / 1024:.0f} KiB"
+
+
+def open_audio(
+    path: Path,
+    *,
+    encoding: AudioEncoding.ValueType | None,
+    sample_rate_hertz: int | None,
+    channel_count: int | None,
+) -> AudioFile:
+    """Look at a file without reading its audio.
+
+    Args:
+        path: The file.
+        encoding: What its bytes are; None: by its name.
+        sample_rate_hertz: None: as its header says.
+        channel_count: None: as its header says, or 1.
+
+    Raises:
+        OSError: It cannot be read.
+        UnusableFile: Its header and the arguments contradict each other, or something is missing.
+    """
+    size_bytes = path.stat().st_size
+    if not path.is_file():
+        raise UnusableFile(f"{path} is not a file")
+    has_wav_header = _has_wav_header(path)
+    if encoding is None:
+        encoding = _encoding_by_name(path)
+    if encoding == AudioEncoding.AUDIO_ENCODING_WAV:
+        return _open_wav(path, size_bytes, sample_rate_hertz, channel_count)
+    if has_wav_header:
+        raise UnusableFile(f"{path} is a WAV file: its encoding is wav")
+    config = DecodingConfig(encoding=encoding, sample_rate_hertz=sample_rate_hertz, audio_channel_count=channel_count)
+    sample_bytes = _SAMPLE_BYTES.get(encoding)
+    if sample_bytes is not None and sample_rate_hertz is None:
+        raise UnusableFile(f"{path} has no header that tells its sample rate: add --rate, such as --rate 16000")
+    return AudioFile(
+        path=path,
+        decoding_config=config,
+        header_bytes=0,
+        audio_bytes=size_bytes,
+        frame_bytes=None if sample_bytes is None else sample_bytes * (channel_count or 1),
+        sample_rate_hertz=sample_rate_hertz,
+    )
+
+
+def _has_wav_header(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(12)
+    return start[:4] == b"RIFF" and start[8:] == b"WAVE"
+
+
+def _encoding_by_name(path: Path) -> AudioEncoding.ValueType:
+    try:
+        return _ENCODING_OF_SUFFIX[path.suffix.lower()]
+    except KeyError:
+        raise UnusableFile(f"the name {path.name} does not tell the encoding: add --encoding") from None
+
+
+def _open_wav(path: Path, size_bytes: int, sample_rate_hertz: int | None, channel_count: int | None) -> AudioFile:
+    try:
+        with path.open("rb") as file, wave.open(file) as header:
+            header_bytes = file.tell()
+            rate, channels = header.getframerate(), header.getnchannels()
+            frame_bytes = channels * header.getsampwidth()
+            told_bytes = header.getnframes() * frame_bytes
+    except (wave.Error, EOFError) as error:
+        cause = str(error) or "it ends inside its header"
+        raise UnusableFile(f"{path} is not a WAV file with PCM samples: {cause}") from error
+    _agree("--rate", sample_rate_hertz, rate, "Hz")
+    _agree("--channels", channel_count, channels, "channel(s)")
+    rest_bytes = size_bytes - header_bytes
+    return AudioFile(
+        path=path,
+        decoding_config=DecodingConfig(encoding=AudioEncoding.AUDIO_ENCODING_WAV),
+        header_bytes=header_bytes,
+        # A recorder that could not go back to its header leaves 0 or the largest number there.
+        audio_bytes=min(told_bytes, rest_bytes) or rest_bytes,
+        frame_bytes=frame_bytes,
+        sample_rate_hertz=rate,
+    )
+
+
+def _agree(option: str, given: int | None, told: int, unit: str) -> None:
+    if given is not None and given != told:
+        raise UnusableFile(f"{option} {given} contradicts the file's header, which tells {told} {unit}")
