@@ -1,0 +1,42 @@
+"""The models of a gateway as a table."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import Final
+
+from asrgateway.terminal import width
+from asrgateway.v1.recognition_pb2 import ListModelsResponse, Model, ModelFeature
+
+_HEADINGS: Final = ("NAME", "BACKEND", "LANGUAGES", "RATES", "FEATURES", "ALIASES")
+_CELL_COLUMNS: Final = 40
+
+
+def model_table(response: ListModelsResponse) -> Iterator[str]:
+    """Yield the lines of the table; long cells go on in the next line."""
+    rows = [_HEADINGS, *(_row(model, response) for model in response.models)]
+    cells = [[_wrapped(text) for text in row] for row in rows]
+    columns = [max(width(line) for row in cells for line in row[number]) for number in range(len(_HEADINGS))]
+    for row in cells:
+        for line in zip_longest(*row, fillvalue=""):
+            yield _padded(line, columns)
+
+
+def _row(model: Model, response: ListModelsResponse) -> tuple[str, ...]:
+    return (
+        model.name,
+        model.backend,
+        ", ".join(model.language_codes),
+        ", ".join(map(str, model.sample_rates_hertz)) or "any",
+        ", ".join(ModelFeature.Name(feature).removeprefix("MODEL_FEATURE_").lower() for feature in model.features),
+        ", ".join(alias.name for alias in response.aliases if alias.model == model.name),
+    )
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _CELL_COLUMNS, break_on_hyphens=False, break_long_words=False) or [""]
+
+
+def _padded(line: Sequence[str], columns: Sequence[int]) -> str:
+    cells = (text + " " * (count - width(text)) for text, count in zip(line, columns, strict=True))
+    return "  ".join(cells).rstrip()

@@ -1,0 +1,60 @@
+"""How the command line is read."""
+
+from pathlib import Path
+
+import pytest
+
+from asrgateway.arguments import ENCODINGS, FileCommand, ModelsCommand, parse
+
+
+def test_a_path_alone_is_enough() -> None:
+    command = parse(["file", "speech.wav"])
+    assert isinstance(command, FileCommand)
+    assert (command.path, command.connection.target) == (Path("speech.wav"), "127.0.0.1:50051")
+    assert (command.is_fast, command.is_json, command.timeout_seconds) == (False, False, None)
+    assert command.connection.credentials() is None
+
+
+def test_languages_add_up() -> None:
+    command = parse(["file", "a.wav", "--language", "zh", "--language", "en-US"])
+    assert isinstance(command, FileCommand)
+    assert command.language_codes == ("zh", "en-US")
+
+
+def test_encodings_have_the_names_of_the_contract() -> None:
+    assert list(ENCODINGS)[:4] == ["linear16", "wav", "mulaw", "alaw"]
+
+
+def test_a_certificate_file_implies_tls() -> None:
+    command = parse(["models", "--ca", "ca.pem"])
+    assert isinstance(command, ModelsCommand)
+    assert command.connection.is_tls
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "COMMAND"),
+        (["file"], "PATH"),
+        (["file", "a.wav", "--rate", "0"], "'0' is not a whole number above 0"),
+        (["file", "a.wav", "--timeout", "nan"], "'nan' is not a number above 0"),
+        (["file", "a.wav", "--timeout", "soon"], "'soon' is not a number above 0"),
+        (["file", "a.wav", "--encoding", "vinyl"], "vinyl"),
+        (["models", "--cert", "c.pem"], "--cert and --key go together"),
+    ],
+)
+def test_wrong_usage_is_told_and_ends_with_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["file", "--help"]])
+def test_help_shows_examples(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(arguments)
+    assert caught.value.code == 0
+    assert "asr-client file speech.wav" in capsys.readouterr().out
