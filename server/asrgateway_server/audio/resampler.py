@@ -14,9 +14,15 @@ from asrgateway_server.audio.chunk import BYTES_PER_SAMPLE
 from asrgateway_server.audio.decoder import PcmFormat
 from asrgateway_server.config import ChannelMode
 
+
+def _share(count: int) -> float:
+    """Return each channel's part in the mean: `pan` counts in 32768ths, and a sum above one of them wraps around."""
+    return 32_768 // count / 32_768
+
+
 # What each mode makes of n channels, in the words of FFmpeg's `pan` filter.
 _PAN: Final[Mapping[ChannelMode, Callable[[int], str]]] = {
-    ChannelMode.MIX: lambda count: "+".join(f"{1 / count:.9f}*c{channel}" for channel in range(count)),
+    ChannelMode.MIX: lambda count: "+".join(f"{_share(count):.9f}*c{channel}" for channel in range(count)),
     ChannelMode.FIRST: lambda _: "c0",
     ChannelMode.LAST: lambda count: f"c{count - 1}",
 }
