@@ -16,6 +16,8 @@ MAX_SAMPLE_RATE_HERTZ: Final = 192_000
 MAX_CHANNELS: Final = 16
 
 _FORMAT_FIELD: Final = "streaming_config.decoding_config"
+# "RIFF", a size and "WAVE": by these a WAV file is known.
+_HEADER_NAMES_BYTES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +71,13 @@ class Linear16Decoder:
             )
         self.pcm_format: PcmFormat | None = PcmFormat(rate, audio.channel_count or 1)
         self._frames = FrameAligner(self.pcm_format.frame_bytes)
-        self._is_first = True
+        self._start = b""
 
     def decode(self, data: bytes) -> bytes:
         """Return the whole frames; see ``AudioDecoder``."""
-        if self._is_first and data:
-            self._is_first = False
-            _refuse_header(data)
+        if len(self._start) < _HEADER_NAMES_BYTES:
+            self._start += data[: _HEADER_NAMES_BYTES - len(self._start)]
+            _refuse_header(self._start)
         return self._frames.align(data)
 
     def verify_end(self) -> None:
@@ -183,8 +185,10 @@ def _parse_wav_header(data: bytes) -> tuple[PcmFormat, int, int] | None:
             if pcm_format is None:
                 raise UndecodableAudio("the WAV header holds no format before the samples", field="audio")
             return pcm_format, position, 1 << 62 if size in _UNKNOWN_SIZES else size
-        if size > _LONGEST_HEADER:
-            raise UndecodableAudio(f"the WAV header is broken: a part of {size} bytes", field="audio")
+        if position + size > _LONGEST_HEADER:
+            raise UndecodableAudio(
+                f"the WAV header is broken: a part of {size} bytes reaches beyond {_LONGEST_HEADER}", field="audio"
+            )
         if len(data) < position + size:
             return None
         if name == b"fmt ":

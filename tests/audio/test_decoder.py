@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import pytest
+
+from asrgateway_server.audio.decoder import AudioDecoder, Linear16Decoder, PcmFormat, WavDecoder
+from asrgateway_server.config import AudioFormat, Encoding
+from asrgateway_server.errors import InvalidRequest, UndecodableAudio
+from waves import FLOAT, PCM, extensible, fmt, part, samples, wav
+
+SPEECH = bytes(range(240))
+WAV = AudioFormat(encoding=Encoding.WAV)
+
+
+def linear16(rate: int = 16_000, channels: int | None = None) -> Linear16Decoder:
+    return Linear16Decoder(AudioFormat(sample_rate_hertz=rate, channel_count=channels))
+
+
+def decoded(decoder: AudioDecoder, data: bytes, size: int | None = None) -> bytes:
+    """Feed ``data`` in pieces of ``size`` bytes."""
+    step = size or len(data)
+    return b"".join(decoder.decode(data[start : start + step]) for start in range(0, len(data), step))
+
+
+# LINEAR16 ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 6, 16])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 11, 31, 33, 239, 240])
+def test_samples_cut_anywhere_equal_samples_in_one_piece(channels: int, size: int) -> None:
+    whole = SPEECH[: 240 // (2 * channels) * 2 * channels]
+    assert decoded(linear16(channels=channels), whole, size) == whole
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize("size", [1, 3, 5, 7, 13])
+def test_every_piece_that_leaves_is_whole_frames(channels: int, size: int) -> None:
+    decoder = linear16(channels=channels)
+    lengths = [len(decoder.decode(SPEECH[start : start + size])) for start in range(0, 240, size)]
+    assert {length % (2 * channels) for length in lengths} == {0}
+
+
+def test_empty_audio_decodes_to_nothing() -> None:
+    assert linear16().decode(b"") == b""
+
+
+def test_linear16_is_mono_unless_told_otherwise() -> None:
+    assert linear16().pcm_format == PcmFormat(16_000, 1)
+
+
+def test_linear16_needs_a_sample_rate() -> None:
+    with pytest.raises(InvalidRequest, match="sample rate must be given") as caught:
+        Linear16Decoder(AudioFormat())
+    assert caught.value.field == "streaming_config.decoding_config.sample_rate_hertz"
+
+
+def test_audio_may_end_after_a_whole_frame() -> None:
+    decoder = linear16(channels=2)
+    decoder.decode(bytes(8))
+    decoder.verify_end()
+
+
+@pytest.mark.parametrize(("channels", "length"), [(1, 1), (1, 241), (2, 2), (2, 243), (6, 13)])
+def test_audio_may_not_end_inside_a_frame(channels: int, length: int) -> None:
+    decoder = linear16(channels=channels)
+    decoder.decode(bytes(length))
+    with pytest.raises(UndecodableAudio, match="ends inside a sample") as caught:
+        decoder.verify_end()
+    assert caught.value.field == "audio"
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 11, 12, 44, 100])
+def test_a_wav_file_sent_as_linear16_is_refused_however_it_is_cut(size: int) -> None:
+    with pytest.raises(InvalidRequest, match="set the encoding to WAV") as caught:
+        decoded(linear16(), wav(fmt(), samples(SPEECH)), size)
+    assert caught.value.field == "streaming_config.decoding_config.encoding"
+
+
+@pytest.mark.parametrize("start", [b"RIFF", b"RIFFabcdAVI LIST", b"R", b"\0\0RIFFabcdWAVE"])
+def test_sound_that_merely_resembles_a_header_is_sound(start: bytes) -> None:
+    sound = start + bytes(64 - len(start))
+    assert decoded(linear16(), sound, 2) == sound
+
+
+# WAV, right -------------------------------------------------------------------------------------------------------
+
+RIGHT = {
+    "plain": wav(fmt(), samples(SPEECH)),
+    "format with an empty extension": wav(fmt(more=bytes(2)), samples(SPEECH)),
+    "extensible": wav(extensible(PCM), samples(SPEECH)),
+    "list before the format": wav(part(b"LIST", b"INFOISFT"), fmt(), samples(SPEECH)),
+    "list before the samples": wav(fmt(), part(b"LIST", bytes(26)), samples(SPEECH)),
+    "padded part of odd length": wav(fmt(), part(b"bext", b"odd"), samples(SPEECH)),
+    "empty part": wav(fmt(), part(b"junk", b""), samples(SPEECH)),
+    "list after the samples": wav(fmt(), samples(SPEECH), part(b"LIST", b"INFOISFT")),
+    "size 0": wav(fmt(), samples(SPEECH, 0)),
+    "size 0xFFFFFFFF": wav(fmt(), samples(SPEECH, 0xFFFFFFFF)),
+    "size beyond the end": wav(fmt(), samples(SPEECH, 0x7FFFFFFF)),
+    "wrong size of the file": b"RIFF\0\0\0\0" + wav(fmt(), samples(SPEECH))[8:],
+}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 12, 43, 44, 45, 1000])
+@pytest.mark.parametrize("data", RIGHT.values(), ids=RIGHT.keys())
+def test_a_wav_file_cut_anywhere_yields_its_samples(data: bytes, size: int) -> None:
+    decoder = WavDecoder(WAV)
+    assert decoded(decoder, data, size) == SPEECH
+    assert decoder.pcm_format == PcmFormat(16_000, 1)
+    decoder.verify_end()
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 1000])
+def test_frames_of_a_wav_file_leave_whole(size: int) -> None:
+    decoder = WavDecoder(WAV)
+    data = wav(fmt(channels=6, rate=48_000), samples(SPEECH))
+    lengths = [len(decoder.decode(data[start : start + size])) for start in range(0, len(data), size)]
+    assert {length % 12 for length in lengths} == {0}
+
+
+def test_a_wav_header_tells_the_format() -> None:
+    decoder = WavDecoder(WAV)
+    decoder.decode(wav(fmt(rate=44_100, channels=2), samples(SPEECH)))
+    assert decoder.pcm_format == PcmFormat(44_100, 2)
+
+
+def test_the_format_is_unknown_while_the_header_is_incomplete() -> None:
+    decoder = WavDecoder(WAV)
+    decoder.decode(wav(fmt(), samples(SPEECH))[:43])
+    assert decoder.pcm_format is None
+
+
+def test_what_follows_the_samples_is_passed_over_in_later_messages_too() -> None:
+    decoder = WavDecoder(WAV)
+    decoder.decode(wav(fmt(), samples(SPEECH)))
+    assert decoder.decode(b"LIST and whatever else comes") == b""
+    decoder.verify_end()
+
+
+def test_a_wav_file_may_have_no_samples() -> None:
+    decoder = WavDecoder(WAV)
+    assert decoder.decode(wav(fmt(), samples(b""))) == b""
+    decoder.verify_end()
+
+
+def test_a_config_that_agrees_with_the_header_is_fine() -> None:
+    decoder = WavDecoder(AudioFormat(encoding=Encoding.WAV, sample_rate_hertz=16_000, channel_count=1))
+    assert decoder.decode(wav(fmt(), samples(SPEECH))) == SPEECH
+
+
+# WAV, wrong -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b"this is no audio at all, just a text", "does not start as a WAV file does"),
+        (b"\0" * 64, "does not start as a WAV file does"),
+        (b"RIFF\x24\0\0\0AVI LIST", "does not start as a WAV file does"),
+        (b"RIFX" + wav(fmt(), samples(SPEECH))[4:], "does not start as a WAV file does"),
+        (b"ID3\x04 an MP3 file", "does not start as a WAV file does"),
+        (wav(samples(SPEECH)), "no format before the samples"),
+        (wav(part(b"junk", b"", 0x7FFFFFFF), fmt(), samples(SPEECH)), "a part of 2147483647 bytes"),
+        (wav(part(b"fmt ", bytes(14)), samples(SPEECH)), "a format of 14 bytes"),
+        (wav(fmt(bits=24), samples(SPEECH)), "format 1 with 24 bits"),
+        (wav(fmt(bits=8), samples(SPEECH)), "format 1 with 8 bits"),
+        (wav(fmt(tag=FLOAT, bits=32), samples(SPEECH)), "format 3 with 32 bits"),
+        (wav(extensible(FLOAT, bits=32), samples(SPEECH)), "format 3 with 32 bits"),
+        (wav(extensible(PCM, bits=24), samples(SPEECH)), "format 1 with 24 bits"),
+        (wav(fmt(tag=7, bits=8), samples(SPEECH)), "format 7 with 8 bits"),
+        (wav(fmt(rate=0), samples(SPEECH)), "has 0 Hz"),
+        (wav(fmt(rate=3_999), samples(SPEECH)), "has 3999 Hz"),
+        (wav(fmt(rate=4_000_000), samples(SPEECH)), "has 4000000 Hz"),
+        (wav(fmt(channels=0), samples(SPEECH)), "has 0 channels"),
+        (wav(fmt(channels=17), samples(SPEECH)), "has 17 channels"),
+    ],
+)
+def test_bytes_that_are_no_wav_file_of_16_bit_pcm_are_refused(data: bytes, complaint: str, size: int) -> None:
+    with pytest.raises(UndecodableAudio, match=complaint) as caught:
+        decoded(WavDecoder(WAV), data, size)
+    assert caught.value.field == "audio"
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [part(b"junk", bytes(100_000)) * 11, part(b"junk", b"") * 140_000],
+    ids=["parts of some size", "empty parts"],
+)
+def test_a_header_that_never_ends_is_refused_before_it_fills_the_memory(endless: bytes) -> None:
+    decoder = WavDecoder(WAV)
+    with pytest.raises(UndecodableAudio, match="header is broken"):
+        decoder.decode(wav(fmt()) + endless)
+
+
+@pytest.mark.parametrize("length", [1, 4, 12, 20, 43])
+def test_audio_may_not_end_inside_its_header(length: int) -> None:
+    decoder = WavDecoder(WAV)
+    decoder.decode(wav(fmt(), samples(SPEECH))[:length])
+    with pytest.raises(UndecodableAudio, match="ends inside its WAV header"):
+        decoder.verify_end()
+
+
+def test_a_wav_file_may_not_end_inside_a_frame() -> None:
+    decoder = WavDecoder(WAV)
+    decoder.decode(wav(fmt(channels=2), samples(SPEECH))[:-1])
+    with pytest.raises(UndecodableAudio, match="ends inside a sample"):
+        decoder.verify_end()
+
+
+@pytest.mark.parametrize(
+    ("claimed", "field"),
+    [
+        (AudioFormat(encoding=Encoding.WAV, sample_rate_hertz=8_000), "sample_rate_hertz"),
+        (AudioFormat(encoding=Encoding.WAV, channel_count=2), "audio_channel_count"),
+    ],
+)
+def test_a_header_that_contradicts_the_config_is_refused(claimed: AudioFormat, field: str) -> None:
+    with pytest.raises(InvalidRequest, match="make them agree") as caught:
+        WavDecoder(claimed).decode(wav(fmt(), samples(SPEECH)))
+    assert caught.value.field == f"streaming_config.decoding_config.{field}"
