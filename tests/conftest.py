@@ -1,0 +1,45 @@
+"""What several folders of tests need: sample speech, and tools that must be there in CI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from calls import REAL_RECORDINGS, RECORDINGS, pcm
+
+
+@pytest.fixture(scope="session")
+def mother() -> bytes:
+    """`please call my mother tomorrow morning`: mono, 16-bit, 16 kHz."""
+    return pcm(RECORDINGS / "mother.wav")
+
+
+@pytest.fixture(scope="session")
+def boy() -> bytes:
+    """`the boy was there when the sun rose`: mono, 16-bit, 16 kHz."""
+    return pcm(RECORDINGS / "boy.wav")
+
+
+@pytest.fixture(scope="session")
+def real_recordings() -> Path:
+    """The folder with recordings of people, which the project does not ship."""
+    if not REAL_RECORDINGS.is_dir():
+        pytest.skip("the recordings of people are not here")
+    return REAL_RECORDINGS
+
+
+@pytest.fixture(scope="session")
+def installed() -> Callable[[Path], Path]:
+    """Return the tool's path; without the tool skip the test, or fail it in CI."""
+    return _installed
+
+
+def _installed(tool: Path) -> Path:
+    if tool.exists():
+        return tool
+    if os.environ.get("CI"):
+        pytest.fail(f"{tool} is not installed")
+    pytest.skip(f"{tool} is not installed")
