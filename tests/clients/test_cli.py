@@ -109,6 +109,18 @@ async def test_warnings_and_events_go_to_standard_error(
     ]
 
 
+async def test_a_downgrade_that_is_also_a_warning_is_told_once(
+    gateway: Gateway, wav_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    downgrade = Downgrade(field="language_codes", message="English only")
+    gateway.script.greeting = [
+        RecognizeResponse(started=Started(downgrades=[downgrade])),
+        RecognizeResponse(warning=Warning(field="streaming_config.language_codes", message="English only")),
+    ]
+    await asr_client("file", wav_file, "--fast", "--target", gateway.target)
+    assert capsys.readouterr().err == "warning: language_codes: English only\n"
+
+
 async def test_json_is_one_response_per_line_in_the_names_of_the_contract(
     gateway: Gateway, wav_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,6 +31,7 @@ class Report:
         self._is_json = is_json
         self._sent_bytes = 0
         self._interim = ""
+        self._warnings: set[str] = set()
 
     def sent(self, count_bytes: int) -> None:
         """Count bytes, header included, that are on their way."""
@@ -49,7 +50,7 @@ class Report:
             case "stream_event":
                 self._terminal.note(_event(response.stream_event))
             case "warning":
-                self._terminal.note(f"warning: {response.warning.field}: {response.warning.message}")
+                self._warn(response.warning.field, response.warning.message)
             case "going_away":
                 left = _seconds(response.going_away.deadline)
                 self._terminal.note(f"warning: the gateway stops in {left:.0f} s")
@@ -59,7 +60,13 @@ class Report:
 
     def _started(self, started: Started) -> None:
         for downgrade in started.downgrades:
-            self._terminal.note(f"warning: {downgrade.field}: {downgrade.message}")
+            self._warn(downgrade.field, downgrade.message)
+
+    def _warn(self, field: str, message: str) -> None:
+        """Tell it once, though the gateway may both warn of an option and list it as a downgrade."""
+        if message not in self._warnings:
+            self._warnings.add(message)
+            self._terminal.note(f"warning: {field}: {message}")
 
     def _result(self, result: RecognitionResult) -> None:
         self._interim = "" if result.is_final or self._is_json else result.transcript
