@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import deque
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class Journal:
         silent_bytes: Zero bytes between marked blocks (``markers`` only).
         damaged_bytes: Other bytes between marked blocks, cut blocks included (``markers`` only).
         outcome: ``running``, then ``finished``, ``failed`` or ``disconnected``.
+        ended: Set once there is an outcome.
     """
 
     connection: int
@@ -48,6 +50,7 @@ class Journal:
     silent_bytes: int = 0
     damaged_bytes: int = 0
     outcome: str = "running"
+    ended: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
 
     def line(self) -> str:
         """One JSON line without anything a client said: blocks as runs of ``[first, count]``."""
@@ -88,6 +91,7 @@ class Journals:
     def end(self, journal: Journal, outcome: str) -> None:
         """The task is over."""
         journal.outcome = outcome
+        journal.ended.set()
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(journal.line() + "\n")

@@ -56,7 +56,7 @@ class Line:
 
     async def say(self, text: str, *, after_seconds: float = 0.0) -> None:
         """Send a text message; ``{monotonic_ns}`` in it becomes the clock at that moment."""
-        await self._put(_Message(self._clock() + after_seconds, text))
+        await self._put(_Message(self._due(after_seconds), text))
 
     async def say_result(self, text: str, *, after_seconds: float = 0.0) -> None:
         """Send a message that faults may delay or double."""
@@ -70,22 +70,22 @@ class Line:
 
     async def say_bytes(self, data: bytes) -> None:
         """Send a binary message."""
-        await self._put(_Message(self._clock(), data))
+        await self._put(_Message(self._due(), data))
 
     async def close(self, code: int, reason: str = "", *, after_seconds: float = 0.0) -> None:
         """Close the connection once everything before has been sent."""
-        await self._put(_Close(self._clock() + after_seconds, code, reason.encode()))
+        await self._put(_Close(self._due(after_seconds), code, reason.encode()))
 
     async def reset(self) -> None:
         """Cut the TCP connection once everything before has been sent."""
-        await self._put(_Reset(self._clock()))
+        await self._put(_Reset(self._due()))
 
     def mute(self) -> None:
-        """Send nothing any more."""
+        """Say nothing more; what has been said is still sent."""
         self._is_mute = True
 
     def hold(self, seconds: float) -> None:
-        """Send nothing for a while."""
+        """Say nothing for a while; what has been said is still sent."""
         self._held_until = self._clock() + seconds
 
     def delay(self, delay_seconds: float, jitter_seconds: float) -> None:
@@ -109,16 +109,18 @@ class Line:
             while not self._waiting.empty():  # whoever waits for room goes on
                 self._waiting.get_nowait()
 
+    def _due(self, after_seconds: float = 0.0) -> float:
+        return max(self._clock() + after_seconds, self._held_until)
+
     async def _put(self, item: _Message | _Close | _Reset) -> None:
         if not self._is_mute:
             await self._waiting.put(item)
 
     async def _send(self, item: _Message | _Close | _Reset) -> bool:
         """Send one item when it is due; False if it was the last."""
-        await self._wait_until(item.due)
-        await self._wait_until(self._held_until)
-        if self._is_mute:
-            return True
+        early = item.due - self._clock()
+        if early > 0:
+            await asyncio.sleep(early)
         async with asyncio.timeout(self._send_seconds):
             match item:
                 case _Message(data=str(text)):
@@ -132,11 +134,6 @@ class Line:
                 case _Reset():
                     self._cut()
         return isinstance(item, _Message)
-
-    async def _wait_until(self, due: float) -> None:
-        early = due - self._clock()
-        if early > 0:
-            await asyncio.sleep(early)
 
     def _cut(self) -> None:
         if self._request.transport is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import signal
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from asrgateway_server.emulator.journal import Journal, Journals
 from asrgateway_server.emulator.options import EmulatorOptions
 from asrgateway_server.emulator.recognizers.base import Recognizers
 from asrgateway_server.emulator.recognizers.markers import MarkerRecognizers, MarkerScript
+from asrgateway_server.emulator.recognizers.pocketsphinx import PocketSphinxRecognizers
 from asrgateway_server.emulator.recognizers.script import Script, ScriptRecognizers, load_workload
 from asrgateway_server.emulator.task_connection import TaskConnection
 from asrgateway_server.emulator.vocabularies import Vocabularies
@@ -30,7 +32,7 @@ log = logging.getLogger(__name__)
 
 _CLOSE_SECONDS: Final = 2.0
 _MAX_TOKEN_SECONDS: Final = 1800
-_NEVER_SECONDS: Final = 3600.0
+_GLANCE_SECONDS: Final = 0.1
 
 
 def _scripted(options: EmulatorOptions) -> Recognizers:
@@ -41,8 +43,12 @@ def _marked(options: EmulatorOptions) -> Recognizers:
     return MarkerRecognizers(options.script if isinstance(options.script, MarkerScript) else MarkerScript())
 
 
+def _real(options: EmulatorOptions) -> Recognizers:
+    return PocketSphinxRecognizers(options.knobs.decoders)
+
+
 _RECOGNIZERS: Final[Mapping[str, Callable[[EmulatorOptions], Recognizers]]] = MappingProxyType(
-    {"script": _scripted, "markers": _marked}
+    {"pocketsphinx": _real, "script": _scripted, "markers": _marked}
 )
 
 
@@ -62,6 +68,7 @@ class Emulator:
             journals=self._journals,
         )
         self._connections = 0
+        self._is_stopping = asyncio.Event()
         self._open: set[web.WebSocketResponse] = set()
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_CLOSE_SECONDS)
         self.port = 0
@@ -165,10 +172,18 @@ class Emulator:
                     request.transport.abort()
                     return web.Response(status=503)
                 case Stall(seconds=seconds):
-                    await asyncio.sleep(seconds or _NEVER_SECONDS)
+                    await self._stall(request, seconds or math.inf)
                 case Delay(delay_ms=delay_ms):
                     await asyncio.sleep(delay_ms / 1000)
         return None
+
+    async def _stall(self, request: web.Request, seconds: float) -> None:
+        """Leave the handshake unanswered, unless the client or the emulator goes away."""
+        until = asyncio.get_running_loop().time() + seconds
+        while request.transport is not None and (left := until - asyncio.get_running_loop().time()) > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._is_stopping.wait(), min(left, _GLANCE_SECONDS))
+                return
 
     def _unauthorized(self, refused: CredentialRefused) -> web.Response:
         knobs = self._options.knobs
@@ -190,6 +205,7 @@ class Emulator:
         return web.json_response({"token": token.text, "expires_at": token.expires_at})
 
     async def _close_connections(self, _: web.Application) -> None:
+        self._is_stopping.set()
         code = self._options.knobs.shutdown_close_code
         closing = [socket.close(code=code, message=b"shutting down") for socket in self._open]
         await asyncio.gather(*closing, return_exceptions=True)

@@ -390,7 +390,7 @@ class TaskConnection(Connection):
         task = self._task
         if task is None:
             return
-        is_fed = task.last_data >= task.last_sign
+        is_fed = task.last_data > task.last_sign
         task.last_sign = self.now()
         if is_fed:
             await self.line.say_result(task.voice.heartbeat(task.audio_ms, task.model))

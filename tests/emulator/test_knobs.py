@@ -1,0 +1,129 @@
+"""The knobs of dialect A that time has nothing to do with, each turned away from its default."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from asrgateway_server.emulator.recognizers.script import Script, say
+
+SPEECH_100_MS = b"\x01\x02" * 1600
+HELLO = Script(lines=(say(100, "hello"),))
+MUTE = Script(lines=())
+
+
+async def test_an_unknown_model_may_close_with_1007(start: Any, connect: Any, payload: Any) -> None:
+    client = await connect(await start(knobs={"unknown_model": "close"}))
+    await client.send("run-task", payload("whisper"))
+    message = await client.message()
+    assert (message.data, message.extra) == (1007, "Model not found")
+
+
+async def test_an_unknown_vocabulary_may_be_ignored(start: Any, connect: Any) -> None:
+    client = await connect(await start(knobs={"unknown_vocabulary": "ignore"}))
+    assert (await client.run(vocabulary_id="vocab-x-1"))["header"]["event"] == "task-started"
+
+
+async def test_a_wrong_rate_may_fail(start: Any, connect: Any) -> None:
+    client = await connect(await start(knobs={"wrong_sample_rate": "task-failed"}))
+    answer = await client.run("paraformer-realtime-8k-v2", sample_rate=16000)
+    assert answer["header"]["error_code"] == "InvalidParameter"
+
+
+async def test_a_parameter_out_of_range_may_fail(start: Any, connect: Any) -> None:
+    client = await connect(await start(knobs={"out_of_range": "task-failed"}))
+    answer = await client.run(max_sentence_silence=100)
+    assert answer["header"]["error_message"] == "'max_sentence_silence' must be from 200 to 6000."
+
+
+async def test_a_parameter_out_of_range_passes_by_default(start: Any, connect: Any) -> None:
+    client = await connect(await start())
+    assert (await client.run(max_sentence_silence=100))["header"]["event"] == "task-started"
+
+
+async def test_other_streaming_values_may_pass(start: Any, connect: Any, payload: Any) -> None:
+    client = await connect(await start(knobs={"streaming_values": ("duplex", "out")}))
+    await client.send("run-task", payload(), streaming="out")
+    assert (await client.event())["header"]["event"] == "task-started"
+
+
+async def test_a_second_run_may_be_ignored(start: Any, connect: Any, payload: Any) -> None:
+    client = await connect(await start(script=HELLO, knobs={"second_run": "ignore"}))
+    await client.run()
+    await client.send("run-task", payload(), "t2")
+    await client.audio(SPEECH_100_MS)
+    assert (await client.finish())[-1]["header"] == {
+        "task_id": "t1",
+        "event": "task-finished",
+        "attributes": {},
+    }
+
+
+async def test_a_task_id_may_be_used_again(start: Any, connect: Any) -> None:
+    client = await connect(await start(script=HELLO, knobs={"repeated_task_id": "accept"}))
+    for _ in range(2):
+        assert (await client.run())["header"]["event"] == "task-started"
+        await client.audio(SPEECH_100_MS)
+        await client.finish()
+
+
+async def test_a_foreign_task_id_may_finish(start: Any, connect: Any) -> None:
+    client = await connect(await start(script=HELLO, knobs={"foreign_task_id": "accept"}))
+    await client.run()
+    await client.audio(SPEECH_100_MS)
+    assert (await client.finish("t2"))[-1]["header"]["event"] == "task-finished"
+
+
+async def test_audio_after_the_end_may_fail(start: Any, connect: Any) -> None:
+    client = await connect(await start(script=HELLO, knobs={"late_audio": "task-failed"}))
+    await client.run()
+    await client.audio(SPEECH_100_MS)
+    await client.finish()
+    await client.audio(SPEECH_100_MS)
+    assert (await client.event())["header"]["event"] == "task-failed"
+
+
+async def test_a_task_without_audio_may_end_well(start: Any, connect: Any) -> None:
+    client = await connect(await start(knobs={"no_audio": "finish"}))
+    await client.run()
+    assert (await client.finish())[-1]["header"]["event"] == "task-finished"
+
+
+async def test_a_task_of_silence_may_fail(start: Any, connect: Any) -> None:
+    client = await connect(await start(script=MUTE, knobs={"silence_only": "task-failed"}))
+    await client.run()
+    await client.audio(bytes(3200))
+    assert (await client.finish())[-1]["header"]["error_code"] == "NO_VALID_AUDIO_ERROR"
+
+
+async def test_seconds_may_be_rounded_down(start: Any, connect: Any) -> None:
+    client = await connect(await start(script=HELLO, knobs={"duration_rounding": "down"}))
+    await client.run()
+    await client.audio(SPEECH_100_MS * 19)
+    assert (await client.finish())[-2]["payload"]["usage"] == {"duration": 1}
+
+
+async def test_headers_may_say_more(start: Any, connect: Any) -> None:
+    attributes = {"request_uuid": "u-1"}
+    knobs = {"header_attributes": json.dumps(attributes), "has_request_id": True}
+    client = await connect(await start(knobs=knobs))
+    header = (await client.run())["header"]
+    assert header["attributes"] == attributes
+    assert len(header["request_id"]) == 36
+
+
+async def test_sentences_of_every_model_may_begin_empty(start: Any, connect: Any, sentences: Any) -> None:
+    client = await connect(await start(script=HELLO, knobs={"empty_first_interim": True}))
+    await client.run()
+    await client.audio(SPEECH_100_MS)
+    assert [s["text"] for s in sentences.of(await client.finish())] == ["", "hello", "hello"]
+
+
+async def test_a_format_may_be_assumed(start: Any, connect: Any, payload: Any) -> None:
+    emulator = await start(knobs={"default_sample_rate": 8000})
+    client = await connect(emulator)
+    await client.send("run-task", {**payload(), "parameters": {}})
+    await client.event()
+    await client.audio(bytes(1600))
+    await client.finish()
+    assert emulator.journals[-1].audio_ms == 100
