@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import wave
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -103,11 +105,9 @@ async def recognize(
 async def outcome_of(call: RecognizeCall) -> Outcome:
     """Read a call to its end."""
     responses = []
-    try:
-        async for response in call:
-            responses.append(response)  # noqa: PERF401 what came before an error counts too
-    except grpc.aio.AioRpcError:
-        pass
+    with contextlib.suppress(grpc.aio.AioRpcError, asyncio.CancelledError):
+        while isinstance(response := await call.read(), pb.RecognizeResponse):
+            responses.append(response)
     code, message = await call.code(), await call.details()
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
     for key, value in await call.trailing_metadata() or ():

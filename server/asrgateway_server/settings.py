@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     YamlConfigSettingsSource,
@@ -48,7 +49,7 @@ def parse_address(value: object) -> object:
     return Address(host.strip("[]"), int(port))
 
 
-ListenAddress = Annotated[Address, BeforeValidator(parse_address), PlainSerializer(str)]
+ListenAddress = Annotated[Address, NoDecode, BeforeValidator(parse_address), PlainSerializer(str)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 

@@ -1,7 +1,7 @@
 """recognize(): one call, from its first byte to its last result.
 
-Two tasks and a clock in one group: `hear` carries the client's audio into the outbox, `ask` carries the outbox to the
-backend and its events to the client, and after much quiet `keep_awake` sends a sign of life.
+`hear` carries the client's audio into the outbox; beside it `ask` carries the outbox to the backend and its events to
+the client, and after much quiet `keep_awake` sends a sign of life.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ from typing import Final, Protocol
 from asrgateway_server.audio.chunk import PcmChunk
 from asrgateway_server.audio.pipeline import AudioPipeline
 from asrgateway_server.config import RecognitionConfig
-from asrgateway_server.errors import InvalidRequest, UpstreamLost, UpstreamUnavailable, first_error
+from asrgateway_server.errors import (
+    InvalidRequest,
+    UpstreamLost,
+    UpstreamProtocolError,
+    UpstreamUnavailable,
+    first_error,
+)
 from asrgateway_server.events import (
     BackendEvent,
     CommitEmpty,
@@ -113,10 +119,11 @@ class _Call:
     async def run(self) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
-                hearing = tasks.create_task(self._hear(), name="hear")
+                asking = tasks.create_task(self._ask(), name="ask")
                 waking = tasks.create_task(self._keep_awake(), name="keep awake")
-                await self._ask()
-                hearing.cancel()
+                # In the call's own task, where a cancelled call cannot be taken for a half-closed one.
+                await self._hear()
+                await asking
                 waking.cancel()
         except BaseExceptionGroup as group:
             raise first_error(group) from group
@@ -171,6 +178,8 @@ class _Call:
                 upstream_code=lost.upstream_code,
                 upstream_request_id=lost.upstream_request_id,
             ) from lost
+        if self._delays.end_sent is None:
+            raise UpstreamProtocolError("the backend ended the call before its audio ended")
 
     async def _next_chunk(self) -> PcmChunk | Commit | None:
         """Return what the backend hears next; see ``ChunkSource``."""

@@ -66,6 +66,8 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         """Recognise one stream; raise a GatewayError to end it with another status than OK."""
         call_id = uuid.uuid4().hex
         logs.add_to_call(call_id=call_id)
+        # By itself the first response would carry it; an error while that is on its way could then not be sent.
+        await context.send_initial_metadata(())
         with self._admitted():
             client = GrpcClient(context, call_id, self._edge_limits)
             message = await client.read_config()
@@ -178,7 +180,8 @@ class GrpcClient:
         request: object = await self._context.read()
         if isinstance(request, pb.RecognizeRequest):
             return request
-        # Cancel, deadline and disconnect look like a half-close at first; their CancelledError comes at the next await.
+        # Cancel, deadline and disconnect look like a half-close at first; their CancelledError comes at the next await
+        # of the call's own task.
         await asyncio.sleep(0)
         return None
 

@@ -1,0 +1,33 @@
+"""Gateways to call, inside the test's own process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import grpc
+
+from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
+from asrgateway_server.rpc.lifecycle import Gateway, running_gateway
+from asrgateway_server.settings import Settings
+from calls import Stub
+
+
+@asynccontextmanager
+async def open_gateway(**settings: object) -> AsyncIterator[tuple[Gateway, Stub]]:
+    """Run a gateway on free ports, with one worker unless told otherwise, and a caller connected to it."""
+    anywhere = {"listen": "127.0.0.1:0", "health_listen": "127.0.0.1:0", "http_listen": "127.0.0.1:0"}
+    values = anywhere | {"embedded_workers": 1, "drain_seconds": 0.5} | settings
+    async with (
+        running_gateway(Settings(**values)) as gateway,  # type: ignore[arg-type] # validated when it is made
+        grpc.aio.insecure_channel(str(gateway.address)) as channel,
+    ):
+        yield gateway, pb_grpc.SpeechRecognitionServiceStub(channel)
+
+
+async def eventually(condition: Callable[[], bool], *, within_seconds: float = 10.0) -> None:
+    """Return as soon as ``condition`` holds; raise TimeoutError if it does not in time."""
+    async with asyncio.timeout(within_seconds):
+        while not condition():  # noqa: ASYNC110 what is awaited happens in the gateway, which signals nobody
+            await asyncio.sleep(0.005)
