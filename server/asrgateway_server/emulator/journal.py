@@ -80,13 +80,29 @@ class Journals:
         self.kept: deque[Journal] = deque(maxlen=_KEPT)
         self._path = path
         self._begun = 0
+        self._news = asyncio.Event()
 
     def begin(self, connection: int, task_id: str, model: str) -> Journal:
         """Open the journal of a new task."""
         self._begun += 1
         journal = Journal(connection=connection, task=self._begun, task_id=task_id, model=model)
         self.kept.append(journal)
+        news, self._news = self._news, asyncio.Event()
+        news.set()
         return journal
+
+    async def begun(self, task: int) -> Journal:
+        """Wait until the task of that number has begun; return its journal.
+
+        Raises:
+            LookupError: It is so long ago that its journal is gone.
+        """
+        while self._begun < task:
+            await self._news.wait()
+        for journal in self.kept:
+            if journal.task == task:
+                return journal
+        raise LookupError(f"the journal of task {task} is no longer kept")
 
     def end(self, journal: Journal, outcome: str) -> None:
         """The task is over."""

@@ -88,6 +88,10 @@ class Emulator:
         """What was noted of the last tasks, in the order they began."""
         return self._journals.kept
 
+    async def task(self, number: int) -> Journal:
+        """Wait until the task of that number, from 1, has begun; return its journal."""
+        return await self._journals.begun(number)
+
     @property
     def connections(self) -> int:
         """How many connections have been tried."""
