@@ -79,10 +79,10 @@ class Settings(BaseSettings):
     embedded_workers: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=0, le=256)
     """Worker processes of the embedded recogniser, 105 MB each: as many calls it takes at once. Default: one a core."""
 
-    max_streams: int = Field(500, ge=1)
+    max_streams: int = Field(default=500, ge=1)
     """Open calls of `Recognize`; one more is refused with RESOURCE_EXHAUSTED."""
 
-    max_message_bytes: int = Field(2 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    max_message_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """Largest audio message that is taken."""
 
     max_utterance_seconds: Annotated[float, Field(ge=1, le=60)] = 20.0

@@ -1,6 +1,5 @@
 """A scripted gateway on loopback, and a recording to send to it."""
 
-import sys
 import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,8 +9,6 @@ import pytest
 
 from asrgateway import AudioEncoding, DecodingConfig, StreamingConfig
 from asrgateway.v1.recognition_pb2_grpc import add_SpeechRecognitionServiceServicer_to_server
-
-sys.path.insert(0, str(Path(__file__).parent))  # In importlib mode no folder of tests is on the path by itself.
 from scripted_gateway import Gateway, Script, ScriptedServicer
 
 
