@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,7 @@ from asrgateway_server.emulator.faults import (
     Drop,
     Duplicate,
     Fail,
+    FailItem,
     FaultBook,
     Garbage,
     Garble,
@@ -84,6 +86,7 @@ class Connection(abc.ABC):
         self._clock = asyncio.get_running_loop().time
         self._changed = asyncio.Event()
         self.opened = self._clock()
+        self.item_failures: deque[FailItem] = deque()
 
     async def converse(self) -> None:
         """Serve the connection until it ends."""
@@ -183,6 +186,8 @@ class Connection(abc.ABC):
                 self.line.delay(delay_ms / 1000, jitter_ms / 1000)
             case SlowRead(seconds=seconds):
                 await asyncio.sleep(seconds)
+            case FailItem() as failure:
+                self.item_failures.append(failure)
             case Refuse():
                 await self.line.close(1011)
 

@@ -15,6 +15,7 @@ A fault file is YAML or JSON; every key but ``action`` is optional, and one that
       - {action: garble, kind: broken_json, audio_ms: 1000}    # or binary, huge (10 MB), unknown_event
       - {action: delay, delay_ms: 80, jitter_ms: 40}           # results of the connection come late, in order
       - {action: slow_read, seconds: 3, audio_ms: 1000}        # nothing is read from the socket for 3 s
+      - {action: fail_item, code: audio_unintelligible}        # the next item of a session fails (dialect B)
       - {action: stall, phase: finish}                         # the end is never confirmed
 
 ``phase`` is ``handshake`` (before the upgrade is answered), ``start`` (before ``task-started`` or ``session.created``),
@@ -128,7 +129,15 @@ class SlowRead:
     seconds: float = 5.0
 
 
-Action = Refuse | Stall | Drop | Close | Fail | Throttle | Duplicate | Garble | Delay | SlowRead
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailItem:
+    """The next item of a session fails; dialect A has no items."""
+
+    code: str = "audio_unintelligible"
+    message: str = "The audio could not be transcribed."
+
+
+Action = Refuse | Stall | Drop | Close | Fail | Throttle | Duplicate | Garble | Delay | SlowRead | FailItem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +190,10 @@ _ACTIONS: Final[Mapping[str, Callable[[Fields], Action]]] = MappingProxyType(
         "duplicate": lambda f: Duplicate(count=f.integer("count", 1)),
         "garble": lambda f: Garble(kind=Garbage(f.text("kind", "broken_json"))),
         "delay": lambda f: Delay(delay_ms=f.integer("delay_ms", 0), jitter_ms=f.integer("jitter_ms", 0)),
+        "fail_item": lambda f: FailItem(
+            code=f.text("code", "audio_unintelligible"),
+            message=f.text("message", "The audio could not be transcribed."),
+        ),
         "slow_read": lambda f: SlowRead(seconds=f.number("seconds", 5.0)),
     }
 )

@@ -64,8 +64,10 @@ class Knobs:
         session_clear_acknowledged: ``input_audio_buffer.clear`` is answered by ``input_audio_buffer.cleared``.
         session_updates: A second ``session.update`` is honoured or answered with an error.
         session_finish_closes: The server closes after ``session.finished``.
+        session_finish_commits: ``session.finish`` in manual mode commits what was not committed.
         session_usage: ``completed`` carries ``usage``.
         session_created_before_1007: A bad model gets ``session.created`` before the close.
+        session_bad_model_seconds: Time from the handshake to that close, not scaled.
         session_language: Language reported when none was set.
         session_seconds: Longest session; 0 = no limit.
         session_idle_seconds: Longest time without a client event; 0 = no limit.
@@ -125,8 +127,10 @@ class Knobs:
     session_clear_acknowledged: bool = True
     session_updates: Literal["accept", "error"] = "accept"
     session_finish_closes: bool = False
+    session_finish_commits: bool = True
     session_usage: bool = False
     session_created_before_1007: bool = False
+    session_bad_model_seconds: float = 0.0
     session_language: str = "en"
     session_seconds: float = 0.0
     session_idle_seconds: float = 0.0

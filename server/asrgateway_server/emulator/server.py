@@ -8,7 +8,7 @@ import logging
 import math
 import signal
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Final
@@ -19,12 +19,14 @@ from asrgateway_server.emulator import rest
 from asrgateway_server.emulator.connection import Connection, Peer, World
 from asrgateway_server.emulator.credentials import CredentialRefused, Credentials
 from asrgateway_server.emulator.faults import Delay, Drop, FaultBook, Phase, Refuse, Stall
+from asrgateway_server.emulator.hotword_api import HotwordApi
 from asrgateway_server.emulator.journal import Journal, Journals
 from asrgateway_server.emulator.options import EmulatorOptions
 from asrgateway_server.emulator.recognizers.base import Recognizers
 from asrgateway_server.emulator.recognizers.markers import MarkerRecognizers, MarkerScript
 from asrgateway_server.emulator.recognizers.pocketsphinx import PocketSphinxRecognizers
 from asrgateway_server.emulator.recognizers.script import Script, ScriptRecognizers, load_workload
+from asrgateway_server.emulator.session_connection import SessionConnection
 from asrgateway_server.emulator.task_connection import TaskConnection
 from asrgateway_server.emulator.vocabularies import Vocabularies
 
@@ -119,10 +121,13 @@ class Emulator:
         await self._world.recognizers.close()
 
     def _application(self) -> web.Application:
-        application = web.Application()
+        application = web.Application(middlewares=[self._let_in])
         for path in ("/api-ws/v1/inference", "/api-ws/v1/inference/"):
             application.router.add_get(path, self._inference)
+        for path in ("/api-ws/v1/realtime", "/api-ws/v1/realtime/"):
+            application.router.add_get(path, self._realtime)
         application.router.add_post("/api/v1/tokens", self._tokens)
+        application.router.add_routes(HotwordApi(self._world.vocabularies).routes())
         application.on_shutdown.append(self._close_connections)
         return application
 
@@ -133,8 +138,24 @@ class Emulator:
         context.load_cert_chain(self._options.tls_cert, self._options.tls_key)
         return context
 
+    @web.middleware
+    async def _let_in(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Ask for the key in plain HTTP; a handshake does so itself, since a fault may come first."""
+        if request.path.startswith("/api/"):
+            try:
+                self._credentials.check(request.headers, {})
+            except CredentialRefused as refused:
+                message = "No API-key provided." if refused.is_missing else "Invalid API-key provided."
+                return rest.error(401, "InvalidApiKey", message)
+        return await handler(request)
+
     async def _inference(self, request: web.Request) -> web.StreamResponse:
         return await self._serve(request, TaskConnection)
+
+    async def _realtime(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, SessionConnection)
 
     async def _serve(
         self,
@@ -196,11 +217,7 @@ class Emulator:
         return rest.error(knobs.bad_key_status, "InvalidApiKey", "Invalid API-key provided.")
 
     async def _tokens(self, request: web.Request) -> web.Response:
-        try:
-            token_expires = self._credentials.check(request.headers, {})
-        except CredentialRefused:
-            return rest.refusal(401)
-        if token_expires is not None:
+        if self._credentials.check(request.headers, {}) is not None:  # a token makes no tokens
             return rest.refusal(401)
         asked = request.query.get("expire_in_seconds", "60")
         if not asked.isdecimal() or not 1 <= int(asked) <= _MAX_TOKEN_SECONDS:

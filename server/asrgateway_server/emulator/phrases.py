@@ -1,0 +1,94 @@
+"""The phrase lists of the emulated account, with which the first Paraformer models are told of hot words. Pure."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+_MAX_PHRASES: Final = 500
+_WEIGHTS: Final = frozenset((1, 2, 3, 4, 5, -6, -5, -4, -3, -2, -1))
+
+
+class PhrasesRefused(Exception):
+    """The phrases break a limit; the text says which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhraseList:
+    """One compiled list.
+
+    Attributes:
+        phrase_id: ``<model>-ft-...``.
+        job_id: Of the job that compiled it.
+        model: The model it works with.
+        created: When, as the vendor writes times.
+        phrases: Weight of each.
+    """
+
+    phrase_id: str
+    job_id: str
+    model: str
+    created: str
+    phrases: Mapping[str, int]
+
+
+class PhraseLists:
+    """All phrase lists of the account."""
+
+    def __init__(self) -> None:
+        self._lists: dict[str, PhraseList] = {}
+
+    def compile(self, model: str, phrases: object, created: str, phrase_id: str | None = None) -> PhraseList:
+        """Compile a new list, or anew the one of that id.
+
+        Raises:
+            PhrasesRefused: The phrases break a limit.
+            KeyError: There is no list of that id.
+        """
+        if phrase_id is not None:
+            self.query(phrase_id)
+        job = uuid.uuid4().hex[:16]
+        compiled = PhraseList(
+            phrase_id=phrase_id or f"{model}-ft-{job}",
+            job_id=f"ft-{job}",
+            model=model,
+            created=created,
+            phrases=_checked(phrases),
+        )
+        self._lists[compiled.phrase_id] = compiled
+        return compiled
+
+    def query(self, phrase_id: str) -> PhraseList:
+        """Find a list.
+
+        Raises:
+            KeyError: There is none of that id.
+        """
+        return self._lists[phrase_id]
+
+    def delete(self, phrase_id: str) -> None:
+        """Remove a list.
+
+        Raises:
+            KeyError: There is none of that id.
+        """
+        del self._lists[phrase_id]
+
+    def page(self, number: int, size: int) -> list[PhraseList]:
+        """The lists, from the oldest on; pages count from 1."""
+        return list(self._lists.values())[(number - 1) * size : number * size]
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._lists)
+
+
+def _checked(phrases: object) -> dict[str, int]:
+    """Source: Model Studio, "Paraformer phrase manager", limits."""
+    if not isinstance(phrases, dict) or not 1 <= len(phrases) <= _MAX_PHRASES:
+        raise PhrasesRefused(f"phrase_list must have 1 to {_MAX_PHRASES} phrases")
+    if not all(weight in _WEIGHTS for weight in phrases.values()):
+        raise PhrasesRefused("a weight must be from 1 to 5 or from -6 to -1")
+    return {str(text): int(weight) for text, weight in phrases.items()}

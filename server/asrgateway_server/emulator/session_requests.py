@@ -1,0 +1,170 @@
+"""What a client of dialect B may say: its events, read and checked. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+_FORMATS: Final = ("pcm", "opus")
+_RATES: Final = (16_000, 8_000)
+# Source: Model Studio, "Qwen-ASR realtime client events": the languages that may be asked for.
+_LANGUAGES: Final = frozenset(
+    (
+        *("zh", "yue", "en", "ja", "de", "ko", "ru", "fr", "pt", "ar", "it", "es", "hi", "id", "th", "tr"),
+        *("uk", "vi", "cs", "da", "fil", "fi", "is", "ms", "no", "pl", "sv"),
+    )
+)
+_THRESHOLDS: Final = (-1.0, 1.0)
+_SILENCES_MS: Final = (200, 6000)
+
+
+class EventRefused(Exception):
+    """The client is told so with ``error``; the session goes on.
+
+    Attributes:
+        code: ``error.code``, if any.
+        message: ``error.message``.
+        param: The field at fault, if any.
+        event_id: The client's event, as far as it is known.
+    """
+
+    def __init__(
+        self, message: str, *, code: str | None = None, param: str | None = None, event_id: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.param = param
+        self.event_id = event_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnDetection:
+    """How the server finds the end of an utterance.
+
+    Attributes:
+        threshold: -1 to 1; lower takes more for speech.
+        silence_ms: The silence that ends it.
+    """
+
+    threshold: float = 0.2
+    silence_ms: int = 800
+
+
+_SERVER_VAD: Final = TurnDetection()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """What is in force.
+
+    Attributes:
+        input_format: ``pcm`` or ``opus``.
+        sample_rate_hertz: 16000 or 8000.
+        language: Asked for; None = whatever is spoken.
+        turn_detection: None = the client says where an utterance ends.
+        transcription: ``input_audio_transcription`` as it was sent.
+    """
+
+    input_format: str = "pcm"
+    sample_rate_hertz: int = 16_000
+    language: str | None = None
+    turn_detection: TurnDetection | None = _SERVER_VAD
+    transcription: Mapping[str, Any] | None = None  # whatever JSON the client sent
+
+
+def read_event(text: str) -> dict[str, Any]:
+    """Read one client event; it has a type.
+
+    Raises:
+        EventRefused: It is none.
+    """
+    try:
+        event = json.loads(text)
+    except ValueError:
+        raise EventRefused("The event is not valid JSON.", code="invalid_json") from None
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        raise EventRefused("Missing required parameter: 'type'.", code="missing_required_parameter", param="type")
+    return event
+
+
+def updated(settings: SessionSettings, session: object) -> SessionSettings:
+    """The settings after a ``session.update``; fields it does not know, or that are of no use, are ignored.
+
+    Raises:
+        EventRefused: A value is wrong; nothing has changed.
+    """
+    if not isinstance(session, dict):
+        raise EventRefused("Missing required parameter: 'session'.", code="missing_required_parameter", param="session")
+    input_format, rate = _audio(session, settings)
+    transcription = session.get("input_audio_transcription", settings.transcription)
+    return replace(
+        settings,
+        input_format=input_format,
+        sample_rate_hertz=rate,
+        language=_language(transcription),
+        turn_detection=_turn_detection(session, settings),
+        transcription=transcription if isinstance(transcription, dict) else None,
+    )
+
+
+def _audio(session: Mapping[str, Any], settings: SessionSettings) -> tuple[str, int]:
+    """The two old fields, or the new ``audio.input.format`` that replaces them."""
+    try:
+        new = session["audio"]["input"]["format"]
+    except (KeyError, TypeError):
+        new = {}
+    input_format = new.get("type", session.get("input_audio_format", settings.input_format))
+    rate = new.get("sample_rate", session.get("sample_rate", settings.sample_rate_hertz))
+    _require_one_of("session.input_audio_format", input_format, _FORMATS)
+    _require_one_of("session.sample_rate", rate, _RATES)
+    return input_format, rate
+
+
+def _language(transcription: object) -> str | None:
+    if not isinstance(transcription, dict) or "language" not in transcription:
+        return None
+    language = transcription["language"]
+    if language not in _LANGUAGES:
+        shown = "null" if language is None else language
+        raise EventRefused(
+            f"Language code '{shown}' is not recognized.",
+            code="invalid_value",
+            param="session.input_audio_transcription.language",
+        )
+    return str(language)
+
+
+def _turn_detection(session: Mapping[str, Any], settings: SessionSettings) -> TurnDetection | None:
+    if "turn_detection" not in session:
+        return settings.turn_detection
+    asked = session["turn_detection"]
+    if asked is None:
+        return None
+    if not isinstance(asked, dict):
+        raise _invalid("session.turn_detection", asked, "an object or null")
+    _require_one_of("session.turn_detection.type", asked.get("type"), ("server_vad",))
+    detection = TurnDetection(
+        threshold=asked.get("threshold", _SERVER_VAD.threshold),
+        silence_ms=asked.get("silence_duration_ms", _SERVER_VAD.silence_ms),
+    )
+    _require_within("session.turn_detection.threshold", detection.threshold, _THRESHOLDS)
+    _require_within("session.turn_detection.silence_duration_ms", detection.silence_ms, _SILENCES_MS)
+    return detection
+
+
+def _require_one_of(param: str, value: object, known: tuple[object, ...]) -> None:
+    if value not in known:
+        raise _invalid(param, value, ", ".join(f"'{item}'" for item in known))
+
+
+def _require_within(param: str, value: object, limits: tuple[float, float]) -> None:
+    if not isinstance(value, int | float) or not limits[0] <= value <= limits[1]:
+        raise _invalid(param, value, f"{limits[0]} to {limits[1]}")
+
+
+def _invalid(param: str, value: object, supported: str) -> EventRefused:
+    message = f"Invalid value: '{value}'. Supported values are: {supported}."
+    return EventRefused(message, code="invalid_value", param=param)
