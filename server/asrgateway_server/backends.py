@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+from asrgateway_server.adapters.paraformer import paraformer
 from asrgateway_server.adapters.pocketsphinx import PocketSphinx
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import Settings
 from asrgateway_server.transports.base import Backend, OpenBackend
+from asrgateway_server.transports.websocket import over_websocket
 from asrgateway_server.transports.worker_process import in_worker
 
 BACKENDS: Final[Mapping[str, OpenBackend]] = {
     "pocketsphinx": in_worker(PocketSphinx),
+    "paraformer": over_websocket(paraformer),
 }
 
 

@@ -54,8 +54,9 @@ def _serve(settings: Settings) -> None:
 
 
 def _list_models(settings: Settings) -> None:
-    served = catalogue(settings.default_model)
+    served = catalogue(default_model=settings.default_model, has_key=settings.dashscope_api_key is not None)
     for name, model in sorted(served.models.items()):
-        print(f"{name}  {model.backend}  {', '.join(model.language_codes)}  {model.sample_rate_hertz} Hz")
+        rates = ", ".join(str(rate) for rate in model.sample_rates_hertz)
+        print(f"{name:28}{model.backend:14}{rates:>12} Hz  {', '.join(model.language_codes)}")
     for name, target in sorted(served.aliases.items()):
-        print(f"{name} = {target}")
+        print(f"{name:28}= {target}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from asrgateway_server.models import Model
@@ -41,6 +42,66 @@ class AudioFormat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerVad:
+    """The model's voice-activity detection ends an utterance; None: as the model does by itself.
+
+    Attributes:
+        silence_ms: Silence that ends it.
+        threshold: From -1, more is taken for speech, to 1, more is taken for noise.
+        is_multi_threshold: The awaited silence shrinks as an utterance grows.
+    """
+
+    silence_ms: int | None = None
+    threshold: float | None = None
+    is_multi_threshold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SemanticEndpointing:
+    """The model ends an utterance by its meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManualEndpointing:
+    """Only a commit ends an utterance."""
+
+
+Endpointing = ServerVad | SemanticEndpointing | ManualEndpointing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """What is done to the text; None: as the model does by itself. And what is told beside it.
+
+    Attributes:
+        punctuation: Write punctuation marks.
+        inverse_text_normalization: Write numbers in digits.
+        disfluency_removal: Leave out filler words.
+        word_time_offsets: Tell the times of words.
+        voice_activity_events: Tell when speech begins and ends.
+        emotion: Tell how the speaker sounds.
+    """
+
+    punctuation: bool | None = None
+    inverse_text_normalization: bool | None = None
+    disfluency_removal: bool | None = None
+    word_time_offsets: bool = False
+    voice_activity_events: bool = False
+    emotion: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adaptation:
+    """Words to expect.
+
+    Attributes:
+        vocabulary_id: A hot-word table stored with the vendor; empty: none.
+    """
+
+    vocabulary_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
     """Where an earlier call stopped.
 
@@ -62,20 +123,29 @@ class RecognitionConfig:
         audio: What the audio bytes are.
         language_codes: BCP-47 codes, the likeliest first; empty: the model decides.
         interim_results: Tell text while it is spoken.
-        word_time_offsets: Tell the times of words.
-        voice_activity_events: Tell when speech begins and ends.
+        endpointing: When an utterance ends.
+        features: What is done to the text, and told beside it.
+        adaptation: Words to expect.
+        vendor_parameters: Passed on to the vendor as they are.
         is_strict: What the model cannot honour is an error, not a warning.
         resume: Where an earlier call stopped.
-        wishes: Paths of the options that the client set and a model may be unable to honour; those of enums and
-            booleans end in ``=value``.
+        wishes: Paths, within StreamingConfig, of the options that the client set and a model may be unable to honour;
+            booleans end in ``=true`` or ``=false``, messages without a value in ``=``.
     """
 
     model: Model
     audio: AudioFormat
     language_codes: tuple[str, ...] = ()
     interim_results: bool = False
-    word_time_offsets: bool = False
-    voice_activity_events: bool = False
+    endpointing: Endpointing = ServerVad()
+    features: Features = Features()
+    adaptation: Adaptation = Adaptation()
+    vendor_parameters: Mapping[str, object] = field(default_factory=dict)
     is_strict: bool = False
     resume: Resume = Resume()
     wishes: tuple[str, ...] = ()
+
+    @property
+    def model_rate_hertz(self) -> int:
+        """The rate at which the model hears this call."""
+        return self.model.rate_for(self.audio.sample_rate_hertz)

@@ -91,6 +91,12 @@ class UpstreamUnavailable(GatewayError):
     reason = "UPSTREAM_UNAVAILABLE"
 
 
+class UpstreamRefused(GatewayError):
+    """The vendor rejected our key, the model, the account or a parameter; an operator must act."""
+
+    reason = "UPSTREAM_REFUSED"
+
+
 class UpstreamProtocolError(GatewayError):
     """The backend broke its own rules."""
 

@@ -23,6 +23,19 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Emotion:
+    """How the speaker sounded.
+
+    Attributes:
+        label: The vendor's word for it.
+        confidence: 0 to 1; None where it is not told.
+    """
+
+    label: str
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """The backend takes audio from now on.
 
@@ -76,6 +89,7 @@ class FinalResult:
         start_ms: Where it begins, counted as in ``InterimResult``.
         end_ms: Where it ends; never before ``start_ms``.
         words: The words with their times; empty where the backend has none.
+        emotion: How the speaker sounded; None where the backend does not tell.
         is_forced: A commit ended it, not the speaker.
     """
 
@@ -83,6 +97,7 @@ class FinalResult:
     start_ms: int | None = None
     end_ms: int | None = None
     words: tuple[Word, ...] = ()
+    emotion: Emotion | None = None
     is_forced: bool = False
 
 
@@ -91,9 +106,15 @@ class CommitEmpty:
     """A commit found no open utterance."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The backend has told everything; the connection has served its purpose."""
+    """The backend has told everything; the connection has served its purpose.
+
+    Attributes:
+        billed_ms: The audio that the vendor bills for the connection; None where it does not tell.
+    """
+
+    billed_ms: int | None = None
 
 
 BackendEvent = Ready | SpeechStarted | SpeechEnded | InterimResult | FinalResult | CommitEmpty | Finished

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
+from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -21,6 +21,8 @@ from pydantic_settings import (
 
 PREFIX: Final = "ASRGATEWAY_"
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
+KEY_VARIABLE: Final = "DASHSCOPE_API_KEY"
+KEY_FILE_VARIABLE: Final = "DASHSCOPE_API_KEY_FILE_PATH"
 # Kubernetes describes every service of the namespace in variables such as ASRGATEWAY_SERVICE_HOST.
 _OF_KUBERNETES: Final = re.compile(r"_(SERVICE_|PORT(_|$))")
 
@@ -73,11 +75,22 @@ class Settings(BaseSettings):
     http_listen: ListenAddress = Address("127.0.0.1", 9464)
     """Where Prometheus finds `/metrics`."""
 
-    default_model: str = "embedded"
-    """The model for callers that name none."""
+    dashscope_api_key: SecretStr | None = None
+    """Key of Alibaba Cloud's Model Studio, from `DASHSCOPE_API_KEY` or the file that `DASHSCOPE_API_KEY_FILE_PATH`
+    names. Without one only the embedded model is served."""
 
-    embedded_workers: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=0, le=256)
-    """Worker processes of the embedded recogniser, 105 MB each: as many calls it takes at once. Default: one a core."""
+    dashscope_url: Annotated[str, Field(pattern=r"^wss?://[^/]+/?$")] = "wss://dashscope.aliyuncs.com"
+    """Scheme, host and port of Model Studio; `ws://127.0.0.1:8765` is the emulator. `HTTPS_PROXY` is honoured."""
+
+    upstream_ca_file: str = ""
+    """Certificates in PEM that the vendor's one is checked against. Default: the system's."""
+
+    default_model: str = ""
+    """The model for callers that name none. Default: `paraformer-realtime-v2` with a key, `embedded` without one."""
+
+    embedded_workers: Annotated[int, Field(ge=0, le=256)] | None = None
+    """Worker processes of the embedded recogniser, 105 MB each: as many calls it takes at once. Default: one for each
+    core; none if there is a key and the embedded model is not the default one."""
 
     max_streams: int = Field(default=500, ge=1)
     """Open calls of `Recognize`; one more is refused with RESOURCE_EXHAUSTED."""
@@ -97,6 +110,9 @@ class Settings(BaseSettings):
     cursor_interval_seconds: Seconds = 10.0
     """After so much quiet a response with only `cursor` keeps proxies awake."""
 
+    backlog_speed: Annotated[float, Field(ge=1, le=1000)] = 3.0
+    """How many times faster than realtime the vendor is sent audio that waits; the embedded model takes it at once."""
+
     upstream_ready_timeout_seconds: Seconds = 10.0
     """How long a backend may take until it accepts audio."""
 
@@ -108,6 +124,14 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least important lines that are logged."""
+
+    @property
+    def worker_count(self) -> int:
+        """How many embedded workers are to be loaded."""
+        if self.embedded_workers is not None:
+            return self.embedded_workers
+        is_wanted = self.dashscope_api_key is None or self.default_model == "embedded"
+        return len(os.sched_getaffinity(0)) if is_wanted else 0
 
     @classmethod
     def settings_customise_sources(
@@ -131,6 +155,8 @@ class Settings(BaseSettings):
         values: dict[str, Any] = {}  # Any: what stands in the file is only known once it is validated
         if path := environ.get(CONFIG_VARIABLE):
             values = _from_file(cls, Path(path))
+        if key := _key_from(environ):
+            values["dashscope_api_key"] = key
         try:
             return cls(**values | _Environment(cls, environ)())
         except ValidationError as error:
@@ -146,6 +172,18 @@ class _Environment(EnvSettingsSource):
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
         return {name.lower(): value for name, value in self._environ.items()}
+
+
+def _key_from(environ: Mapping[str, str]) -> str:
+    if key := environ.get(KEY_VARIABLE, "").strip():
+        return key
+    path = environ.get(KEY_FILE_VARIABLE)
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{KEY_FILE_VARIABLE} names {path}, which cannot be read: {error.strerror}") from None
 
 
 def _from_file(settings: type[Settings], path: Path) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.decoder import Hypothesis, SpeechDecoder, SpokenWord
 from asrgateway_server.events import (
@@ -21,18 +19,6 @@ from asrgateway_server.events import (
 
 class PocketSphinx:
     """US English, without punctuation; see ``InProcessAdapter``."""
-
-    capabilities: ClassVar[frozenset[str]] = frozenset(
-        {
-            "streaming_config.features.enable_word_time_offsets",
-            "streaming_config.features.enable_voice_activity_events",
-            "streaming_config.features.enable_automatic_punctuation=false",
-            "streaming_config.features.enable_inverse_text_normalization=false",
-            "streaming_config.features.enable_disfluency_removal=false",
-            # It waits for a quiet client by itself, for as long as that takes.
-            "streaming_config.keep_alive",
-        }
-    )
 
     def __init__(self) -> None:
         self._decoder = SpeechDecoder()

@@ -36,6 +36,7 @@ from asrgateway_server.events import (
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.recognition.delays import Delays, observe
 from asrgateway_server.recognition.outbox import Outbox
+from asrgateway_server.recognition.pace import Pace
 from asrgateway_server.recognition.replies import CallFinished, Cursor, Notice, Reply, Result, Started
 from asrgateway_server.recognition.results import ResultNumbering
 from asrgateway_server.recognition.timeline import Timeline
@@ -53,10 +54,12 @@ class Limits:
     Attributes:
         max_utterance_seconds: An utterance that goes on for longer is ended.
         cursor_interval_seconds: After so much quiet the client is sent a cursor.
+        backlog_speed: How many times faster than realtime a vendor is sent audio that waits.
     """
 
     max_utterance_seconds: float
     cursor_interval_seconds: float
+    backlog_speed: float
 
 
 class Client(Protocol):
@@ -82,7 +85,7 @@ async def recognize(
     Raises:
         GatewayError: The call cannot go on; any of the family but ``UpstreamLost``.
     """
-    notices = unmet(config, backend.capabilities)
+    notices = unmet(config)
     await _Call(config, backend, client, limits, metrics, notices).run()
 
 
@@ -103,10 +106,12 @@ class _Call:
         self._notices = notices
         self._metrics = metrics.of_model(config.model.name)
         self._received_bytes = metrics.audio_received_bytes.labels(config.audio.encoding.name)
-        self._rate = config.model.sample_rate_hertz
+        self._rate = config.model_rate_hertz
         self._pipeline = AudioPipeline(config.audio, self._rate)
         self._outbox = Outbox(OUTBOX_CHUNKS)
         self._timeline = Timeline(config.resume.audio_offset_ms)
+        # What runs in this gateway takes audio as fast as it can.
+        self._pace = Pace(limits.backlog_speed) if config.model.is_remote else None
         self._numbering = ResultNumbering(config.resume.next_result_index)
         self._delays = Delays()
         self._sent_ms = 0
@@ -114,6 +119,8 @@ class _Call:
         self._utterance_start_ms: int | None = None
         self._commits: deque[_CommitOrigin] = deque()
         self._request_ids: list[str] = []
+        self._is_started = False
+        self._billed_ms: int | None = None
         self._last_reply = time.monotonic()
 
     async def run(self) -> None:
@@ -189,16 +196,22 @@ class _Call:
         item = await self._outbox.take()
         match item:
             case PcmChunk():
-                if self._delays.audio_sent is None:
-                    self._delays.audio_sent = time.monotonic()
-                sent_ms = item.end_samples * 1000 // self._rate
-                self._metrics.upstream_audio_sent_seconds.inc((sent_ms - self._sent_ms) / 1000)
-                self._sent_ms = sent_ms
+                await self._count_sent(item)
             case Commit():
                 self._commits.append(_CommitOrigin.CLIENT)
             case None:
                 self._delays.end_sent = time.monotonic()
         return item
+
+    async def _count_sent(self, chunk: PcmChunk) -> None:
+        sent_ms = chunk.end_samples * 1000 // self._rate
+        seconds = (sent_ms - self._sent_ms) / 1000
+        if self._pace and (pause := self._pace.wait_seconds(time.monotonic(), seconds)):
+            await asyncio.sleep(pause)
+        if self._delays.audio_sent is None:
+            self._delays.audio_sent = time.monotonic()
+        self._metrics.upstream_audio_sent_seconds.inc(seconds)
+        self._sent_ms = sent_ms
 
     def _is_utterance_too_long(self) -> bool:
         start = self._utterance_start_ms
@@ -224,6 +237,7 @@ class _Call:
                 await self._start(event)
             case Finished():
                 self._delays.end_read = read_at
+                self._billed_ms = event.billed_ms
 
     async def _receive_interim(self, event: InterimResult, read_at: float) -> None:
         self._open_utterance(event.start_ms)
@@ -237,7 +251,7 @@ class _Call:
     async def _receive_boundary(self, event: SpeechStarted | SpeechEnded) -> None:
         if isinstance(event, SpeechStarted):
             self._open_utterance(event.offset_ms)
-        if self._config.voice_activity_events:
+        if self._config.features.voice_activity_events:
             await self._tell(self._timeline.move_boundary(event))
 
     async def _receive_final(self, event: FinalResult, read_at: float) -> None:
@@ -252,8 +266,16 @@ class _Call:
     async def _start(self, ready: Ready) -> None:
         if ready.request_id:
             self._request_ids.append(ready.request_id)
+        if self._is_started:
+            return
+        self._is_started = True
         await self._tell(
-            Started(model=self._config.model, upstream_request_id=ready.request_id, downgrades=self._notices)
+            Started(
+                model=self._config.model,
+                sample_rate_hertz=self._rate,
+                upstream_request_id=ready.request_id,
+                downgrades=self._notices,
+            )
         )
         for notice in self._notices:
             await self._tell(notice)
@@ -261,8 +283,10 @@ class _Call:
     # To the client ----------------------------------------------------------------------------------------------
 
     async def _tell_result(self, result: Result, read_at: float) -> None:
-        if not self._config.word_time_offsets and result.words:
-            result = replace(result, words=())
+        if (result.words and not self._config.features.word_time_offsets) or (
+            result.emotion and not self._config.features.emotion
+        ):
+            result = self._without_the_unasked(result)
         is_first_text = result.text and self._delays.text_read is None
         if is_first_text:
             self._delays.text_read = read_at
@@ -272,6 +296,14 @@ class _Call:
             self._delays.text_given = now
         self._metrics.overhead.observe(now - read_at)
         (self._metrics.final_results if result.is_final else self._metrics.partial_results).inc()
+
+    def _without_the_unasked(self, result: Result) -> Result:
+        features = self._config.features
+        return replace(
+            result,
+            words=result.words if features.word_time_offsets else (),
+            emotion=result.emotion if features.emotion else None,
+        )
 
     async def _finish(self) -> None:
         delays = self._delays
@@ -287,10 +319,19 @@ class _Call:
                 upstream_first_package_delay_seconds=delays.upstream_first_package_seconds,
                 upstream_last_package_delay_seconds=delays.upstream_last_package_seconds,
                 audio_ms=self._pipeline.received_ms,
+                billed_ms=self._billed_ms,
+                estimated_cost_cny=self._estimated_cost_cny(),
                 final_results=self._numbering.finals,
                 upstream_request_ids=tuple(self._request_ids),
             )
         )
+
+    def _estimated_cost_cny(self) -> float | None:
+        price = self._config.model.price_per_second_cny
+        if price is None:
+            return None
+        billed_ms = self._sent_ms if self._billed_ms is None else self._billed_ms
+        return price * billed_ms / 1000
 
     async def _tell(self, reply: Reply | None) -> None:
         self._last_reply = time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from asrgateway_server.events import CommitEmpty, SpeechEnded, SpeechStarted, Word
+from asrgateway_server.events import CommitEmpty, Emotion, SpeechEnded, SpeechStarted, Word
 from asrgateway_server.models import Model
 
 
@@ -52,11 +52,13 @@ class Started:
 
     Attributes:
         model: What recognizes.
+        sample_rate_hertz: The rate at which it hears the call.
         upstream_request_id: The upstream's name for the task; empty if it has none.
         downgrades: What was asked for and is not given.
     """
 
     model: Model
+    sample_rate_hertz: int
     upstream_request_id: str
     downgrades: tuple[Notice, ...]
 
@@ -76,6 +78,7 @@ class Result:
         start_ms: Where the utterance begins; None where the backend has no times.
         end_ms: Where it ends, or how far it has been heard.
         words: With their times; empty unless asked for.
+        emotion: How the speaker sounded; None unless asked for and heard.
         is_forced: A commit ended it.
     """
 
@@ -88,6 +91,7 @@ class Result:
     start_ms: int | None = None
     end_ms: int | None = None
     words: tuple[Word, ...] = ()
+    emotion: Emotion | None = None
     is_forced: bool = False
 
 
@@ -97,6 +101,8 @@ class CallFinished:
 
     Attributes:
         audio_ms: The client's audio.
+        billed_ms: The audio that the vendor bills; None where it does not tell.
+        estimated_cost_cny: By the catalogue's price of what is billed, or was sent; None without a price.
         final_results: How many final results were told.
     """
 
@@ -105,6 +111,8 @@ class CallFinished:
     upstream_first_package_delay_seconds: float | None
     upstream_last_package_delay_seconds: float | None
     audio_ms: int
+    billed_ms: int | None
+    estimated_cost_cny: float | None
     final_results: int
     upstream_request_ids: tuple[str, ...]
 

@@ -50,6 +50,7 @@ class ResultNumbering:
             start_ms=event.start_ms,
             end_ms=event.end_ms,
             words=event.words,
+            emotion=event.emotion,
             is_forced=event.is_forced,
         )
         self.finals += 1

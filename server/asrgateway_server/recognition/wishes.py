@@ -8,35 +8,35 @@ from asrgateway_server.models import Model
 from asrgateway_server.recognition.replies import Notice, NoticeCode
 
 
-def unmet(config: RecognitionConfig, capabilities: frozenset[str]) -> tuple[Notice, ...]:
+def unmet(config: RecognitionConfig) -> tuple[Notice, ...]:
     """Return a notice for each option that has no effect.
 
     Raises:
         UnsupportedOption: There is one, and the caller said ``strict``.
     """
-    notices = (*_unmet_options(config, capabilities), *_unmet_languages(config))
+    notices = (*_unmet_options(config), *_unmet_languages(config))
     if notices and config.is_strict:
         raise UnsupportedOption(f"{notices[0].message}, and the call is strict", field=notices[0].field)
     return notices
 
 
-def _unmet_options(config: RecognitionConfig, capabilities: frozenset[str]) -> list[Notice]:
+def _unmet_options(config: RecognitionConfig) -> list[Notice]:
     return [
         Notice(
             code=NoticeCode.OPTION_IGNORED,
-            field=wish.partition("=")[0],
-            message=f"the model {config.model.name!r} does not honour {wish.removeprefix('streaming_config.')}",
+            field=f"streaming_config.{wish.partition('=')[0]}",
+            message=f"the model {config.model.name!r} does not honour {wish.rstrip('=')}",
         )
         for wish in config.wishes
-        if not _is_honoured(wish, capabilities)
+        if not _is_honoured(wish, config.model.options)
     ]
 
 
-def _is_honoured(wish: str, capabilities: frozenset[str]) -> bool:
-    """Whether the wish, its path without a value, or a part of the config that holds it, is a capability."""
+def _is_honoured(wish: str, options: frozenset[str]) -> bool:
+    """Whether the wish, its path without a value, or a part of the config that holds it, is an option."""
     path = wish.partition("=")[0]
     parts = path.split(".")
-    return wish in capabilities or any(".".join(parts[:count]) in capabilities for count in range(1, len(parts) + 1))
+    return wish in options or any(".".join(parts[:count]) in options for count in range(1, len(parts) + 1))
 
 
 def _unmet_languages(config: RecognitionConfig) -> list[Notice]:

@@ -82,7 +82,11 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         http_address = await stack.enter_async_context(_http_server(settings.http_listen, metrics))
         backends = await stack.enter_async_context(open_backends(settings, metrics))
         servicer = RecognitionServicer(
-            catalogue(settings.default_model), backends, _edge_limits(settings), _call_limits(settings), metrics
+            catalogue(default_model=settings.default_model, has_key=settings.dashscope_api_key is not None),
+            backends,
+            _edge_limits(settings),
+            _call_limits(settings),
+            metrics,
         )
         address = await stack.enter_async_context(_recognition_server(settings, servicer, metrics))
         await health.set_ready(is_ready=True)
@@ -104,6 +108,7 @@ def _call_limits(settings: Settings) -> Limits:
     return Limits(
         max_utterance_seconds=settings.max_utterance_seconds,
         cursor_interval_seconds=settings.cursor_interval_seconds,
+        backlog_speed=settings.backlog_speed,
     )
 
 

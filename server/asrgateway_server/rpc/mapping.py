@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from google.protobuf import json_format
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.audio.decoder import MAX_CHANNELS, MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
-from asrgateway_server.config import AudioFormat, ChannelMode, Encoding, RecognitionConfig, Resume
+from asrgateway_server.config import (
+    Adaptation,
+    AudioFormat,
+    ChannelMode,
+    Encoding,
+    Endpointing,
+    Features,
+    ManualEndpointing,
+    RecognitionConfig,
+    Resume,
+    SemanticEndpointing,
+    ServerVad,
+)
 from asrgateway_server.errors import InvalidRequest, NotBuiltYet
 from asrgateway_server.events import CommitEmpty, SpeechEnded, SpeechStarted, Word
 from asrgateway_server.models import Catalogue, Model
@@ -57,8 +70,10 @@ def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> Recognitio
         audio=_audio_from(message.decoding_config),
         language_codes=tuple(message.language_codes),
         interim_results=message.interim_results,
-        word_time_offsets=message.features.enable_word_time_offsets,
-        voice_activity_events=message.features.enable_voice_activity_events,
+        endpointing=_endpointing_from(message.endpointing),
+        features=_features_from(message.features),
+        adaptation=Adaptation(vocabulary_id=message.adaptation.vocabulary_id),
+        vendor_parameters=json_format.MessageToDict(message.vendor_parameters),
         is_strict=message.strict,
         resume=Resume(
             audio_offset_ms=_ms_of(message.resume.audio_offset), next_result_index=message.resume.next_result_index
@@ -67,7 +82,7 @@ def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> Recognitio
             wish
             for field, value in message.ListFields()
             if field.name in _WISHES
-            for wish in _wishes(f"{CONFIG_FIELD}.{field.name}", field, value)
+            for wish in _wishes(field.name, field, value)
         ),
     )
 
@@ -85,8 +100,41 @@ def _audio_from(message: pb.DecodingConfig) -> AudioFormat:
     return AudioFormat(encoding=encoding, sample_rate_hertz=rate, channel_count=channels, channel_mode=mode)
 
 
+def _endpointing_from(message: pb.EndpointingConfig) -> Endpointing:
+    match message.WhichOneof("mode"):
+        case "semantic":
+            return SemanticEndpointing()
+        case "manual":
+            return ManualEndpointing()
+        case _:
+            vad = message.server_vad
+            return ServerVad(
+                silence_ms=_ms_of(vad.silence) if vad.HasField("silence") else None,
+                threshold=vad.threshold if vad.HasField("threshold") else None,
+                is_multi_threshold=vad.multi_threshold,
+            )
+
+
+def _features_from(message: pb.RecognitionFeatures) -> Features:
+    def given(name: str) -> bool | None:
+        return bool(getattr(message, name)) if message.HasField(name) else None  # type: ignore[arg-type] # its own names
+
+    return Features(
+        punctuation=given("enable_automatic_punctuation"),
+        inverse_text_normalization=given("enable_inverse_text_normalization"),
+        disfluency_removal=given("enable_disfluency_removal"),
+        word_time_offsets=message.enable_word_time_offsets,
+        voice_activity_events=message.enable_voice_activity_events,
+        emotion=message.enable_emotion,
+    )
+
+
 def _verify_ranges(message: pb.StreamingConfig) -> None:
-    audio, resume = message.decoding_config, message.resume
+    audio, resume, vad = message.decoding_config, message.resume, message.endpointing.server_vad
+    if vad.HasField("silence"):
+        _verify("endpointing.server_vad.silence", _ms_of(vad.silence), 200, 6000, "ms")
+    if vad.HasField("threshold"):
+        _verify("endpointing.server_vad.threshold", vad.threshold, -1, 1, "")
     if audio.HasField("sample_rate_hertz"):
         _verify(
             "decoding_config.sample_rate_hertz",
@@ -103,7 +151,7 @@ def _verify_ranges(message: pb.StreamingConfig) -> None:
     _verify("resume.next_result_index", resume.next_result_index, 0, 2**31 - 1, "")
 
 
-def _verify(field: str, value: int, lowest: int, highest: int, unit: str) -> None:
+def _verify(field: str, value: float, lowest: float, highest: float, unit: str) -> None:
     if not lowest <= value <= highest:
         raise InvalidRequest(
             f"{field} is {value}; {lowest} to {highest} {unit}".rstrip() + " is what it may be",
@@ -123,7 +171,7 @@ def _wishes(path: str, field: FieldDescriptor, value: object) -> Iterator[str]:
     if isinstance(value, Message) and value.DESCRIPTOR.file.package == pb.DESCRIPTOR.package:
         inner = list(value.ListFields())
         if not inner:
-            yield path
+            yield f"{path}="
         for child, below in inner:
             yield from _wishes(f"{path}.{child.name}", child, below)
     elif field.type == FieldDescriptor.TYPE_BOOL:
@@ -180,7 +228,7 @@ def _fill_started(started: pb.Started, reply: Started, call_id: str) -> None:
     started.call_id = call_id
     started.model = reply.model.name
     started.upstream_request_id = reply.upstream_request_id
-    started.sample_rate_hertz = reply.model.sample_rate_hertz
+    started.sample_rate_hertz = reply.sample_rate_hertz
     for notice in reply.downgrades:
         started.downgrades.add(field=notice.field.removeprefix(f"{CONFIG_FIELD}."), message=notice.message)
 
@@ -199,6 +247,10 @@ def _fill_result(result: pb.RecognitionResult, reply: Result) -> None:
         result.start_offset.CopyFrom(_duration(reply.start_ms))
     if reply.end_ms is not None:
         result.end_offset.CopyFrom(_duration(reply.end_ms))
+    if reply.emotion is not None:
+        result.emotion.label = reply.emotion.label
+        if reply.emotion.confidence is not None:
+            result.emotion.confidence = reply.emotion.confidence
     result.words.extend(_word_info(word) for word in reply.words)
 
 
@@ -224,6 +276,10 @@ def _fill_finished(finished: pb.Finished, reply: CallFinished) -> None:
     finished.audio_duration.CopyFrom(_duration(reply.audio_ms))
     finished.injected_silence.CopyFrom(_duration(0))
     finished.replayed_audio.CopyFrom(_duration(0))
+    if reply.billed_ms is not None:
+        finished.billed_duration.CopyFrom(_duration(reply.billed_ms))
+    if reply.estimated_cost_cny is not None:
+        finished.estimated_cost_cny = reply.estimated_cost_cny
     finished.upstream_request_ids.extend(reply.upstream_request_ids)
     finished.final_results = reply.final_results
 
@@ -245,9 +301,11 @@ def _model_from(model: Model) -> pb.Model:
         name=model.name,
         backend=model.backend,
         language_codes=model.language_codes,
-        sample_rates_hertz=[model.sample_rate_hertz],
+        sample_rates_hertz=model.sample_rates_hertz,
         features=[
             pb.ModelFeature.Value(f"MODEL_FEATURE_{feature.name}")
             for feature in sorted(model.features, key=lambda feature: feature.value)
         ],
+        regions=model.regions,
+        price_per_second_cny=model.price_per_second_cny,
     )

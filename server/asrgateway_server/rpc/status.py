@@ -21,6 +21,7 @@ from asrgateway_server.errors import (
     UnknownModel,
     UnsupportedOption,
     UpstreamProtocolError,
+    UpstreamRefused,
     UpstreamUnavailable,
 )
 
@@ -36,6 +37,7 @@ STATUSES: Final[Mapping[type[GatewayError], grpc.StatusCode]] = {
     ClientStalled: grpc.StatusCode.DEADLINE_EXCEEDED,
     Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     UpstreamUnavailable: grpc.StatusCode.UNAVAILABLE,
+    UpstreamRefused: grpc.StatusCode.FAILED_PRECONDITION,
     UpstreamProtocolError: grpc.StatusCode.INTERNAL,
 }
 
@@ -47,6 +49,7 @@ BLAME: Final[Mapping[grpc.StatusCode, str]] = {
     grpc.StatusCode.CANCELLED: "client",
     grpc.StatusCode.RESOURCE_EXHAUSTED: "capacity",
     grpc.StatusCode.UNAVAILABLE: "upstream",
+    grpc.StatusCode.FAILED_PRECONDITION: "upstream",
     grpc.StatusCode.INTERNAL: "internal",
 }
 

@@ -29,10 +29,6 @@ Emit = Callable[[BackendEvent, float], Awaitable[None]]
 class Backend(Protocol):
     """Recognizes calls, each on a connection of its own."""
 
-    @property
-    def capabilities(self) -> frozenset[str]:
-        """Paths of the options it honours, as ``RecognitionConfig.wishes`` writes them."""
-
     async def converse(self, config: RecognitionConfig, next_chunk: ChunkSource, emit: Emit) -> None:
         """Run one connection from ``Ready`` to ``Finished``.
 

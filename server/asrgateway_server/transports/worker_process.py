@@ -41,7 +41,7 @@ def in_worker(adapter: type[InProcessAdapter]) -> OpenBackend:
     def open_backend(settings: Settings, metrics: Metrics) -> WorkerPool:
         return WorkerPool(
             adapter,
-            size=settings.embedded_workers,
+            size=settings.worker_count,
             ready_timeout_seconds=settings.upstream_ready_timeout_seconds,
             stall_timeout_seconds=settings.upstream_stall_timeout_seconds,
             metrics=metrics,
@@ -66,6 +66,21 @@ class Worker:
         Raises:
             UpstreamLost: It did not load.
         """
+        creation = asyncio.create_task(cls._create(adapter), name="create worker")
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                # Shielded, because a creation that is cancelled half-way leaves its process behind.
+                worker = await asyncio.shield(creation)
+                await worker._read_frame()
+        except BaseException as error:
+            await (await creation).stop()
+            if isinstance(error, TimeoutError):
+                raise UpstreamLost(f"a worker did not load its recognizer within {timeout_seconds:g} s") from None
+            raise
+        return worker
+
+    @classmethod
+    async def _create(cls, adapter: type[InProcessAdapter]) -> Self:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -76,17 +91,7 @@ class Worker:
         )
         if process.stdin is None:
             raise UpstreamLost("the worker process has no input")
-        worker = cls(process, process.stdin)
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                await worker._read_frame()
-        except TimeoutError:
-            await worker.stop()
-            raise UpstreamLost(f"a worker did not load its recognizer within {timeout_seconds:g} s") from None
-        except BaseException:
-            await worker.stop()
-            raise
-        return worker
+        return cls(process, process.stdin)
 
     @property
     def pid(self) -> int:
@@ -159,7 +164,6 @@ class WorkerPool:
         stall_timeout_seconds: float,
         metrics: Metrics,
     ) -> None:
-        self.capabilities = adapter.capabilities
         self._adapter = adapter
         self._size = size
         self._ready_timeout_seconds = ready_timeout_seconds
@@ -167,6 +171,8 @@ class WorkerPool:
         self._metrics = metrics
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
+        self._leaving: set[Worker] = set()
+        self._is_closing = False
         self._replacements: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -188,6 +194,7 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End every worker, and everything that replaces one."""
+        self._is_closing = True
         for task in self._replacements:
             task.cancel()
         await asyncio.gather(*self._replacements, return_exceptions=True)
@@ -220,6 +227,8 @@ class WorkerPool:
                 self._metrics.workers_busy.set(len(self._busy))
                 return worker
             self._replace(worker)
+        if not self._size:
+            raise Overloaded("this gateway runs no embedded recogniser; its operator can set embedded_workers")
         raise Overloaded(
             f"all {self._size} workers of the embedded recogniser are busy; try again later, or ask the operator "
             "to raise embedded_workers",
@@ -235,12 +244,16 @@ class WorkerPool:
             self._replace(worker)
 
     def _replace(self, worker: Worker) -> None:
+        self._leaving.add(worker)
+        if self._is_closing:
+            return
         task = asyncio.create_task(self._restart(worker), name="restart worker")
         self._replacements.add(task)
         task.add_done_callback(self._replacements.discard)
 
     async def _restart(self, worker: Worker) -> None:
         await worker.stop()
+        self._leaving.discard(worker)
         for attempt in itertools.count():
             self._metrics.worker_restarts.inc()
             try:
@@ -254,9 +267,10 @@ class WorkerPool:
                 return
 
     async def _stop_all(self) -> None:
-        await asyncio.gather(*(worker.stop() for worker in (*self._idle, *self._busy)))
+        await asyncio.gather(*(worker.stop() for worker in (*self._idle, *self._busy, *self._leaving)))
         self._idle.clear()
         self._busy.clear()
+        self._leaving.clear()
 
 
 class _Conversation:

@@ -1,0 +1,88 @@
+"""What the vendor's error codes mean for a call.
+
+Only the code is passed on: the vendor's own sentence may quote a key or a hot word.
+
+Source: Model Studio manual, "error codes"; the codes without a page were seen by users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+from asrgateway_server.errors import (
+    GatewayError,
+    Overloaded,
+    UndecodableAudio,
+    UpstreamLost,
+    UpstreamRefused,
+)
+
+Verdict = Callable[..., GatewayError]
+
+_KEY: Final = partial(UpstreamRefused, "the vendor rejected the gateway's key; its operator must set a valid one")
+_ACCOUNT: Final = partial(UpstreamRefused, "the vendor refused the gateway's account; its operator must look at it")
+_MODEL: Final = partial(UpstreamRefused, "the vendor does not offer this model to the gateway's account")
+_PARAMETER: Final = partial(UpstreamRefused, "the vendor rejected a parameter of the task")
+_CONTENT: Final = partial(UpstreamRefused, "the vendor's content inspection ended the task")
+_THROTTLED: Final = partial(
+    Overloaded, "the vendor limits the rate of new tasks; try again later", retry_after_seconds=5.0
+)
+_AUDIO: Final = partial(UndecodableAudio, "the vendor found no speech that it could decode", field="audio")
+_LOST: Final = partial(UpstreamLost, "the vendor ended the task")
+
+# A code stands for itself and for what follows it behind a dot: `Throttling` for `Throttling.RateQuota`.
+_VERDICTS: Final[Mapping[str, Verdict]] = {
+    "InvalidApiKey": _KEY,
+    "invalid_api_key": _KEY,
+    "invalid access token or token expired": _KEY,
+    "NOT AUTHORIZED": _KEY,
+    "Arrearage": _ACCOUNT,
+    "AccessDenied": _ACCOUNT,
+    "Workspace": _ACCOUNT,
+    "App": _ACCOUNT,
+    "WorkSpaceNotFound": _ACCOUNT,
+    "AllocationQuota": _ACCOUNT,
+    "CommodityNotPurchased": _ACCOUNT,
+    "PrepaidBillOverdue": _ACCOUNT,
+    "PostpaidBillOverdue": _ACCOUNT,
+    "Model": _MODEL,
+    "Endpoint": _MODEL,
+    "ModelNotFound": _MODEL,
+    "model_not_found": _MODEL,
+    "InvalidParameter": _PARAMETER,
+    "Missing required parameter": _PARAMETER,
+    "Invalid payload data": _PARAMETER,
+    "BadRequest": _PARAMETER,
+    "NotFound": _PARAMETER,
+    "Conflict": _PARAMETER,
+    "invalid_value": _PARAMETER,
+    "DataInspectionFailed": _CONTENT,
+    "data_inspection_failed": _CONTENT,
+    "Throttling": _THROTTLED,
+    "LimitRequests": _THROTTLED,
+    "limit_requests": _THROTTLED,
+    "limit_burst_rate": _THROTTLED,
+    "insufficient_quota": _THROTTLED,
+    "NO_VALID_AUDIO_ERROR": _AUDIO,
+    "NO_INPUT_AUDIO_ERROR": _AUDIO,
+    "UNSUPPORTED_FORMAT": _AUDIO,
+    "DECODE_ERROR": _AUDIO,
+}
+
+# The manual files this limit under two codes, one of which otherwise means a wrong parameter.
+_NO_DATA: Final = "request timeout after"
+
+
+def verdict(code: str, message: str, request_id: str) -> GatewayError:
+    """Return the error that a vendor's code ends a connection with; an unknown one may pass by itself.
+
+    Args:
+        code: As the vendor wrote it.
+        message: The vendor's sentence; read, and never passed on.
+        request_id: The vendor's name for the task.
+    """
+    family = code.partition(".")[0]
+    means = _LOST if message.startswith(_NO_DATA) else _VERDICTS.get(code) or _VERDICTS.get(family, _LOST)
+    return means(upstream_code=code[:64], upstream_request_id=request_id)

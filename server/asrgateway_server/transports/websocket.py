@@ -1,0 +1,267 @@
+"""over_websocket(adapter): a Backend on a WebSocket connection for each call."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+
+from asrgateway_server.adapters.base import Output, Send, WebSocketAdapter
+from asrgateway_server.audio.chunk import PcmChunk
+from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.errors import (
+    GatewayError,
+    Overloaded,
+    UpstreamLost,
+    UpstreamProtocolError,
+    UpstreamRefused,
+    first_error,
+)
+from asrgateway_server.events import Finished
+from asrgateway_server.metrics import Metrics
+from asrgateway_server.settings import Settings, SettingsError
+from asrgateway_server.transports.base import ChunkSource, Commit, Emit, OpenBackend
+
+MakeAdapter = Callable[[RecognitionConfig, Callable[[], str]], WebSocketAdapter]
+
+# A ping every 20 s, and half as long for its pong.
+_PING_INTERVAL_SECONDS: Final = 20.0
+# The longest result seen is some 20 KB; what is longer is no result.
+_MAX_MESSAGE_BYTES: Final = 1 << 20
+# Half a second of audio may wait in the kernel: what an upstream does not read must slow the client soon.
+_SEND_BUFFER_BYTES: Final = 16 * 1024
+_CLOSE_SECONDS: Final = 1.0
+_MODEL_NOT_FOUND: Final = 1007
+
+
+def over_websocket(make_adapter: MakeAdapter) -> OpenBackend:
+    """Return what opens a backend whose every call has an adapter and a connection of its own."""
+
+    def open_backend(settings: Settings, metrics: Metrics) -> WebSocketBackend:
+        return WebSocketBackend(make_adapter, settings, metrics)
+
+    return open_backend
+
+
+class WebSocketBackend:
+    """Opens a connection for each call; see ``Backend``."""
+
+    def __init__(self, make_adapter: MakeAdapter, settings: Settings, metrics: Metrics) -> None:
+        self._make_adapter = make_adapter
+        self._url = settings.dashscope_url.rstrip("/")
+        self._key = settings.dashscope_api_key
+        self._ca_file = settings.upstream_ca_file
+        self._ready_timeout_seconds = settings.upstream_ready_timeout_seconds
+        self._stall_timeout_seconds = settings.upstream_stall_timeout_seconds
+        self._metrics = metrics
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Prepare what all connections share.
+
+        Raises:
+            SettingsError: The CA file cannot be read.
+        """
+        connector = aiohttp.TCPConnector(limit=0, socket_factory=_small_socket, ssl=_tls(self._ca_file))
+        self._session = aiohttp.ClientSession(
+            connector=connector, ws_response_class=BoundedWebSocket, cookie_jar=aiohttp.DummyCookieJar()
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close what all connections share."""
+        if self._session:
+            await self._session.close()
+
+    async def converse(self, config: RecognitionConfig, next_chunk: ChunkSource, emit: Emit) -> None:
+        """Run one connection; see ``Backend``."""
+        adapter = self._make_adapter(config, lambda: uuid.uuid4().hex)
+        try:
+            async with asyncio.timeout(self._ready_timeout_seconds):
+                connection = await self._connect(adapter.path)
+        except TimeoutError:
+            raise UpstreamLost(f"the vendor did not answer within {self._ready_timeout_seconds:g} s") from None
+        try:
+            conversation = _Conversation(connection, adapter, next_chunk, emit)
+            await conversation.run(self._ready_timeout_seconds, self._stall_timeout_seconds)
+        finally:
+            await connection.close()
+
+    async def _connect(self, path: str) -> aiohttp.ClientWebSocketResponse:
+        if self._session is None:
+            raise RuntimeError("the backend is not open")
+        key = self._key.get_secret_value() if self._key else ""
+        url = self._url + path
+        try:
+            return await self._session.ws_connect(
+                url,
+                headers={"Authorization": f"Bearer {key}"},
+                heartbeat=_PING_INTERVAL_SECONDS,
+                max_msg_size=_MAX_MESSAGE_BYTES,
+                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
+                proxy=proxy_for(url),
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            raise refusal(error.status) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamLost("the vendor cannot be reached") from error
+
+
+class BoundedWebSocket(aiohttp.ClientWebSocketResponse):
+    """A connection whose ``send_*`` waits until the kernel has taken the message.
+
+    The library's own waits only after each 64 KB, and its transport keeps as much again: four seconds of audio.
+    """
+
+    def __init__(self, reader: Any, writer: Any, *arguments: Any, **options: Any) -> None:  # Any: the library's own
+        writer._limit = 0  # noqa: SLF001 the library has no public way to set it
+        writer.transport.set_write_buffer_limits(high=0)
+        super().__init__(reader, writer, *arguments, **options)
+
+
+class _Conversation:
+    """One connection, from ``start`` to ``Finished``."""
+
+    def __init__(
+        self,
+        connection: aiohttp.ClientWebSocketResponse,
+        adapter: WebSocketAdapter,
+        next_chunk: ChunkSource,
+        emit: Emit,
+    ) -> None:
+        self._connection = connection
+        self._adapter = adapter
+        self._next_chunk = next_chunk
+        self._emit = emit
+        self._ready = asyncio.Event()
+        self._finished = asyncio.Event()
+        self._is_client_slow = False
+
+    async def run(self, ready_timeout_seconds: float, stall_timeout_seconds: float) -> None:
+        """Carry audio there and events back; raise a GatewayError if the connection ends sooner."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._speak(ready_timeout_seconds, stall_timeout_seconds), name="speak")
+                tasks.create_task(self._listen(), name="listen")
+        except BaseExceptionGroup as group:
+            raise first_error(group) from group
+
+    async def _speak(self, ready_timeout_seconds: float, stall_timeout_seconds: float) -> None:
+        await self._carry_out(self._adapter.start(), time.monotonic())
+        await self._patiently(self._ready.wait, ready_timeout_seconds, "did not start the task")
+        while (item := await self._next_chunk()) is not None:
+            match item:
+                case PcmChunk():
+                    await self._send(self._adapter.audio(item.pcm))
+                case Commit():
+                    await self._carry_out(self._adapter.commit(), time.monotonic())
+            if not self._adapter.is_ready:
+                self._ready.clear()
+                await self._patiently(self._ready.wait, stall_timeout_seconds, "did not answer a commit")
+        await self._carry_out(self._adapter.finish(), time.monotonic())
+        await self._patiently(self._finished.wait, stall_timeout_seconds, "did not finish the task")
+
+    async def _listen(self) -> None:
+        while not self._finished.is_set():
+            message = await self._connection.receive()
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                raise self._ending(message)
+            await self._carry_out(self._adapter.receive(message.data), time.monotonic())
+
+    async def _carry_out(self, outputs: Sequence[Output], read_at: float) -> None:
+        for output in outputs:
+            if isinstance(output, Send):
+                await self._send(output.message)
+                continue
+            self._is_client_slow = True
+            await self._emit(output, read_at)
+            self._is_client_slow = False
+            if isinstance(output, Finished):
+                self._finished.set()
+        if self._adapter.is_ready:
+            self._ready.set()
+
+    async def _send(self, message: str | bytes) -> None:
+        try:
+            if isinstance(message, bytes):
+                await self._connection.send_bytes(message)
+            else:
+                await self._connection.send_str(message)
+        except (aiohttp.ClientError, OSError) as error:
+            # Why the connection ended stands in what it still holds, which `listen` reads.
+            await self._patiently(asyncio.Event().wait, _CLOSE_SECONDS, "closed the connection")
+            raise UpstreamLost("the vendor closed the connection") from error
+
+    async def _patiently(self, wait: Callable[[], Awaitable[object]], seconds: float, what: str) -> None:
+        """Wait for the vendor; raise UpstreamLost when it takes too long, which it does not while the client reads."""
+        while True:
+            try:
+                async with asyncio.timeout(seconds):
+                    await wait()
+                    return
+            except TimeoutError:
+                if not self._is_client_slow:
+                    raise UpstreamLost(f"the vendor {what} within {seconds:g} s") from None
+
+    def _ending(self, message: aiohttp.WSMessage) -> GatewayError:
+        match message.type:
+            case aiohttp.WSMsgType.BINARY:
+                return UpstreamProtocolError("the vendor sent a binary message, where its dialect has text only")
+            case aiohttp.WSMsgType.ERROR if isinstance(message.data, aiohttp.WebSocketError):
+                return UpstreamProtocolError(f"the vendor broke the WebSocket protocol: {message.data.code}")
+        code = self._connection.close_code
+        if code == _MODEL_NOT_FOUND:
+            return UpstreamRefused("the vendor does not know the model", upstream_code=f"close {code}")
+        return UpstreamLost("the vendor closed the connection too soon", upstream_code=f"close {code}" if code else "")
+
+
+def refusal(status: int) -> GatewayError:
+    """Return what a handshake's HTTP status means."""
+    code = f"HTTP {status}"
+    match status:
+        case 401 | 403:
+            return UpstreamRefused(
+                "the vendor rejected the gateway's key or its right to the workspace; its operator must look at it",
+                upstream_code=code,
+            )
+        case 429:
+            return Overloaded(
+                "the vendor limits the rate of new connections; try again later",
+                retry_after_seconds=5.0,
+                upstream_code=code,
+            )
+        case _:
+            return UpstreamLost(f"the vendor refused the connection with HTTP status {status}", upstream_code=code)
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the environment's proxy for a ``ws`` or ``wss`` URL, by the rules for ``http`` and ``https``."""
+    parts = urlsplit(url)
+    if parts.hostname is None or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return getproxies().get("https" if parts.scheme == "wss" else "http")
+
+
+def _tls(ca_file: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        raise SettingsError(f"upstream_ca_file: {ca_file} cannot be read: {error.strerror or error}") from None
+
+
+def _small_socket(address: Any) -> socket.socket:  # Any: the library's alias of what getaddrinfo returns
+    family, kind, protocol, _, _ = address
+    connection = socket.socket(family=family, type=kind, proto=protocol)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+    return connection
