@@ -1,0 +1,245 @@
+"""The gateway as an operator meets it: a process with ports, signals, exit codes, metrics and a log."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import aiohttp
+import grpc
+import pytest
+import pytest_asyncio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from prometheus_client import parser
+from prometheus_client.openmetrics import parser as openmetrics_parser
+
+from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.metrics import SERVICE
+from calls import RECORDINGS, RecognizeCall, Stub, audio, config, in_messages, outcome_of, pcm, recognize
+from gateways import eventually
+from processes import GatewayProcess, children, gateway_process, is_running, start
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BOY = pcm(RECORDINGS / "boy.wav")
+BOYS_WORDS = "the boy was there when the sun rose"
+READINESS = ("", SERVICE, "readiness", "startup")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served() -> AsyncIterator[tuple[GatewayProcess, Stub]]:
+    """One process for all tests that leave it running."""
+    async with gateway_process() as gateway_and_stub:
+        yield gateway_and_stub
+
+
+@pytest.fixture
+def process(served: tuple[GatewayProcess, Stub]) -> GatewayProcess:
+    return served[0]
+
+
+@pytest.fixture
+def stub(served: tuple[GatewayProcess, Stub]) -> Stub:
+    return served[1]
+
+
+async def open_call(stub: Stub) -> RecognizeCall:
+    """Open a call, and wait until a worker has it."""
+    call = stub.Recognize(timeout=20)
+    await call.write(config())
+    started = await call.read()
+    assert isinstance(started, pb.RecognizeResponse)
+    assert started.HasField("started")
+    return call
+
+
+async def probe(gateway: GatewayProcess, *names: str) -> set[str]:
+    """Ask the health port for services, as Kubernetes does."""
+    async with grpc.aio.insecure_channel(await gateway.address("health")) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        answers = [await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=5) for name in names]
+        return {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status) for answer in answers}
+
+
+async def scrape(gateway: GatewayProcess, accept: str = "text/plain") -> tuple[str, str]:
+    """Return the content type and the body of the metrics."""
+    url = await gateway.address("metrics")
+    async with aiohttp.ClientSession() as session, session.get(url, headers={"Accept": accept}) as response:
+        assert response.status == 200
+        return response.headers["Content-Type"], await response.text()
+
+
+def is_refused(address: str) -> bool:
+    """Whether nobody listens there."""
+    host, _, port = address.rpartition(":")
+    with socket.socket() as connection:
+        return connection.connect_ex((host, int(port))) != 0
+
+
+def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    families = parser.text_string_to_metric_families(text)
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+# Ports -------------------------------------------------------------------------------------------------------------
+
+
+async def test_probes_are_answered_also_while_every_worker_is_busy(process: GatewayProcess, stub: Stub) -> None:
+    assert await probe(process, *READINESS, "liveness") == {"SERVING"}
+    call = await open_call(stub)
+    refused = await recognize(stub, [config(), audio(BOY)])
+    assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert await probe(process, *READINESS, "liveness") == {"SERVING"}
+    await call.write(audio(BOY))
+    await call.done_writing()
+    assert (await outcome_of(call)).texts == [BOYS_WORDS]
+
+
+async def test_reflection_tells_the_service(process: GatewayProcess) -> None:
+    async with grpc.aio.insecure_channel(await process.address("grpc")) as channel:
+        reflection = reflection_pb2_grpc.ServerReflectionStub(channel)
+        asked = [reflection_pb2.ServerReflectionRequest(list_services="*")]
+        (answer,) = [answer async for answer in reflection.ServerReflectionInfo(iter(asked), timeout=5)]
+    assert SERVICE in [service.name for service in answer.list_services_response.service]
+
+
+async def test_metrics_count_a_call(process: GatewayProcess, stub: Stub) -> None:
+    before = samples((await scrape(process))[1])
+    await recognize(stub, [config(), *in_messages(BOY)])
+    content_type, text = await scrape(process)
+    after = samples(text)
+
+    def growth(name: str, **labels: str) -> float:
+        key = (name, frozenset(labels.items()))
+        return after[key] - before.get(key, 0.0)
+
+    assert content_type.startswith("text/plain")
+    for kind in ("first", "last"):
+        for scope in ("client", "upstream"):
+            name = f"asrgateway_{kind}_package_delay_seconds_count"
+            assert growth(name, model="embedded", scope=scope) == 1
+    assert growth("asrgateway_audio_received_seconds_total", model="embedded") == pytest.approx(
+        len(BOY) / 32_000, abs=0.01
+    )
+    assert growth("asrgateway_results_total", model="embedded", kind="final") == 1
+    labels = {"grpc_type": "bidi_stream", "grpc_service": SERVICE, "grpc_method": "Recognize", "grpc_code": "OK"}
+    assert growth("grpc_server_handled_total", **labels) == 1
+
+
+async def test_metrics_are_openmetrics_when_asked(process: GatewayProcess) -> None:
+    content_type, text = await scrape(process, "application/openmetrics-text; version=1.0.0")
+    families = {family.name for family in openmetrics_parser.text_string_to_metric_families(text)}  # type: ignore[no-untyped-call] # untyped in the library
+    assert content_type.startswith("application/openmetrics-text")
+    assert families >= {"asrgateway_first_package_delay_seconds", "asrgateway_streams_active", "grpc_server_handled"}
+
+
+# Log ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_is_two_lines_of_the_log_without_a_word_of_what_was_said(
+    process: GatewayProcess, stub: Stub
+) -> None:
+    await recognize(stub, [config(request_id="my-call"), *in_messages(BOY)])
+    await eventually(lambda: process.lines[-1].get("request_id") == "my-call")
+    started, finished = process.lines[-2:]
+    assert (started["message"], finished["message"]) == ("call started", "call finished")
+    assert started["method"] == finished["method"] == "Recognize"
+    assert (finished["grpc_code"], finished["model"]) == ("OK", "embedded")
+    assert finished["call_id"]
+    logged = str(process.lines)
+    assert not [word for word in BOYS_WORDS.split() if f" {word} " in logged]
+
+
+# Signals -----------------------------------------------------------------------------------------------------------
+
+
+async def test_sigterm_lets_an_open_call_finish() -> None:
+    async with gateway_process(drain_seconds="10") as (gateway, stub):
+        call = await open_call(stub)
+        gateway.process.terminate()
+        await gateway.line("stopping")
+        assert await probe(gateway, *READINESS) == {"NOT_SERVING"}
+        assert await probe(gateway, "liveness") == {"SERVING"}
+        await call.write(audio(BOY))
+        await call.done_writing()
+        outcome = await outcome_of(call)
+        assert (outcome.code, outcome.texts) == (grpc.StatusCode.OK, [BOYS_WORDS])
+        assert outcome.kinds == ["result", "finished"]
+        async with asyncio.timeout(5):
+            assert await gateway.exit_code() == 0
+
+
+async def test_a_call_that_outlasts_the_drain_is_ended() -> None:
+    async with gateway_process(drain_seconds="0.1") as (gateway, stub):
+        call = await open_call(stub)
+        gateway.process.terminate()
+        assert (await outcome_of(call)).code is not grpc.StatusCode.OK
+        assert await gateway.exit_code() == 0
+
+
+async def test_the_port_is_closed_while_open_calls_finish() -> None:
+    async with gateway_process(drain_seconds="10") as (gateway, stub):
+        call = await open_call(stub)
+        gateway.process.terminate()
+        address = await gateway.address("grpc")
+        await eventually(lambda: is_refused(address))
+        call.cancel()
+        assert await gateway.exit_code() == 0
+
+
+async def test_a_killed_gateway_leaves_no_worker() -> None:
+    async with gateway_process(embedded_workers="2") as (gateway, stub):
+        await open_call(stub)
+        workers = children(gateway.process.pid)
+        assert len(workers) == 2
+        gateway.process.kill()
+        await eventually(lambda: not any(is_running(worker) for worker in workers))
+
+
+# Exit codes --------------------------------------------------------------------------------------------------------
+
+
+async def ended(*arguments: str, **settings: str) -> tuple[int | None, str]:
+    """Run `asr-gateway` to its end; return its exit code and what it says."""
+    process = await start(*arguments, **settings)
+    async with asyncio.timeout(20):
+        _, error = await process.communicate()
+    return process.returncode, error.decode()
+
+
+@pytest.mark.parametrize("port", ["listen", "health_listen", "http_listen"])
+async def test_a_port_that_is_taken_is_told(port: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, said = await ended("serve", embedded_workers="0", **{port: address})
+    assert (code, said) == (
+        2,
+        f"asr-gateway: cannot listen on {address}: is it taken, or no address of this machine?\n",
+    )
+
+
+async def test_a_wrong_setting_is_told() -> None:
+    code, said = await ended("serve", drain_seconds="soon")
+    assert code == 2
+    assert said.startswith("asr-gateway: ASRGATEWAY_DRAIN_SECONDS: ")
+    assert "Traceback" not in said
+
+
+async def test_a_misspelt_setting_is_told() -> None:
+    assert await ended("serve", drain_second="5") == (
+        2,
+        "asr-gateway: ASRGATEWAY_DRAIN_SECOND is no setting; did you mean ASRGATEWAY_DRAIN_SECONDS?\n",
+    )
+
+
+async def test_a_model_that_is_not_there_is_told() -> None:
+    code, said = await ended("serve", default_model="parakeet")
+    assert code == 2
+    assert "no model is called 'parakeet'" in said
+    assert "Traceback" not in said
