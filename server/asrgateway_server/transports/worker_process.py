@@ -71,7 +71,7 @@ class Worker:
             async with asyncio.timeout(timeout_seconds):
                 # Shielded, because a creation that is cancelled half-way leaves its process behind.
                 worker = await asyncio.shield(creation)
-                await worker._read_frame()
+                await worker.loaded()
         except BaseException as error:
             await (await creation).stop()
             if isinstance(error, TimeoutError):
@@ -102,6 +102,10 @@ class Worker:
     def is_alive(self) -> bool:
         """Whether it still runs, as far as is known."""
         return self._process.returncode is None and not self._stdin.is_closing()
+
+    async def loaded(self) -> None:
+        """Wait until the recognizer is loaded."""
+        await self._read_frame()
 
     async def ask(self, kind: Frame, payload: bytes = b"") -> None:
         """Send one frame, which will be answered by one."""

@@ -1,0 +1,88 @@
+"""Recognizers for worker processes that are tested; each does one odd thing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.events import BackendEvent, CommitEmpty, FinalResult, Finished, Ready
+
+
+class Echo:
+    """Tells at the end how many bytes of audio and how many commits its stream had."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._commits = 0
+
+    def start(self, config: RecognitionConfig) -> list[BackendEvent]:
+        self._bytes = 0
+        self._commits = 0
+        return [Ready(request_id=config.model.name)]
+
+    def audio(self, pcm: bytes) -> list[BackendEvent]:
+        self._bytes += len(pcm)
+        return []
+
+    def commit(self) -> list[BackendEvent]:
+        self._commits += 1
+        return [CommitEmpty()]
+
+    def finish(self) -> list[BackendEvent]:
+        return [FinalResult(text=f"{self._bytes} bytes, {self._commits} commits"), Finished()]
+
+
+class Talkative(Echo):
+    """Answers every piece of audio with a large result."""
+
+    def audio(self, pcm: bytes) -> list[BackendEvent]:
+        return [FinalResult(text="x" * 20_000 + str(pcm[0]))]
+
+
+class Printing(Echo):
+    """Writes to standard output, as libraries do."""
+
+    def audio(self, pcm: bytes) -> list[BackendEvent]:
+        os.write(1, b"INFO: a library says hello\n")
+        return super().audio(pcm)
+
+
+class Raising(Echo):
+    """Has a bug."""
+
+    def audio(self, pcm: bytes) -> list[BackendEvent]:
+        raise ValueError(len(pcm))
+
+
+class Stalling(Echo):
+    """Answers nothing from the first audio on."""
+
+    def audio(self, pcm: bytes) -> list[BackendEvent]:
+        time.sleep(600)
+        return super().audio(pcm)
+
+
+class SlowToStart(Echo):
+    """Answers nothing at all."""
+
+    def start(self, config: RecognitionConfig) -> list[BackendEvent]:
+        time.sleep(600)
+        return super().start(config)
+
+
+class SlowToLoad(Echo):
+    """Does not load in time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        time.sleep(600)
+
+
+class Unloadable(Echo):
+    """Does not load at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        os.kill(os.getpid(), signal.SIGKILL)
