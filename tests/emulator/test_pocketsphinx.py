@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import wave
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asrgateway_server.decoder import SpeechDecoder
+from asrgateway_server.emulator.journal import Journal
+from asrgateway_server.emulator.recognizers.base import Heard, RecognizerFailed, Stream
+from asrgateway_server.emulator.recognizers.pocketsphinx import PocketSphinxRecognizers
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "audio"
 pytestmark = pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings are not here")
@@ -72,3 +77,63 @@ async def test_a_client_that_leaves_frees_its_decoder(start: Any, connect: Any, 
     await emulator.journals[-1].ended.wait()
     second = await connect(emulator)
     assert (await second.run())["header"]["event"] == "task-started"
+
+
+@pytest.fixture
+async def recognizers() -> AsyncIterator[PocketSphinxRecognizers]:
+    made = PocketSphinxRecognizers(1)
+    yield made
+    await made.close()
+
+
+STREAM = Stream(
+    sample_rate_hertz=16000,
+    sentence_silence_ms=800,
+    journal=Journal(connection=1, task=1, task_id="t", model="m"),
+)
+
+
+async def ignore(_: Heard) -> None:
+    """Hear nothing."""
+
+
+async def test_a_decoder_that_dies_is_an_error(recognizers: PocketSphinxRecognizers) -> None:
+    recognizer: Any = await recognizers.open(STREAM, ignore)
+    recognizer._worker._process.kill()
+    with pytest.raises(RecognizerFailed):
+        await recognizer.commit()
+    await recognizer.close()
+
+
+async def test_a_dead_decoder_is_replaced(recognizers: PocketSphinxRecognizers) -> None:
+    first: Any = await recognizers.open(STREAM, ignore)
+    process = first._worker._process
+    process.kill()
+    await process.wait()
+    await first.close()
+    second: Any = await recognizers.open(STREAM, ignore)
+    assert second._worker._process.pid != process.pid
+    await second.close()
+
+
+async def test_an_idle_decoder_is_used_again_and_ends_with_the_emulator() -> None:
+    recognizers = PocketSphinxRecognizers(1)
+    pids = []
+    for _ in range(2):
+        recognizer: Any = await recognizers.open(STREAM, ignore)
+        process = recognizer._worker._process
+        pids.append(process.pid)
+        await recognizer.close()
+    assert pids[0] == pids[1]
+    assert process.returncode is None
+    await recognizers.close()
+    assert process.returncode is not None
+
+
+async def test_a_decoder_whose_pipe_closes_ends_by_itself(recognizers: PocketSphinxRecognizers) -> None:
+    recognizer: Any = await recognizers.open(STREAM, ignore)
+    process = recognizer._worker._process
+    process.stdin.close()
+    async with asyncio.timeout(10):
+        assert await process.wait() == 0
+    await recognizer.close()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
+
+import uvloop
 
 from asrgateway_server.emulator.options import add_arguments, options_from
 from asrgateway_server.emulator.server import run
@@ -18,7 +19,7 @@ def main() -> None:
         options = options_from(arguments)
     except ValueError as error:
         parser.error(str(error))
-    asyncio.run(run(options))
+    uvloop.run(run(options))
 
 
 if __name__ == "__main__":

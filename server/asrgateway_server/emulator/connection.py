@@ -168,7 +168,7 @@ class Connection(abc.ABC):
     async def _suffer(self, action: Action) -> None:  # noqa: C901  (one line for each action)
         match action:
             case Stall(seconds=seconds):
-                self.line.hold(seconds) if seconds else self.line.mute()
+                self.line.pause(seconds)
             case Drop():
                 await self.line.reset()
             case Close(code=code, reason=reason):

@@ -80,13 +80,10 @@ class Line:
         """Cut the TCP connection once everything before has been sent."""
         await self._put(_Reset(self._due()))
 
-    def mute(self) -> None:
-        """Say nothing more; what has been said is still sent."""
-        self._is_mute = True
-
-    def hold(self, seconds: float) -> None:
-        """Say nothing for a while; what has been said is still sent."""
+    def pause(self, seconds: float) -> None:
+        """Say nothing for so long, 0 = ever again; what has been said is still sent."""
         self._held_until = self._clock() + seconds
+        self._is_mute = not seconds
 
     def delay(self, delay_seconds: float, jitter_seconds: float) -> None:
         """Send the results from now on later."""
@@ -105,7 +102,7 @@ class Line:
         except (ConnectionError, TimeoutError):
             self._cut()
         finally:
-            self.mute()
+            self._is_mute = True
             while not self._waiting.empty():  # whoever waits for room goes on
                 self._waiting.get_nowait()
 

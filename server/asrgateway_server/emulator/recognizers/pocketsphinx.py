@@ -101,7 +101,7 @@ class _PocketSphinxRecognizer:
             return
         self._is_closed = True
         self._listening.cancel()
-        await asyncio.wait((self._listening,))
+        await asyncio.gather(self._listening, return_exceptions=True)
         await self._home.give_back(self._worker)
 
     async def _listen(self) -> None:
