@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 
 import uvloop
+from pydantic import SecretStr
 
-from asrgateway_server import logs
+from asrgateway_server import emulator, logs
 from asrgateway_server.errors import GatewayError
 from asrgateway_server.models import catalogue
 from asrgateway_server.rpc.lifecycle import serve
@@ -19,12 +20,8 @@ from asrgateway_server.settings import CONFIG_VARIABLE, Settings, SettingsError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 2 when a setting is wrong."""
     options = _parser().parse_args(arguments)
-    environ = dict(os.environ)
-    if options.config:
-        environ[CONFIG_VARIABLE] = options.config
     try:
-        settings = Settings.from_environment(environ)
-        options.run(settings)
+        options.run(options)
     except (SettingsError, GatewayError) as error:
         print(f"asr-gateway: {error}", file=sys.stderr)
         return 2
@@ -42,21 +39,66 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument("--config", metavar="FILE", help=f"a YAML file of settings (or set {CONFIG_VARIABLE})")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serving = commands.add_parser("serve", parents=[config], help="run the gateway until SIGTERM or Ctrl-C")
+    serving.add_argument(
+        "--emulator",
+        action="store_true",
+        help="run an emulator of the vendor beside it, so that the vendor's models can be tried without an account",
+    )
     serving.set_defaults(run=_serve)
     listing = commands.add_parser("models", parents=[config], help="list the models that `serve` would offer")
     listing.set_defaults(run=_list_models)
+    emulating = commands.add_parser(
+        "emulator",
+        help="run an emulator of the vendor alone",
+        description="Speaks the vendor's dialects on loopback, to try clients and gateways without an account.",
+    )
+    emulator.add_arguments(emulating)
+    emulating.set_defaults(run=_emulate)
     return parser
 
 
-def _serve(settings: Settings) -> None:
+def _settings(options: argparse.Namespace) -> Settings:
+    environ = dict(os.environ)
+    if options.config:
+        environ[CONFIG_VARIABLE] = options.config
+    return Settings.from_environment(environ)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    settings = _settings(options)
     logs.configure(settings.log_level)
-    uvloop.run(serve(settings))
+    uvloop.run(_serve_with_emulator(settings) if options.emulator else serve(settings))
 
 
-def _list_models(settings: Settings) -> None:
+async def _serve_with_emulator(settings: Settings) -> None:
+    async with emulator.running_emulator(emulator.EmulatorOptions()) as vendor:
+        await serve(
+            settings.model_copy(
+                update={
+                    "dashscope_url": vendor.url,
+                    "dashscope_api_key": SecretStr("emulator"),
+                    "embedded_workers": settings.worker_count,
+                }
+            )
+        )
+
+
+def _list_models(options: argparse.Namespace) -> None:
+    settings = _settings(options)
     served = catalogue(default_model=settings.default_model, has_key=settings.dashscope_api_key is not None)
     for name, model in sorted(served.models.items()):
         rates = ", ".join(str(rate) for rate in model.sample_rates_hertz)
         print(f"{name:28}{model.backend:14}{rates:>12} Hz  {', '.join(model.language_codes)}")
     for name, target in sorted(served.aliases.items()):
         print(f"{name:28}= {target}")
+
+
+def _emulate(options: argparse.Namespace) -> None:
+    try:
+        chosen = emulator.options_from(options)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    try:
+        uvloop.run(emulator.run(chosen))
+    except OSError as error:
+        raise SettingsError(f"cannot run on {chosen.host}:{chosen.port}: {error.strerror or error}") from None
