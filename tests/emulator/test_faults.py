@@ -178,6 +178,18 @@ async def test_a_message_is_huge(start: Any, connect: Any) -> None:
     assert len((await client.message()).data) > 10_000_000
 
 
+async def test_a_client_that_does_not_read_is_cut_off(start: Any, connect: Any) -> None:
+    """Some huge messages fill every buffer on the way, the last finds no room."""
+    huge = (Fault(action=Garble(kind=Garbage.HUGE), packets=1),) * 5
+    emulator = await start(faults=huge, knobs={"send_seconds": 0.05})
+    client = await connect(emulator, max_msg_size=0)
+    await client.run()
+    await client.audio(SPEECH_100_MS)
+    async with asyncio.timeout(5):
+        await emulator.journals[-1].ended.wait()
+    assert emulator.journals[-1].outcome == "disconnected"
+
+
 async def test_an_event_is_unknown(start: Any, connect: Any) -> None:
     client = await connect(await start(**fault(Garble(kind=Garbage.UNKNOWN_EVENT), packets=1)))
     await client.run()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from asrgateway_server.emulator.knobs import Knobs, load_knobs
 from asrgateway_server.emulator.recognizers.script import Script, say
 
 SPEECH_100_MS = b"\x01\x02" * 1600
@@ -127,3 +131,43 @@ async def test_a_format_may_be_assumed(start: Any, connect: Any, payload: Any) -
     await client.audio(bytes(1600))
     await client.finish()
     assert emulator.journals[-1].audio_ms == 100
+
+
+FILE = """
+bad_key_status: 403
+idle_seconds: 30
+silence_ends: close
+session_first_previous_item: item_0
+session_finish_closes: true
+streaming_values: [duplex, out]
+"""
+
+
+def test_knobs_are_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "knobs.yaml"
+    path.write_text(FILE)
+    assert load_knobs(path) == Knobs(
+        bad_key_status=403,
+        idle_seconds=30.0,
+        silence_ends="close",
+        session_first_previous_item="item_0",
+        session_finish_closes=True,
+        streaming_values=("duplex", "out"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "expected a mapping of knobs, not list"),
+        ("volume: 11", "unknown volume"),
+        ("bad_key_status: high", "bad_key_status must be int, not 'high'"),
+        ("bad_key_status: true", "bad_key_status must be int, not True"),
+        ("silence_ends: never", "silence_ends must be task-failed or close, not 'never'"),
+    ],
+)
+def test_a_bad_knob_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "knobs.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_knobs(path)

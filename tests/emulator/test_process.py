@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from asrgateway_server.emulator import EmulatorOptions, add_arguments, options_from
+from asrgateway_server.emulator import EmulatorOptions, Knobs, add_arguments, options_from
 from asrgateway_server.emulator.faults import Drop, Fault
 from asrgateway_server.emulator.recognizers.script import Script, say
 
@@ -49,7 +49,8 @@ def test_the_defaults_are_the_documented_ones() -> None:
 
 
 def test_every_argument_is_an_option(tmp_path: Path) -> None:
-    script, faults = tmp_path / "script.json", tmp_path / "faults.json"
+    script, faults, knobs = (tmp_path / name for name in ("script.json", "faults.json", "knobs.json"))
+    knobs.write_text('{"bad_key_status": 403}')
     script.write_text('{"events": [{"at_ms": 100, "text": "hello"}]}')
     faults.write_text('{"faults": [{"action": "drop", "audio_ms": 7000}]}')
     given = {
@@ -58,6 +59,7 @@ def test_every_argument_is_an_option(tmp_path: Path) -> None:
         "--recognizer": "script",
         "--script": str(script),
         "--faults": str(faults),
+        "--knobs": str(knobs),
         "--time-scale": "10",
         "--api-key": "k",
         "--tls-cert": "c.pem",
@@ -75,6 +77,7 @@ def test_every_argument_is_an_option(tmp_path: Path) -> None:
         tls_cert=Path("c.pem"),
         tls_key=Path("k.pem"),
         journal=Path("j.jsonl"),
+        knobs=Knobs(bad_key_status=403),
     )
 
 

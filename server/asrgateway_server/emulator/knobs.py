@@ -1,9 +1,19 @@
-"""Everything about the vendor that no source states: a setting each, with the default we chose."""
+"""Everything about the vendor that no source states: a setting each, with the default we chose.
+
+A knob file is YAML or JSON and names the knobs to be turned::
+
+    bad_key_status: 403
+    silence_ends: close
+    session_finish_closes: true
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from asrgateway_server.emulator.documents import read_document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,3 +147,31 @@ class Knobs:
     session_item_ms: int = 0
     session_fatal_errors: tuple[str, ...] = ("server_error",)
     vocabulary_lists: int = 10
+
+
+def load_knobs(path: Path) -> Knobs:
+    """Read a knob file.
+
+    Raises:
+        ValueError: It names something else, or a value is of the wrong kind; the message says which.
+    """
+    document = read_document(path)
+    if not isinstance(document, dict):  # a mistake in a file, not in the code: no TypeError
+        raise ValueError(f"{path}: expected a mapping of knobs, not {type(document).__name__}")  # noqa: TRY004
+    hints = get_type_hints(Knobs)
+    unknown = sorted(set(document) - {field.name for field in fields(Knobs)})
+    if unknown:
+        raise ValueError(f"{path}: unknown {', '.join(map(str, unknown))}")
+    return Knobs(**{name: _turned(f"{path}: {name}", value, hints[name]) for name, value in document.items()})
+
+
+def _turned(name: str, value: object, hint: Any) -> Any:  # a type, or one of typing's forms of it
+    """The value as the knob takes it."""
+    if hint == tuple[str, ...] and isinstance(value, list):
+        return tuple(map(str, value))
+    if hint is float and type(value) is int:
+        return float(value)
+    choices = get_args(hint)
+    if value in choices or type(value) in (choices or (hint,)):
+        return value
+    raise ValueError(f"{name} must be {' or '.join(map(str, choices)) or hint.__name__}, not {value!r}")

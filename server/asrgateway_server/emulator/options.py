@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final, Literal, get_args
 
 from asrgateway_server.emulator.faults import Fault, load_faults
-from asrgateway_server.emulator.knobs import Knobs
+from asrgateway_server.emulator.knobs import Knobs, load_knobs
 from asrgateway_server.emulator.recognizers.markers import MarkerScript, load_markers
 from asrgateway_server.emulator.recognizers.script import Script, load_script
 
@@ -84,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--time-scale", type=float, default=1.0, metavar="N", help="divide the 23 s and 60 s limits by N"
     )
+    parser.add_argument("--knobs", type=Path, metavar="FILE", help="what is unknown of the vendor (YAML or JSON)")
     parser.add_argument("--api-key", metavar="KEY", help="accept only this key (any that is not empty)")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain, PEM")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, PEM")
@@ -112,4 +113,5 @@ def options_from(arguments: argparse.Namespace) -> EmulatorOptions:
         tls_cert=arguments.tls_cert,
         tls_key=arguments.tls_key,
         journal=arguments.journal,
+        knobs=load_knobs(arguments.knobs) if arguments.knobs else Knobs(),
     )
