@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check compat bench protos locks clean
+.PHONY: help demo test check compat bench docs protos locks clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -23,10 +23,14 @@ check: $(VENV)/.development $(VENV)/.generator  ## format, lint, types, contract
 	@$(BIN)/mypy
 	@$(BIN)/buf lint protos
 	@$(VENV)/protos/bin/python protos/generate.py --check
+	@$(BIN)/python docs/generate.py --check
 	@$(BIN)/python -m pytest tests/test_layering.py
 
 compat: $(VENV)/.development  ## import the client's stubs on the oldest and newest libraries
 	@$(BIN)/python tests/compat.py
+
+docs: $(VENV)/.runtime  ## write docs/settings.md from the settings
+	@$(BIN)/python docs/generate.py
 
 protos: $(VENV)/.generator  ## write the Python stubs from the contract
 	@$(VENV)/protos/bin/python protos/generate.py
@@ -35,6 +39,8 @@ locks: $(VENV)/.development  ## resolve every requirements.in anew
 	@$(LOCK) server/requirements.in -o server/requirements.txt
 	@$(LOCK) tests/requirements.in -o tests/requirements.txt
 	@$(LOCK) protos/requirements.in -o protos/requirements.txt
+	@$(LOCK) tests/compat/oldest.in -o tests/compat/oldest.txt
+	@$(LOCK) tests/compat/newest.in -o tests/compat/newest.txt
 
 clean:  ## remove everything that was installed or built here
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache
