@@ -1,0 +1,66 @@
+"""What the documentation says is there, is there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from asrgateway_server.metrics import Metrics
+from asrgateway_server.rpc.status import STATUSES
+from calls import ROOT
+
+README = ROOT / "README.md"
+PAGES = [
+    README,
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "CHANGELOG.md",
+    ROOT / "clients" / "python" / "README.md",
+    ROOT / "clients" / "recordings" / "README.md",
+]
+
+
+def links(page: Path) -> list[str]:
+    """The relative links of a page, without what follows a #."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    return [target.partition("#")[0] for target in targets if "://" not in target and not target.startswith("#")]
+
+
+def test_the_settings_page_is_fresh() -> None:
+    check = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
+    assert subprocess.run(check, capture_output=True, text=True, check=False).stderr == ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    assert [link for link in links(page) if not (page.parent / link).exists()] == []
+
+
+def test_every_page_of_the_docs_is_linked_from_the_readme() -> None:
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    assert pages <= set(links(README))
+
+
+def test_every_make_command_of_the_readme_is_a_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    commands = set(re.findall(r"(?:^    |`)make ([a-z]+)", README.read_text(encoding="utf-8"), re.MULTILINE))
+    assert commands
+    assert commands <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_metric_that_is_named_exists(page: Path) -> None:
+    exported = generate_latest(Metrics(CollectorRegistry()).registry).decode()
+    families = set(re.findall(r"^# TYPE (\w+)", exported, re.MULTILINE))
+    named = set(re.findall(r"\b((?:asrgateway|grpc_server)_\w+?)(?:_bucket)?\b", page.read_text(encoding="utf-8")))
+    assert named - {"asrgateway_server"} <= families
+
+
+def test_the_readme_tells_every_status() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert [code.name for code in STATUSES.values() if f"| {code.name} |" not in text] == []
