@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from asrgateway_server.emulator.knobs import Knobs, load_knobs
@@ -171,3 +174,59 @@ def test_a_bad_knob_is_refused_by_name(tmp_path: Path, text: str, message: str) 
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         load_knobs(path)
+
+
+async def test_codes_of_failures_are_knobs(start: Any, connect: Any) -> None:
+    emulator = await start(
+        knobs={
+            "early_frame_code": "E",
+            "bad_frame_code": "B",
+            "failure_close_code": 1011,
+            "failure_close_seconds": 0.01,
+        }
+    )
+    early, bad = await connect(emulator), await connect(emulator)
+    await early.audio(SPEECH_100_MS)
+    await bad.socket.send_str("{")
+    assert [(await client.event())["header"]["error_code"] for client in (early, bad)] == ["E", "B"]
+    assert [await client.close_code() for client in (early, bad)] == [1011, 1011]
+
+
+async def test_the_status_without_a_key_is_a_knob(start: Any, connect: Any) -> None:
+    emulator = await start(knobs={"missing_key_status": 403})
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await connect(emulator, headers={})
+    assert refused.value.status == 403
+
+
+async def test_the_end_may_take_a_while(start: Any, connect: Any) -> None:
+    client = await connect(await start(script=HELLO, knobs={"finish_seconds": 0.05}))
+    await client.run()
+    await client.audio(SPEECH_100_MS)
+    begun = time.monotonic()
+    await client.finish()
+    assert time.monotonic() - begun >= 0.05
+
+
+@pytest.mark.parametrize(("counts", "code"), [(True, "RequestTimeOut"), (False, "CLIENT_ERROR")])
+async def test_whether_a_context_is_data_is_a_knob(start: Any, connect: Any, counts: bool, code: str) -> None:
+    limits = {"no_data_seconds": 0.15, "silence_seconds": 0.4}
+    client = await connect(await start(script=MUTE, knobs={"continue_is_data": counts, **limits}))
+    await client.run()
+
+    async def remind() -> None:
+        while not client.socket.closed:
+            await client.send("continue-task", {"input": {"context": []}})
+            await asyncio.sleep(0.01)
+
+    reminding = asyncio.create_task(remind())
+    assert (await client.event())["header"]["error_code"] == code
+    reminding.cancel()
+
+
+async def test_the_goodbye_has_any_code(start: Any, connect: Any) -> None:
+    emulator = await start(knobs={"shutdown_close_code": 1012})
+    client = await connect(emulator)
+    stopping = asyncio.create_task(emulator.stop())
+    assert await client.close_code() == 1012
+    await stopping

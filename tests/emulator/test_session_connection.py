@@ -413,3 +413,68 @@ async def test_a_second_update_may_be_refused(start: Any, open_session: Open) ->
 async def test_a_session_may_be_limited_in_time(start: Any, open_session: Open, knob: str) -> None:
     client = await open_session(await start(knobs={knob: 0.03}))
     assert (await client.closed())[0] == 1000
+
+
+@pytest.fixture
+def speak(start: Any, open_session: Open) -> Callable[..., Awaitable[list[Any]]]:
+    """Say half a second in a session with these knobs; return all events but the first."""
+
+    async def speak_with(knobs: dict[str, Any], *events: str, frames: int = 5, **session: Any) -> list[Any]:
+        client = await open_session(await start(script=DOOR, knobs=knobs))
+        await client.event()
+        await client.send("session.update", session=session)
+        await client.audio(frames)
+        for event in events:
+            await client.send(event)
+        return await client.finish()
+
+    return speak_with
+
+
+async def test_the_rate_may_be_echoed(speak: Any) -> None:
+    updated, *_ = await speak({"session_sample_rate_echoed": True}, sample_rate=8000)
+    assert updated["session"]["sample_rate"] == 8000
+
+
+async def test_the_seconds_may_be_told(speak: Any) -> None:
+    completed = (await speak({"session_usage": True}))[-2]
+    assert completed["usage"] == {"duration": 1}
+
+
+async def test_another_language_may_be_detected(speak: Any) -> None:
+    assert (await speak({"session_language": "zh"}))[-2]["language"] == "zh"
+
+
+async def test_a_commit_may_need_more_audio(speak: Any) -> None:
+    knobs = {"session_commit_min_ms": 600}
+    events = await speak(knobs, "input_audio_buffer.commit", turn_detection=None)
+    assert "buffer too small" in events[1]["error"]["message"]
+
+
+async def test_a_commit_in_vad_mode_may_be_ignored(speak: Any) -> None:
+    events = await speak({"session_vad_commit": "ignore"}, "input_audio_buffer.commit")
+    assert "error" not in types(events)
+
+
+async def test_a_clear_may_go_without_an_answer(speak: Any) -> None:
+    events = await speak({"session_clear_acknowledged": False}, "input_audio_buffer.clear", turn_detection=None)
+    assert types(events) == ["session.updated", "session.finished"]
+
+
+async def test_a_finish_in_manual_mode_may_drop_the_rest(speak: Any) -> None:
+    events = await speak({"session_finish_commits": False}, turn_detection=None)
+    assert types(events) == ["session.updated", "session.finished"]
+
+
+async def test_a_bad_model_may_get_a_session_first(start: Any, open_session: Open) -> None:
+    client = await open_session(await start(knobs={"session_created_before_1007": True}), "whisper")
+    assert (await client.event())["type"] == "session.created"
+    assert (await client.closed())[0] == 1007
+
+
+async def test_a_fault_of_the_server_may_leave_the_session(start: Any, open_session: Open) -> None:
+    knobs = {"session_fatal_errors": ()}
+    client = await open_session(await start(knobs=knobs, faults=(Fault(action=Fail(), packets=1),)))
+    await client.event()
+    await client.audio()
+    assert types(await client.finish()) == ["error", "session.finished"]
