@@ -231,6 +231,7 @@ class _Call:
             case SpeechStarted() | SpeechEnded():
                 await self._receive_boundary(event)
             case CommitEmpty():
+                self._utterance_start_ms = None
                 if self._commits.popleft() is _CommitOrigin.CLIENT:
                     await self._tell(event)
             case Ready():
