@@ -12,7 +12,6 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from scripted_gateway import Failure, Gateway, final, finished, interim, started
 
 from asrgateway import (
     AudioEncoding,
@@ -32,6 +31,7 @@ from asrgateway import (
 )
 from asrgateway.arguments import parse
 from asrgateway.cli import run
+from scripted_gateway import Failure, Gateway, final, finished, interim, started
 
 CLIENT = (sys.executable, "-m", "asrgateway")
 

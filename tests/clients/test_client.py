@@ -7,7 +7,6 @@ from itertools import repeat
 
 import grpc
 import pytest
-from scripted_gateway import Failure, Gateway, final, finished, interim, started
 
 from asrgateway import (
     Commit,
@@ -19,6 +18,7 @@ from asrgateway import (
     StreamingConfig,
 )
 from asrgateway.v1.recognition_pb2 import RecognizeRequest, RecognizeResponse
+from scripted_gateway import Failure, Gateway, final, finished, interim, started
 
 
 class MicrophoneError(Exception):

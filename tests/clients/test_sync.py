@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from scripted_gateway import Failure, Gateway, final, finished, interim, started
 
 from asrgateway import Commit, ListModelsResponse, Model, RecognitionError, StreamingConfig
 from asrgateway.sync import RecognitionClient
 from asrgateway.v1.recognition_pb2 import RecognizeRequest, RecognizeResponse
+from scripted_gateway import Failure, Gateway, final, finished, interim, started
 
 
 class MicrophoneError(Exception):
