@@ -182,8 +182,9 @@ def _key_from(environ: Mapping[str, str]) -> str:
         return ""
     try:
         return Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"{KEY_FILE_VARIABLE} names {path}, which cannot be read: {error.strerror}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"{KEY_FILE_VARIABLE} names {path}, which cannot be read: {reason}") from None
 
 
 def _from_file(settings: type[Settings], path: Path) -> dict[str, Any]:

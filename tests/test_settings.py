@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from asrgateway_server.settings import Address, Settings, SettingsError, parse_address
+
+SECRET = "sk-c0ffee"  # noqa: S105 nobody's
+
+
+def read(**variables: str) -> Settings:
+    return Settings.from_environment(variables)
+
+
+def file(folder: Path, text: str) -> str:
+    path = folder / "gateway.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+# Variables --------------------------------------------------------------------------------------------------------
+
+
+def test_without_variables_everything_has_a_default() -> None:
+    settings = read()
+    assert settings.listen == Address("127.0.0.1", 50051)
+    assert settings.max_streams == 500
+
+
+def test_a_variable_sets_the_setting_of_its_name() -> None:
+    assert read(ASRGATEWAY_MAX_UTTERANCE_SECONDS="12.5").max_utterance_seconds == 12.5
+
+
+def test_variables_of_others_are_none_of_our_business() -> None:
+    assert read(PATH="/bin", HOME="/root", LISTEN="0.0.0.0:1", MAX_STREAMS="1") == read()
+
+
+def test_the_process_itself_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASRGATEWAY_MAX_STREAMS", "7")
+    assert read().max_streams == 500
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("ASRGATEWAY_MAX_STREAM", "ASRGATEWAY_MAX_STREAMS"),
+        ("ASRGATEWAY_LISTN", "ASRGATEWAY_LISTEN"),
+        ("ASRGATEWAY_LOGLEVEL", "ASRGATEWAY_LOG_LEVEL"),
+        ("ASRGATEWAY_CONFIGS", "ASRGATEWAY_CONFIG"),
+        ("ASRGATEWAY_DRAIN_SECOND", "ASRGATEWAY_DRAIN_SECONDS"),
+    ],
+)
+def test_a_misspelt_variable_is_an_error_that_names_the_nearest(misspelt: str, meant: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{misspelt} is no setting; did you mean {meant}\?$"):
+        read(**{misspelt: "1"})
+
+
+def test_a_variable_like_no_other_is_an_error_too() -> None:
+    with pytest.raises(SettingsError, match=r"^ASRGATEWAY_QQQQQQQQQQQQ is no setting$"):
+        read(ASRGATEWAY_QQQQQQQQQQQQ="1")
+
+
+def test_all_misspelt_variables_are_named_at_once() -> None:
+    with pytest.raises(SettingsError, match=r"ASRGATEWAY_LISTN .*; ASRGATEWAY_MAX_STREAM "):
+        read(ASRGATEWAY_MAX_STREAM="1", ASRGATEWAY_LISTN="1")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ASRGATEWAY_SERVICE_HOST",
+        "ASRGATEWAY_SERVICE_PORT",
+        "ASRGATEWAY_SERVICE_PORT_GRPC",
+        "ASRGATEWAY_PORT",
+        "ASRGATEWAY_PORT_50051_TCP",
+        "ASRGATEWAY_PORT_50051_TCP_ADDR",
+        "ASRGATEWAY_HEADLESS_SERVICE_HOST",
+        "ASRGATEWAY_METRICS_PORT_9464_TCP_PROTO",
+    ],
+)
+def test_what_kubernetes_says_about_services_is_ignored(name: str) -> None:
+    assert read(**{name: "tcp://10.0.0.1:50051"}) == read()
+
+
+# Values -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:0", Address("127.0.0.1", 0)),
+        ("0.0.0.0:65535", Address("0.0.0.0", 65_535)),  # noqa: S104 only parsed
+        ("localhost:50051", Address("localhost", 50_051)),
+        ("[::1]:50051", Address("::1", 50_051)),
+        ("[::]:1", Address("::", 1)),
+    ],
+)
+def test_an_address_is_read_and_written_alike(text: str, address: Address) -> None:
+    assert parse_address(text) == address
+    assert str(address) == text
+    assert read(ASRGATEWAY_LISTEN=text).listen == address
+
+
+@pytest.mark.parametrize(
+    "text", ["", "50051", ":50051", "localhost", "localhost:", "localhost:x", "localhost:-1", "localhost:65536"]
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^ASRGATEWAY_LISTEN: .*must be host:port, such as 127\.0\.0\.1:50051"):
+        read(ASRGATEWAY_LISTEN=text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ASRGATEWAY_MAX_STREAMS", "0"),
+        ("ASRGATEWAY_MAX_STREAMS", "many"),
+        ("ASRGATEWAY_MAX_STREAMS", "1.5"),
+        ("ASRGATEWAY_EMBEDDED_WORKERS", "-1"),
+        ("ASRGATEWAY_EMBEDDED_WORKERS", "257"),
+        ("ASRGATEWAY_MAX_MESSAGE_BYTES", "1023"),
+        ("ASRGATEWAY_MAX_UTTERANCE_SECONDS", "0.9"),
+        ("ASRGATEWAY_MAX_UTTERANCE_SECONDS", "nan"),
+        ("ASRGATEWAY_CONFIG_TIMEOUT_SECONDS", "0"),
+        ("ASRGATEWAY_WRITE_TIMEOUT_SECONDS", "inf"),
+        ("ASRGATEWAY_DRAIN_SECONDS", "-1"),
+        ("ASRGATEWAY_LOG_LEVEL", "loud"),
+        ("ASRGATEWAY_MAX_STREAMS", ""),
+    ],
+)
+def test_a_value_out_of_range_names_its_setting(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: "):
+        read(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "name", ["ASRGATEWAY_LISTEN", "ASRGATEWAY_MAX_STREAMS", "ASRGATEWAY_LOG_LEVEL", "ASRGATEWAY_DRAIN_SECONDS"]
+)
+def test_a_rejected_value_is_never_printed(name: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(**{name: SECRET})
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_misspelt_variables_value_is_never_printed() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(ASRGATEWAY_DASHSCOPE_API_KEYS=SECRET)
+    assert SECRET not in str(caught.value)
+
+
+# The file ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_sets_settings(tmp_path: Path) -> None:
+    settings = read(ASRGATEWAY_CONFIG=file(tmp_path, "max_streams: 7\nlisten: 0.0.0.0:1234\n"))
+    assert (settings.max_streams, settings.listen.port) == (7, 1234)
+
+
+def test_a_variable_wins_over_the_file(tmp_path: Path) -> None:
+    path = file(tmp_path, "max_streams: 7\nlog_level: DEBUG\n")
+    settings = read(ASRGATEWAY_CONFIG=path, ASRGATEWAY_MAX_STREAMS="8")
+    assert (settings.max_streams, settings.log_level) == (8, "DEBUG")
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
+    assert read(ASRGATEWAY_CONFIG=file(tmp_path, "")) == read()
+
+
+def test_a_misspelt_line_of_the_file_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"gateway\.yaml: max_stream is no setting; did you mean max_streams\?"):
+        read(ASRGATEWAY_CONFIG=file(tmp_path, "max_stream: 7\n"))
+
+
+def test_a_file_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(SettingsError, match=r"ASRGATEWAY_CONFIG names /nowhere/gateway\.yaml, which is no file"):
+        read(ASRGATEWAY_CONFIG="/nowhere/gateway.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: [1, 2", "- max_streams", "just a text", "\tlisten: x", "a: !!python/object:x {}"])
+def test_a_file_that_is_no_mapping_in_yaml_is_an_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"gateway\.yaml"):
+        read(ASRGATEWAY_CONFIG=file(tmp_path, text))
+
+
+@pytest.mark.parametrize("line", [f"max_streams: {SECRET}", f"listen: {SECRET}", f"listen: [{SECRET}]"])
+def test_a_rejected_value_of_the_file_is_never_printed(tmp_path: Path, line: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(ASRGATEWAY_CONFIG=file(tmp_path, line))
+    assert SECRET not in str(caught.value)
+
+
+# The key ----------------------------------------------------------------------------------------------------------
+
+
+def key_of(settings: Settings) -> str | None:
+    return settings.dashscope_api_key.get_secret_value() if settings.dashscope_api_key else None
+
+
+def test_without_a_key_there_is_none() -> None:
+    assert key_of(read(DASHSCOPE_API_KEY=" ")) is None
+
+
+def test_the_key_comes_from_its_variable_without_blanks() -> None:
+    assert key_of(read(DASHSCOPE_API_KEY=f" {SECRET}\n")) == SECRET
+
+
+def test_the_key_comes_from_its_file(tmp_path: Path) -> None:
+    assert key_of(read(DASHSCOPE_API_KEY_FILE_PATH=file(tmp_path, f"{SECRET}\n"))) == SECRET
+
+
+def test_the_variable_wins_over_the_key_file(tmp_path: Path) -> None:
+    path = file(tmp_path, "another")
+    assert key_of(read(DASHSCOPE_API_KEY=SECRET, DASHSCOPE_API_KEY_FILE_PATH=path)) == SECRET
+
+
+def test_a_key_file_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(SettingsError, match="DASHSCOPE_API_KEY_FILE_PATH names /nowhere, which cannot be read"):
+        read(DASHSCOPE_API_KEY_FILE_PATH="/nowhere")
+
+
+def test_a_key_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xff\xfe\0")
+    with pytest.raises(SettingsError, match=r"DASHSCOPE_API_KEY_FILE_PATH names .*key, which cannot be read"):
+        read(DASHSCOPE_API_KEY_FILE_PATH=str(tmp_path / "key"))
+
+
+def test_the_key_is_never_printed() -> None:
+    settings = read(DASHSCOPE_API_KEY=SECRET)
+    assert SECRET not in f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_wanted"),
+    [
+        ({}, True),
+        ({"DASHSCOPE_API_KEY": SECRET}, False),
+        ({"DASHSCOPE_API_KEY": SECRET, "ASRGATEWAY_DEFAULT_MODEL": "embedded"}, True),
+    ],
+)
+def test_workers_are_loaded_where_the_embedded_model_is_the_default(
+    variables: dict[str, str], *, is_wanted: bool
+) -> None:
+    assert bool(read(**variables).worker_count) is is_wanted
+
+
+def test_the_operators_number_of_workers_counts() -> None:
+    assert read(DASHSCOPE_API_KEY=SECRET, ASRGATEWAY_EMBEDDED_WORKERS="3").worker_count == 3
+    assert read(ASRGATEWAY_EMBEDDED_WORKERS="0").worker_count == 0
