@@ -1,0 +1,127 @@
+"""Imports point one way: from the face of the gateway to its vocabulary."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import asrgateway_server
+
+SERVER = Path(asrgateway_server.__file__).parent
+
+#: From left to right: a module imports what stands in its own row or below, never what stands above.
+ROWS = (
+    ("__main__",),
+    ("cli",),
+    ("rpc",),
+    ("recognition",),
+    ("backends",),
+    ("hotwords", "transports"),
+    ("adapters",),
+    ("audio", "decoder"),
+    ("config",),  # It holds the model that was asked for.
+    ("models",),
+    ("events", "settings", "errors"),
+)
+LEVELS = {name: level for level, row in enumerate(ROWS) for name in row}
+
+#: These may be used from everywhere left of the adapters, and use nothing of ours themselves.
+SERVICES = {"logs", "metrics"}
+
+#: What nobody may import who only turns values into values.
+IMPURE = {"aiohttp", "asyncio", "grpc", "logging", "os", "random", "socket", "subprocess", "threading", "time"}
+PURE = ("adapters", "audio", "decoder", "config", "models", "events", "errors")
+
+#: Names of the packages that carry the contract.
+WIRE = {"asrgateway", "google", "grpc", "grpc_health", "grpc_reflection"}
+
+
+def part(path: Path) -> str:
+    """The module or package directly below the server's that a file belongs to."""
+    return path.relative_to(SERVER).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of all that a file imports, inside functions and for type checkers too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+FILES = sorted(SERVER.rglob("*.py"))
+OURS = [(path, name.split(".")[1]) for path in FILES for name in imports(path) if name.startswith("asrgateway_server.")]
+LIBRARIES = [(path, name.split(".")[0]) for path in FILES for name in imports(path)]
+
+
+def told(pairs: list[tuple[Path, str]]) -> list[str]:
+    """Offences as a reader wants to see them."""
+    return sorted({f"{path.relative_to(SERVER)} imports {name}" for path, name in pairs})
+
+
+def test_every_module_has_its_place() -> None:
+    known = {*LEVELS, *SERVICES, "emulator", "__init__"}
+    assert sorted({part(path) for path in FILES} - known) == []
+
+
+def test_imports_point_from_left_to_right() -> None:
+    assert (
+        told(
+            [
+                (path, name)
+                for path, name in OURS
+                if part(path) in LEVELS and name in LEVELS and LEVELS[name] < LEVELS[part(path)]
+            ]
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if len(row) > 1])
+def test_modules_of_one_row_do_without_each_other(row: tuple[str, ...]) -> None:
+    assert told([(path, name) for path, name in OURS if part(path) in row and name in row and name != part(path)]) == []
+
+
+def test_logs_and_metrics_serve_what_stands_left_of_the_adapters() -> None:
+    limit = LEVELS["adapters"]
+    assert told([(path, name) for path, name in OURS if name in SERVICES and LEVELS.get(part(path), 0) >= limit]) == []
+
+
+def test_logs_and_metrics_know_nothing_of_ours() -> None:
+    assert told([(path, name) for path, name in OURS if part(path) in SERVICES]) == []
+
+
+def test_what_is_pure_reaches_for_nothing_outside() -> None:
+    assert told([(path, name) for path, name in LIBRARIES if part(path) in PURE and name in IMPURE]) == []
+
+
+def test_only_the_public_face_knows_protobuf_and_grpc() -> None:
+    offences = [(path, name) for path, name in LIBRARIES if part(path) != "rpc" and name in WIRE]
+    assert told(offences) == ["metrics.py imports grpc"]
+
+
+def test_metrics_take_only_the_names_of_statuses_from_grpc() -> None:
+    tree = ast.parse((SERVER / "metrics.py").read_text())
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "grpc"
+    }
+    assert used == {"StatusCode"}
+
+
+def test_the_emulator_shares_only_the_recogniser_with_the_gateway() -> None:
+    allowed = {"emulator", "decoder", "settings", "logs"}
+    assert told([(path, name) for path, name in OURS if part(path) == "emulator" and name not in allowed]) == []
+
+
+def test_only_the_command_line_knows_the_emulator() -> None:
+    assert (
+        told([(path, name) for path, name in OURS if name == "emulator" and part(path) not in {"emulator", "cli"}])
+        == []
+    )

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from asrgateway_server import logs
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    """Where the log goes during the test."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.handlers.clear()
+    stream = io.StringIO()
+    logs.configure("INFO", stream)
+    yield stream
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+@pytest.fixture
+def call_fields() -> Iterator[dict[str, Any]]:
+    """The fields of a running call."""
+    fields: dict[str, Any] = {"method": "Recognize"}
+    token = logs.call_fields.set(fields)
+    yield fields
+    logs.call_fields.reset(token)
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_is_one_json_object(stream: io.StringIO) -> None:
+    logging.getLogger("some.module").info("call started")
+    (line,) = lines(stream)
+    time = datetime.fromisoformat(line.pop("time"))
+    assert time.tzinfo is not None
+    assert line == {"level": "INFO", "logger": "some.module", "message": "call started"}
+
+
+def test_extra_values_are_fields_of_their_own(stream: io.StringIO) -> None:
+    logging.getLogger("some").info("call finished", extra={"grpc_code": "OK", "seconds": 12.4})
+    (line,) = lines(stream)
+    assert (line["grpc_code"], line["seconds"]) == ("OK", 12.4)
+
+
+def test_every_record_is_a_line_however_many_it_holds(stream: io.StringIO) -> None:
+    logging.getLogger("some").info("one\ntwo\r\nthree", extra={"field": "four\nfive"})
+    (line,) = lines(stream)
+    assert (line["message"], line["field"]) == ("one\ntwo\r\nthree", "four\nfive")
+
+
+def test_an_exception_is_a_field(stream: io.StringIO) -> None:
+    logging.getLogger("some").error("call failed", exc_info=ValueError("a bug"))
+    (line,) = lines(stream)
+    assert line["exception"] == "ValueError: a bug"
+
+
+def test_fields_without_a_value_are_left_out(stream: io.StringIO) -> None:
+    logging.getLogger("some").info("call finished", extra={"reason": "", "seconds": 0})
+    (line,) = lines(stream)
+    assert "reason" not in line
+    assert line["seconds"] == 0
+
+
+def test_what_json_does_not_know_is_written_as_text(stream: io.StringIO) -> None:
+    logging.getLogger("some").info("listening", extra={"address": ValueError("odd")})
+    assert lines(stream)[0]["address"] == "odd"
+
+
+def test_letters_stay_readable(stream: io.StringIO) -> None:
+    logging.getLogger("some").info("call started", extra={"request_id": "你好"})
+    assert "你好" in stream.getvalue()
+
+
+def test_every_line_of_a_call_bears_its_fields(stream: io.StringIO, call_fields: dict[str, Any]) -> None:
+    assert call_fields == {"method": "Recognize"}
+    logging.getLogger("some").info("call started")
+    logs.add_to_call(call_id="c1", request_id="")
+    logging.getLogger("another").info("call finished")
+    first, second = lines(stream)
+    assert (first["method"], "call_id" in first) == ("Recognize", False)
+    assert (second["method"], second["call_id"], "request_id" in second) == ("Recognize", "c1", False)
+
+
+def test_outside_a_call_there_is_nothing_to_add_to(stream: io.StringIO) -> None:
+    logs.add_to_call(call_id="c1")
+    logging.getLogger("some").info("listening")
+    assert "call_id" not in lines(stream)[0]
+
+
+def test_lines_below_the_level_are_not_written(stream: io.StringIO) -> None:
+    logging.getLogger("some").debug("message sent")
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("name", ["aiohttp.access", "asyncio"])
+def test_libraries_that_talk_at_each_request_are_quiet(stream: io.StringIO, name: str) -> None:
+    logging.getLogger(name).info("GET /metrics")
+    assert stream.getvalue() == ""
