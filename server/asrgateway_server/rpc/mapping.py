@@ -46,6 +46,11 @@ _CHANNEL_MODES: Final[Mapping[int, ChannelMode]] = {
     pb.CHANNEL_MODE_FIRST: ChannelMode.FIRST,
     pb.CHANNEL_MODE_LAST: ChannelMode.LAST,
 }
+_KEEP_ALIVE_POLICIES: Final = (
+    pb.KEEP_ALIVE_POLICY_UNSPECIFIED,
+    pb.KEEP_ALIVE_POLICY_INJECT,
+    pb.KEEP_ALIVE_POLICY_OFF,
+)
 
 # The options that a model may be unable to honour; every other one is the gateway's own affair.
 _WISHES: Final = ("endpointing", "features", "adaptation", "keep_alive", "vendor_parameters")
@@ -63,8 +68,9 @@ def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> Recognitio
         NotBuiltYet: The contract knows the value, this version does not.
     """
     _verify_ranges(message)
-    if message.keep_alive.policy == pb.KEEP_ALIVE_POLICY_HIBERNATE:
-        raise NotBuiltYet("HIBERNATE is not built yet; use INJECT or OFF", field=f"{CONFIG_FIELD}.keep_alive.policy")
+    if message.keep_alive.policy not in _KEEP_ALIVE_POLICIES:
+        path = f"{CONFIG_FIELD}.keep_alive.policy"
+        raise _not_built(pb.KeepAlivePolicy.DESCRIPTOR, message.keep_alive.policy, path, "INJECT and OFF")
     return RecognitionConfig(
         model=catalogue.find(message.model),
         audio=_audio_from(message.decoding_config),
@@ -135,6 +141,8 @@ def _verify_ranges(message: pb.StreamingConfig) -> None:
         _verify("endpointing.server_vad.silence", _ms_of(vad.silence), 200, 6000, "ms")
     if vad.HasField("threshold"):
         _verify("endpointing.server_vad.threshold", vad.threshold, -1, 1, "")
+    if message.keep_alive.HasField("quiet_after"):
+        _verify("keep_alive.quiet_after", _ms_of(message.keep_alive.quiet_after), 100, 60_000, "ms")
     if audio.HasField("sample_rate_hertz"):
         _verify(
             "decoding_config.sample_rate_hertz",
@@ -168,11 +176,12 @@ def _not_built(enum: EnumDescriptor, value: int, field: str, built: str) -> Inva
 
 def _wishes(path: str, field: FieldDescriptor, value: object) -> Iterator[str]:
     """Yield the paths of what was set below a field."""
-    if isinstance(value, Message) and value.DESCRIPTOR.file.package == pb.DESCRIPTOR.package:
-        inner = list(value.ListFields())
-        if not inner:
+    if isinstance(value, Message) and not value.ListFields():
+        # Empty it asks for nothing, unless its presence is a choice.
+        if field.containing_oneof:
             yield f"{path}="
-        for child, below in inner:
+    elif isinstance(value, Message) and value.DESCRIPTOR.file.package == pb.DESCRIPTOR.package:
+        for child, below in value.ListFields():
             yield from _wishes(f"{path}.{child.name}", child, below)
     elif field.type == FieldDescriptor.TYPE_BOOL:
         yield f"{path}={str(value).lower()}"
