@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import wave
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ from typing import TypeAlias
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
+from grpc.aio import Metadata
 
+from asrgateway.ending import Ending
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 
@@ -62,6 +63,8 @@ class Outcome:
     reason: str
     field: str
     retry_seconds: float | None
+    upstream_code: str
+    upstream_request_id: str
 
     @property
     def kinds(self) -> list[str]:
@@ -104,22 +107,37 @@ async def recognize(
 
 async def outcome_of(call: RecognizeCall) -> Outcome:
     """Read a call to its end."""
+    ending = Ending(call)
     responses = []
-    with contextlib.suppress(grpc.aio.AioRpcError, asyncio.CancelledError):
+    status = grpc.aio.AioRpcError(grpc.StatusCode.OK, Metadata(), Metadata())
+    try:
         while isinstance(response := await call.read(), pb.RecognizeResponse):
             responses.append(response)
-    code, message = await call.code(), await call.details()
+        if await call.code() is not grpc.StatusCode.OK:
+            status = await ending.instead_of(await _status_of(call))
+    except grpc.aio.AioRpcError as error:
+        status = await ending.instead_of(error)
+    except asyncio.CancelledError:
+        status = await _status_of(call)
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
-    for key, value in await call.trailing_metadata() or ():
+    for key, value in status.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
             for detail in status_pb2.Status.FromString(value).details:
                 for message_type in (info, bad, retry):
                     detail.Unpack(message_type)
     return Outcome(
         responses=tuple(responses),
-        code=code,
-        message=message or "",
+        code=status.code(),
+        message=status.details() or "",
         reason=info.reason,
         field=bad.field_violations[0].field if bad.field_violations else "",
+        upstream_code=info.metadata["upstream_code"],
+        upstream_request_id=info.metadata["upstream_request_id"],
         retry_seconds=retry.retry_delay.ToMilliseconds() / 1000 if retry.HasField("retry_delay") else None,
+    )
+
+
+async def _status_of(call: RecognizeCall) -> grpc.aio.AioRpcError:
+    return grpc.aio.AioRpcError(
+        await call.code(), Metadata(), trailing_metadata=await call.trailing_metadata(), details=await call.details()
     )

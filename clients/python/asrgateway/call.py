@@ -1,26 +1,19 @@
 """One call of the asyncio client: how it is written, how it is read, and how it ended."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable
-from typing import Any, Final, TypeVar, cast
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from typing import cast
 
 import grpc
 
+from asrgateway.ending import Ending, GrpcCall
 from asrgateway.errors import RecognitionError, decode
 from asrgateway.requests import AudioItem, first_request, requests_for
 from asrgateway.v1.recognition_pb2 import RecognizeRequest, RecognizeResponse, StreamingConfig
 
-GrpcCall = grpc.aio.StreamStreamCall[RecognizeRequest, RecognizeResponse]
-T = TypeVar("T")
-
-_LATE_STATUS_SECONDS: Final = 1.0
-
 
 class RecognizeCall:
     """A running call.
-
-    When a write fails because the gateway has ended the call, grpc.aio puts an INTERNAL of its own in the place of the
-    gateway's status (grpc issue 36066). So the status is remembered as soon as it is there.
 
     Args:
         call: In gRPC's hands, not yet written to.
@@ -30,9 +23,8 @@ class RecognizeCall:
         self._call = call
         # Not read(): once a write has failed, it passes over the responses that have already arrived.
         self._responses = cast("AsyncGenerator[RecognizeResponse, None]", aiter(call))
-        self._ending: asyncio.Future[grpc.aio.AioRpcError] = asyncio.get_running_loop().create_future()
+        self._ending = Ending(call)
         self._audio_error: BaseException | None = None
-        call.add_done_callback(self._remember)
 
     async def send(self, config: StreamingConfig, audio: AsyncIterable[AudioItem] | Iterable[AudioItem]) -> None:
         """Write everything and half-close; return early when the gateway ends the call.
@@ -66,7 +58,7 @@ class RecognizeCall:
         try:
             response = await anext(self._responses, None)
         except grpc.aio.AioRpcError as error:
-            ending = await self._true_ending(error)
+            ending = await self._ending.instead_of(error)
             if ending.code() is not grpc.StatusCode.OK:
                 raise decode(ending) from error
             response = None
@@ -101,39 +93,10 @@ class RecognizeCall:
         except grpc.aio.InternalError as error:
             raise _GatewayEndedCall from error
 
-    def _remember(self, call: GrpcCall) -> None:
-        """Keep the status that was just set, unless it is gRPC's stand-in; gRPC calls this for each that is set."""
-        error = grpc.aio.AioRpcError(
-            _result_of(call.code()),
-            trailing_metadata=_result_of(call.trailing_metadata()),
-            details=_result_of(call.details()),
-        )
-        if not self._ending.done() and not _is_stand_in(error):
-            self._ending.set_result(error)
-
-    async def _true_ending(self, error: grpc.aio.AioRpcError) -> grpc.aio.AioRpcError:
-        if not _is_stand_in(error):
-            return error
-        done, _ = await asyncio.wait([self._ending], timeout=_LATE_STATUS_SECONDS)
-        return self._ending.result() if done else error
-
 
 class _GatewayEndedCall(Exception):
     """The gateway ended the call while audio was still being sent."""
 
 
-def _is_stand_in(error: grpc.aio.AioRpcError) -> bool:
-    return error.code() is grpc.StatusCode.INTERNAL and error.details() == "Internal error from Core"
-
-
 def _is_cancelled(task: asyncio.Task[object] | None) -> bool:
     return task is not None and task.cancelling() > 0
-
-
-def _result_of(coroutine: Coroutine[Any, Any, T]) -> T:  # Any: what it would send and receive, if it waited.
-    """Run a coroutine that has nothing to wait for."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return cast("T", end.value)
-    raise RuntimeError("the status of a call that has ended is not there")

@@ -43,8 +43,9 @@ from asrgateway_server.recognition.timeline import Timeline
 from asrgateway_server.recognition.wishes import unmet
 from asrgateway_server.transports.base import Backend, Commit
 
-# Half a second of live audio: what is added to it on the way (pipeline, window of the transport) stays under a second.
-OUTBOX_CHUNKS: Final = 5
+# A third of a second of live audio: with what is added on the way (pipeline, window of the transport, kernel) it stays
+# under a second.
+OUTBOX_CHUNKS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,6 +124,8 @@ async def _recognition_server(
             ("grpc.max_receive_message_length", 2 * settings.max_message_bytes),
             # Without this the C core takes 4 MB, two minutes of audio, from a caller whose call nobody reads.
             ("grpc.http2.bdp_probe", 0),
+            # A second of audio may be on its way to us: enough for ten times realtime over 100 ms.
+            ("grpc.http2.lookahead_bytes", 32 * 1024),
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.keepalive_timeout_ms", 20_000),
             ("grpc.keepalive_permit_without_calls", 1),

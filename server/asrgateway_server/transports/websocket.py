@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -37,8 +38,10 @@ MakeAdapter = Callable[[RecognitionConfig, Callable[[], str]], WebSocketAdapter]
 _PING_INTERVAL_SECONDS: Final = 20.0
 # The longest result seen is some 20 KB; what is longer is no result.
 _MAX_MESSAGE_BYTES: Final = 1 << 20
-# Half a second of audio may wait in the kernel: what an upstream does not read must slow the client soon.
-_SEND_BUFFER_BYTES: Final = 16 * 1024
+# What an upstream does not read must slow the client soon: a quarter of a second of audio may wait in the kernel
+# unsent. What is on its way does not count, so that a long round trip slows nobody. Linux: tcp(7), TCP_NOTSENT_LOWAT.
+_UNSENT_BYTES: Final = 8 * 1024
+_TCP_NOTSENT_LOWAT: Final = 25
 _CLOSE_SECONDS: Final = 1.0
 _MODEL_NOT_FOUND: Final = 1007
 
@@ -71,7 +74,7 @@ class WebSocketBackend:
         Raises:
             SettingsError: The CA file cannot be read.
         """
-        connector = aiohttp.TCPConnector(limit=0, socket_factory=_small_socket, ssl=_tls(self._ca_file))
+        connector = aiohttp.TCPConnector(limit=0, socket_factory=_eager_socket, ssl=_tls(self._ca_file))
         self._session = aiohttp.ClientSession(
             connector=connector, ws_response_class=BoundedWebSocket, cookie_jar=aiohttp.DummyCookieJar()
         )
@@ -260,8 +263,9 @@ def _tls(ca_file: str) -> ssl.SSLContext:
         raise SettingsError(f"upstream_ca_file: {ca_file} cannot be read: {error.strerror or error}") from None
 
 
-def _small_socket(address: Any) -> socket.socket:  # Any: the library's alias of what getaddrinfo returns
+def _eager_socket(address: Any) -> socket.socket:  # Any: the library's alias of what getaddrinfo returns
     family, kind, protocol, _, _ = address
     connection = socket.socket(family=family, type=kind, proto=protocol)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+    if sys.platform == "linux":
+        connection.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
     return connection
