@@ -129,7 +129,7 @@ class BoundedWebSocket(aiohttp.ClientWebSocketResponse):
 
     def __init__(self, reader: Any, writer: Any, *arguments: Any, **options: Any) -> None:  # Any: the library's own
         writer._limit = 0  # noqa: SLF001 the library has no public way to set it
-        writer.transport.set_write_buffer_limits(high=0)
+        writer.transport.set_write_buffer_limits(high=1, low=0)
         super().__init__(reader, writer, *arguments, **options)
 
 

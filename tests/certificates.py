@@ -1,0 +1,43 @@
+"""A certificate of 127.0.0.1 that vouches for itself, and its key."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Two files in PEM."""
+
+    chain: Path
+    key: Path
+
+
+def make_certificate(folder: Path) -> Certificate:
+    """Write certificate and key into the folder."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate = Certificate(folder / "certificate.pem", folder / "key.pem")
+    certificate.chain.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    pem, pkcs8, bare = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    certificate.key.write_bytes(key.private_bytes(pem, pkcs8, bare))
+    return certificate
