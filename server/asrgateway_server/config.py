@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Final
 
 from asrgateway_server.models import Model
+
+#: How much a hot word is preferred when nothing is said; what the vendor's manual advises.
+DEFAULT_WEIGHT: Final = 4
 
 
 class Encoding(Enum):
@@ -70,6 +74,21 @@ Endpointing = ServerVad | SemanticEndpointing | ManualEndpointing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SensitiveWordFilter:
+    """Words to mask or remove.
+
+    Attributes:
+        masked_words: Replaced by asterisks.
+        removed_words: Left out.
+        use_builtin_list: Use the vendor's own list too; None: as the vendor does by itself.
+    """
+
+    masked_words: tuple[str, ...] = field(default=(), repr=False)
+    removed_words: tuple[str, ...] = field(default=(), repr=False)
+    use_builtin_list: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
     """What is done to the text; None: as the model does by itself. And what is told beside it.
 
@@ -80,6 +99,7 @@ class Features:
         word_time_offsets: Tell the times of words.
         voice_activity_events: Tell when speech begins and ends.
         emotion: Tell how the speaker sounds.
+        sensitive_words: Words to mask or remove; None: as the model does by itself.
     """
 
     punctuation: bool | None = None
@@ -88,17 +108,87 @@ class Features:
     word_time_offsets: bool = False
     voice_activity_events: bool = False
     emotion: bool = False
+    sensitive_words: SensitiveWordFilter | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hotword:
+    """A word or short phrase to expect.
+
+    Attributes:
+        text: As it should be written.
+        weight: How much it is preferred, 1 to 5, and 50 where the model knows super hot words.
+        language_code: BCP-47 code of its language; empty: any.
+    """
+
+    text: str = field(repr=False)
+    weight: int = DEFAULT_WEIGHT
+    language_code: str = ""
+
+
+class ContextRole(Enum):
+    """Who said an earlier message."""
+
+    USER = auto()
+    ASSISTANT = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextMessage:
+    """One earlier message of a conversation."""
+
+    role: ContextRole
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adaptation:
-    """Words to expect.
+    """Words and subjects to expect.
 
     Attributes:
         vocabulary_id: A hot-word table stored with the vendor; empty: none.
+        hotwords: Hot words of this call.
+        context: Free text about the subject; empty: none.
+        context_messages: What was said before, oldest first.
     """
 
     vocabulary_id: str = ""
+    hotwords: tuple[Hotword, ...] = ()
+    context: str = field(default="", repr=False)
+    context_messages: tuple[ContextMessage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """What a call shall expect from here on, in the place of what it expected.
+
+    Attributes:
+        adaptation: The new one, as a whole.
+        wishes: As in ``RecognitionConfig``; each begins with ``update.``.
+    """
+
+    adaptation: Adaptation
+    wishes: tuple[str, ...] = ()
+
+
+class KeepAlivePolicy(Enum):
+    """What is done while the client is quiet."""
+
+    INJECT = auto()
+    OFF = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepAlive:
+    """What keeps a quiet call alive.
+
+    Attributes:
+        policy: What is done in silence.
+        quiet_after_ms: How long the audio may lag behind the clock; None: as the operator says.
+    """
+
+    policy: KeepAlivePolicy = KeepAlivePolicy.INJECT
+    quiet_after_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +215,8 @@ class RecognitionConfig:
         interim_results: Tell text while it is spoken.
         endpointing: When an utterance ends.
         features: What is done to the text, and told beside it.
-        adaptation: Words to expect.
+        adaptation: Words and subjects to expect.
+        keep_alive: What keeps the call alive while the client is quiet.
         vendor_parameters: Passed on to the vendor as they are.
         is_strict: What the model cannot honour is an error, not a warning.
         resume: Where an earlier call stopped.
@@ -140,6 +231,7 @@ class RecognitionConfig:
     endpointing: Endpointing = ServerVad()
     features: Features = Features()
     adaptation: Adaptation = Adaptation()
+    keep_alive: KeepAlive = KeepAlive()
     vendor_parameters: Mapping[str, object] = field(default_factory=dict)
     is_strict: bool = False
     resume: Resume = Resume()

@@ -13,17 +13,25 @@ from google.protobuf.message import Message
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.audio.decoder import MAX_CHANNELS, MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
 from asrgateway_server.config import (
+    DEFAULT_WEIGHT,
     Adaptation,
     AudioFormat,
     ChannelMode,
+    ContextMessage,
+    ContextRole,
     Encoding,
     Endpointing,
     Features,
+    Hotword,
+    KeepAlive,
+    KeepAlivePolicy,
     ManualEndpointing,
     RecognitionConfig,
     Resume,
     SemanticEndpointing,
+    SensitiveWordFilter,
     ServerVad,
+    Update,
 )
 from asrgateway_server.errors import InvalidRequest, NotBuiltYet
 from asrgateway_server.events import CommitEmpty, SpeechEnded, SpeechStarted, Word
@@ -46,6 +54,7 @@ _CHANNEL_MODES: Final[Mapping[int, ChannelMode]] = {
     pb.CHANNEL_MODE_FIRST: ChannelMode.FIRST,
     pb.CHANNEL_MODE_LAST: ChannelMode.LAST,
 }
+_ROLES: Final[Mapping[int, ContextRole]] = {pb.CONTEXT_ROLE_ASSISTANT: ContextRole.ASSISTANT}
 _KEEP_ALIVE_POLICIES: Final = (
     pb.KEEP_ALIVE_POLICY_UNSPECIFIED,
     pb.KEEP_ALIVE_POLICY_INJECT,
@@ -70,7 +79,7 @@ def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> Recognitio
     _verify_ranges(message)
     if message.keep_alive.policy not in _KEEP_ALIVE_POLICIES:
         path = f"{CONFIG_FIELD}.keep_alive.policy"
-        raise _not_built(pb.KeepAlivePolicy.DESCRIPTOR, message.keep_alive.policy, path, "INJECT and OFF")
+        raise _not_built(pb.KeepAlivePolicy.DESCRIPTOR, message.keep_alive.policy, path, "INJECT or OFF")
     return RecognitionConfig(
         model=catalogue.find(message.model),
         audio=_audio_from(message.decoding_config),
@@ -78,7 +87,8 @@ def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> Recognitio
         interim_results=message.interim_results,
         endpointing=_endpointing_from(message.endpointing),
         features=_features_from(message.features),
-        adaptation=Adaptation(vocabulary_id=message.adaptation.vocabulary_id),
+        adaptation=_adaptation_from(message.adaptation),
+        keep_alive=_keep_alive_from(message.keep_alive),
         vendor_parameters=json_format.MessageToDict(message.vendor_parameters),
         is_strict=message.strict,
         resume=Resume(
@@ -90,6 +100,47 @@ def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> Recognitio
             if field.name in _WISHES
             for wish in _wishes(field.name, field, value)
         ),
+    )
+
+
+def update_from(message: pb.ConfigUpdate) -> Update:
+    """Read what a call shall expect from now on.
+
+    Raises:
+        InvalidRequest: A value is out of range; names its field.
+    """
+    return Update(
+        adaptation=_adaptation_from(message.adaptation),
+        wishes=tuple(
+            wish for field, value in message.ListFields() for wish in _wishes(f"update.{field.name}", field, value)
+        ),
+    )
+
+
+def _adaptation_from(message: pb.SpeechAdaptation) -> Adaptation:
+    return Adaptation(
+        vocabulary_id=message.vocabulary_id,
+        hotwords=tuple(
+            Hotword(
+                text=word.text,
+                weight=word.weight if word.HasField("weight") else DEFAULT_WEIGHT,
+                language_code=word.language_code,
+            )
+            for word in message.hotwords
+        ),
+        context=message.context,
+        context_messages=tuple(
+            ContextMessage(role=_ROLES.get(said.role, ContextRole.USER), text=said.text)
+            for said in message.context_messages
+        ),
+    )
+
+
+def _keep_alive_from(message: pb.KeepAliveConfig) -> KeepAlive:
+    is_off = message.policy == pb.KEEP_ALIVE_POLICY_OFF
+    return KeepAlive(
+        policy=KeepAlivePolicy.OFF if is_off else KeepAlivePolicy.INJECT,
+        quiet_after_ms=_ms_of(message.quiet_after) if message.HasField("quiet_after") else None,
     )
 
 
@@ -132,6 +183,17 @@ def _features_from(message: pb.RecognitionFeatures) -> Features:
         word_time_offsets=message.enable_word_time_offsets,
         voice_activity_events=message.enable_voice_activity_events,
         emotion=message.enable_emotion,
+        sensitive_words=_sensitive_words_from(message.sensitive_word_filter)
+        if message.HasField("sensitive_word_filter")
+        else None,
+    )
+
+
+def _sensitive_words_from(message: pb.SensitiveWordFilter) -> SensitiveWordFilter:
+    return SensitiveWordFilter(
+        masked_words=tuple(message.masked_words),
+        removed_words=tuple(message.removed_words),
+        use_builtin_list=message.use_builtin_list if message.HasField("use_builtin_list") else None,
     )
 
 
