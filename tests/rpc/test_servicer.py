@@ -243,7 +243,7 @@ async def test_an_error_is_counted_with_whose_doing_it_is(service: Service) -> N
 
 
 async def test_a_deadline_is_told_from_a_cancel(service: Service) -> None:
-    call = service.stub.Recognize(timeout=0.1)
+    call = service.stub.Recognize(timeout=0.3)
     await call.write(config())
     assert (await outcome_of(call)).code == grpc.StatusCode.DEADLINE_EXCEEDED
     await eventually(lambda: service.value("grpc_server_handled_total", **HANDLED, grpc_code="DEADLINE_EXCEEDED") == 1)

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 _SORRY: Final = "an error inside the gateway; its log tells more under this call's id"
 
+# The caller's clock may reach the deadline first: its cancel then overtakes our own end of time.
+_DEADLINE_TOLERANCE_SECONDS: Final = 0.1
+
 # Any: handlers and contexts of whatever messages the method has; gRPC gives them no narrower common type.
 Handler = Callable[[Any, Any], Awaitable[Any]]
 
@@ -100,7 +103,7 @@ class _Outcome:
             await context.abort(self.code, error.message, details_of(error))
         except asyncio.CancelledError:
             remaining = context.time_remaining()
-            is_late = remaining is not None and remaining <= 0
+            is_late = remaining is not None and remaining <= _DEADLINE_TOLERANCE_SECONDS
             self.code = grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.CANCELLED
             raise
         except Exception:

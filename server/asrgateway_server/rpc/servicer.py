@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias, cast
 
 import grpc
 
@@ -23,6 +23,9 @@ from asrgateway_server.recognition.recognizer import Limits, recognize
 from asrgateway_server.recognition.replies import Cursor, Reply
 from asrgateway_server.rpc.mapping import CONFIG_FIELD, config_from, models_from, response_from
 from asrgateway_server.transports.base import Backend, Commit
+
+# Longer than gRPC takes to cancel a handler whose deadline has passed.
+_CANCEL_IS_DUE_SECONDS: Final = 1.0
 
 RecognizeContext: TypeAlias = "grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse]"
 
@@ -183,6 +186,10 @@ class GrpcClient:
         # Cancel, deadline and disconnect look like a half-close at first; their CancelledError comes at the next await
         # of the call's own task.
         await asyncio.sleep(0)
+        remaining = cast("float | None", self._context.time_remaining())  # None without a deadline, unlike its type
+        if remaining is not None and remaining <= 0:
+            # Too late for a half-close; here the CancelledError may take a little longer.
+            await asyncio.sleep(_CANCEL_IS_DUE_SECONDS)
         return None
 
     def _checked(self, audio: bytes) -> bytes:
