@@ -1,6 +1,8 @@
 # Everything a developer, a newcomer and CI run. `make help` lists it.
 PYTHON ?= python3
 VENV := .venv
+# Arguments of `make bench`, such as BENCH="--quick --json figures.json".
+BENCH ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
@@ -25,6 +27,9 @@ check: $(VENV)/.development $(VENV)/.generator  ## format, lint, types, contract
 	@$(VENV)/protos/bin/python protos/generate.py --check
 	@$(BIN)/python docs/generate.py --check
 	@$(BIN)/python -m pytest tests/test_layering.py
+
+bench: $(VENV)/.development  ## measure gateway, official SDK and a bare relay side by side; 8 minutes
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)
 
 compat: $(VENV)/.development  ## import the client's stubs on the oldest and newest libraries
 	@$(BIN)/python tests/compat.py
