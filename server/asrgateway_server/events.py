@@ -106,6 +106,11 @@ class CommitEmpty:
     """A commit found no open utterance."""
 
 
+@dataclass(frozen=True, slots=True)
+class UpdateApplied:
+    """An update is in force for the audio that follows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """The backend has told everything; the connection has served its purpose.
@@ -117,4 +122,6 @@ class Finished:
     billed_ms: int | None = None
 
 
-BackendEvent = Ready | SpeechStarted | SpeechEnded | InterimResult | FinalResult | CommitEmpty | Finished
+BackendEvent = (
+    Ready | SpeechStarted | SpeechEnded | InterimResult | FinalResult | CommitEmpty | UpdateApplied | Finished
+)

@@ -74,6 +74,12 @@ class Metrics:
         self.upstream_audio_sent_seconds = Counter(
             "asrgateway_upstream_audio_sent_seconds", "Audio handed to backends.", ["model"], registry=registry
         )
+        self.silence_injected_seconds = Counter(
+            "asrgateway_silence_injected_seconds",
+            "Silence sent to backends in the place of quiet callers.",
+            ["model"],
+            registry=registry,
+        )
         self.results = Counter("asrgateway_results", "Results sent to callers.", ["model", "kind"], registry=registry)
         self.workers_busy = Gauge("asrgateway_workers_busy", "Embedded workers in a call.", registry=registry)
         self.workers_limit = Gauge("asrgateway_workers_limit", "Embedded workers.", registry=registry)
@@ -127,5 +133,6 @@ class ModelMetrics:
         self.overhead = metrics.overhead
         self.audio_received_seconds = metrics.audio_received_seconds.labels(model)
         self.upstream_audio_sent_seconds = metrics.upstream_audio_sent_seconds.labels(model)
+        self.silence_injected_seconds = metrics.silence_injected_seconds.labels(model)
         self.partial_results = metrics.results.labels(model, "partial")
         self.final_results = metrics.results.labels(model, "final")

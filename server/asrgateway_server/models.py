@@ -92,7 +92,6 @@ EMBEDDED: Final = Model(
             "features.enable_automatic_punctuation=false",
             "features.enable_inverse_text_normalization=false",
             "features.enable_disfluency_removal=false",
-            # It waits for a quiet client by itself, for as long as that takes.
             "keep_alive",
             "endpointing.server_vad=",
         }
@@ -109,6 +108,7 @@ _PARAFORMER_V1_OPTIONS: Final = frozenset(
         "features.enable_disfluency_removal",
         "adaptation.vocabulary_id",
         "endpointing.server_vad=",
+        "keep_alive",
         "vendor_parameters",
     }
 )

@@ -110,6 +110,9 @@ class Settings(BaseSettings):
     cursor_interval_seconds: Seconds = 10.0
     """After so much quiet a response with only `cursor` keeps proxies awake."""
 
+    quiet_after_seconds: Annotated[float, Field(ge=0.1, le=60)] = 0.5
+    """How long a caller's audio may lag behind the clock before silence is sent in its place; a call may choose."""
+
     backlog_speed: Annotated[float, Field(ge=1, le=1000)] = 3.0
     """How many times faster than realtime the vendor is sent audio that waits; the embedded model takes it at once."""
 

@@ -19,7 +19,17 @@ def splice() -> Splice:
 
 @pytest.mark.parametrize(
     ("with_silence", "without"),
-    [(0, 0), (999, 999), (1000, 1000), (1300, 1000), (1500, 1000), (1501, 1001), (2499, 1999), (3000, 2000), (3600, 2100)],
+    [
+        (0, 0),
+        (999, 999),
+        (1000, 1000),
+        (1300, 1000),
+        (1500, 1000),
+        (1501, 1001),
+        (2499, 1999),
+        (3000, 2000),
+        (3600, 2100),
+    ],
 )
 def test_times_are_those_of_the_audio(splice: Splice, with_silence: int, without: int) -> None:
     assert splice.without(with_silence) == without

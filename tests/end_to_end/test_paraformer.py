@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -13,11 +12,9 @@ import grpc
 import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator import Emulator, EmulatorOptions, running_emulator
 from asrgateway_server.emulator.recognizers.markers import marker_audio, silent_audio
-from asrgateway_server.rpc.lifecycle import Gateway
-from calls import RECORDINGS, Outcome, Stub, audio, commit, config, in_messages, pcm, recognize, silence
-from gateways import open_gateway
+from calls import RECORDINGS, Outcome, audio, commit, config, in_messages, pcm, recognize, silence
+from vendors import vendor_and_gateway
 
 V2 = "paraformer-realtime-v2"
 WORDS = {"mother": "please call my mother tomorrow morning", "boy": "the boy was there when the sun rose"}
@@ -26,17 +23,6 @@ WORDS = {"mother": "please call my mother tomorrow morning", "boy": "the boy was
 PAUSE_BLOCKS = 150
 SENTENCES = ("w0 w1 w2 w3 w4", "w5 w6 w7 w8 w9")
 MARKED = marker_audio(0, 150) + silent_audio(PAUSE_BLOCKS) + marker_audio(150, 150)
-
-
-@asynccontextmanager
-async def vendor_and_gateway(
-    *, emulator: dict[str, Any] | None = None, **settings: Any
-) -> AsyncIterator[tuple[Emulator, Gateway, Stub]]:
-    """An emulator, and a gateway that takes it for the vendor."""
-    options = EmulatorOptions(**{"recognizer": "markers"} | (emulator or {}))
-    values = {"dashscope_api_key": "sk-test", "embedded_workers": 0, "backlog_speed": 1000.0} | settings
-    async with running_emulator(options) as vendor, open_gateway(dashscope_url=vendor.url, **values) as (gateway, stub):
-        yield vendor, gateway, stub
 
 
 def paraformer(model: str = V2, **values: Any) -> pb.RecognizeRequest:

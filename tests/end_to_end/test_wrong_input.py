@@ -98,11 +98,11 @@ WRONG = {
         "streaming_config.keep_alive.policy",
         "INJECT or OFF",
     ),
-    "update not built": (
-        [config(), pb.RecognizeRequest(update=pb.ConfigUpdate())],
-        UNIMPLEMENTED,
-        "update",
-        "another call",
+    "strict, and an update unmet": (
+        [config(strict=True), pb.RecognizeRequest(update=pb.ConfigUpdate(adaptation=pb.SpeechAdaptation(context="x")))],
+        INVALID,
+        "update.adaptation.context",
+        "the call is strict",
     ),
 }
 

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from asrgateway_server.audio.chunk import PcmChunk
-from asrgateway_server.config import AudioFormat, Features, RecognitionConfig, Resume
+from asrgateway_server.config import AudioFormat, Features, RecognitionConfig, Resume, Update
 from asrgateway_server.errors import (
     GatewayError,
     InvalidRequest,
@@ -36,11 +36,11 @@ from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import EMBEDDED
 from asrgateway_server.recognition.recognizer import OUTBOX_CHUNKS, Limits, recognize
 from asrgateway_server.recognition.replies import CallFinished, Cursor, Notice, Reply, Result, Started
-from asrgateway_server.transports.base import ChunkSource, Commit, Emit
+from asrgateway_server.transports.base import Commit, Emit, ItemSource
 
 CONFIG = RecognitionConfig(model=EMBEDDED, audio=AudioFormat(sample_rate_hertz=16_000))
 WITH_INTERIMS = replace(CONFIG, interim_results=True)
-LIMITS = Limits(max_utterance_seconds=20.0, cursor_interval_seconds=10.0, backlog_speed=1.0)
+LIMITS = Limits(max_utterance_seconds=20.0, cursor_interval_seconds=10.0, backlog_speed=1.0, quiet_after_seconds=60.0)
 CHUNK = bytes(3_200)  # a tenth of a second
 WORDS = (Word(text="good", start_ms=10, end_ms=90),)
 
@@ -63,13 +63,13 @@ class ScriptedBackend:
     end: Sequence[BackendEvent] = ()
     request_id: str = ""
     error: Exception | None = None
-    heard: list[PcmChunk | Commit] = field(default_factory=list)
+    heard: list[PcmChunk | Commit | Update] = field(default_factory=list)
 
-    async def converse(self, config: RecognitionConfig, next_chunk: ChunkSource, emit: Emit) -> None:
+    async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
         assert config.model == EMBEDDED
         chunks, commits = iter(self.chunks), iter(self.commits)
         await emit(Ready(request_id=self.request_id), time.monotonic())
-        while (item := await next_chunk()) is not None:
+        while (item := await next_item()) is not None:
             self.heard.append(item)
             if self.error:
                 raise self.error
@@ -383,7 +383,7 @@ async def test_a_commit_of_the_client_while_one_of_the_gateway_is_out_is_answere
 async def test_the_last_cursor_has_come_to_the_end() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
     await call(client, ScriptedBackend(end=[final("a", 0, 180)]))
-    assert client.told[-1][1] == Cursor(received_ms=200, sent_ms=200, final_ms=180)
+    assert client.told[-1][1] == Cursor(received_ms=200, sent_ms=200, final_ms=180, silence_ms=0)
 
 
 async def test_a_cursor_tells_what_was_received_sent_and_final_so_far() -> None:
@@ -410,7 +410,7 @@ async def test_a_quiet_call_is_kept_awake_by_cursors() -> None:
     client = ScriptedClient(CHUNK)
     client.may_close.clear()
     await call(client, ScriptedBackend(), limits=replace(LIMITS, cursor_interval_seconds=0.01))
-    assert (None, Cursor(received_ms=100, sent_ms=100, final_ms=0)) in client.told
+    assert (None, Cursor(received_ms=100, sent_ms=100, final_ms=0, silence_ms=0)) in client.told
 
 
 async def test_nothing_follows_the_end_of_a_call() -> None:
@@ -457,7 +457,7 @@ async def test_a_lost_backend_makes_the_call_unavailable_for_now() -> None:
 
 async def test_a_backend_that_ends_before_the_audio_is_a_fault() -> None:
     class Hasty(ScriptedBackend):
-        async def converse(self, _config: RecognitionConfig, _next_chunk: ChunkSource, emit: Emit) -> None:
+        async def converse(self, _config: RecognitionConfig, _next_item: ItemSource, emit: Emit) -> None:
             await emit(Ready(), time.monotonic())
             await emit(Finished(), time.monotonic())
 

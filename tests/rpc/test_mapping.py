@@ -24,7 +24,7 @@ from asrgateway_server.recognition.replies import CallFinished, Cursor, Notice, 
 from asrgateway_server.rpc.mapping import config_from, models_from, response_from
 
 SERVED = catalogue(default_model="", has_key=False)
-CURSOR = Cursor(received_ms=1_500, sent_ms=1_400, final_ms=0)
+CURSOR = Cursor(received_ms=1_500, sent_ms=1_400, final_ms=0, silence_ms=300)
 
 
 def config(message: pb.StreamingConfig) -> RecognitionConfig:
@@ -270,7 +270,7 @@ def test_no_error_repeats_what_the_caller_said() -> None:
 def response(reply: object) -> pb.RecognizeResponse:
     message = response_from(reply, CURSOR, "c1")  # type: ignore[arg-type] # whichever reply
     assert message.cursor == pb.Cursor(
-        received=duration(1_500), sent_upstream=duration(1_400), final=duration(0), injected_silence=duration(0)
+        received=duration(1_500), sent_upstream=duration(1_400), final=duration(0), injected_silence=duration(300)
     )
     return message
 
@@ -361,6 +361,7 @@ def test_a_notice_is_a_warning(code: NoticeCode) -> None:
 
 def finished(*, delay_seconds: float | None) -> CallFinished:
     return CallFinished(
+        silence_ms=0,
         first_package_delay_seconds=delay_seconds,
         last_package_delay_seconds=0.2,
         upstream_first_package_delay_seconds=delay_seconds,

@@ -68,7 +68,7 @@ class Call:
         self.may_read.set()
         self._items = items
 
-    async def next_chunk(self) -> PcmChunk | Commit | None:
+    async def next_item(self) -> PcmChunk | Commit | None:
         if self.taken < len(self._items):
             self.taken += 1
             return self._items[self.taken - 1]
@@ -81,7 +81,7 @@ class Call:
         self.told.append(event)
 
     async def through(self, pool: WorkerPool) -> list[BackendEvent]:
-        await pool.converse(CONFIG, self.next_chunk, self.emit)
+        await pool.converse(CONFIG, self.next_item, self.emit)
         return self.told
 
 
@@ -290,7 +290,7 @@ async def test_a_call_whose_client_fails_leaves_nothing_to_the_next(echo: Worker
         raise RuntimeError(f"nobody hears {event} of {read_at}")
 
     with pytest.raises(RuntimeError, match="nobody hears"):
-        await echo.converse(CONFIG, Call(CHUNK).next_chunk, fail)
+        await echo.converse(CONFIG, Call(CHUNK).next_item, fail)
     assert await Call(CHUNK).through(echo) == summary(3_200)
 
 

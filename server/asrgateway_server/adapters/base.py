@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.config import Adaptation, RecognitionConfig
 from asrgateway_server.events import BackendEvent
 
 
@@ -55,6 +55,9 @@ class WebSocketAdapter(Protocol):
 
     def commit(self) -> Sequence[Output]:
         """End the open utterance; a forced ``FinalResult`` or ``CommitEmpty`` follows, here or later."""
+
+    def update(self, adaptation: Adaptation) -> Sequence[Output]:
+        """Replace the adaptation for the audio that follows; ``UpdateApplied`` follows, here or later."""
 
     def finish(self) -> Sequence[Output]:
         """End the audio; ``Finished`` follows later."""

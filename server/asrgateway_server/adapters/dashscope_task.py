@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from asrgateway_server.adapters.base import Output, Send
 from asrgateway_server.adapters.dashscope_errors import verdict
-from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.config import Adaptation, ContextRole, RecognitionConfig
 from asrgateway_server.errors import UpstreamProtocolError
 from asrgateway_server.events import (
     CommitEmpty,
@@ -26,6 +26,7 @@ from asrgateway_server.events import (
     Ready,
     SpeechEnded,
     SpeechStarted,
+    UpdateApplied,
     Word,
 )
 
@@ -33,6 +34,13 @@ PATH: Final = "/api-ws/v1/inference"
 
 # Any: JSON values of the vendor's messages; each is checked where it is used.
 Json = Mapping[str, Any]
+
+
+# Source: Model Studio manual, "improve recognition accuracy".
+_CONTEXT_ROLES: Final = {
+    ContextRole.USER: ("user", "input_text"),
+    ContextRole.ASSISTANT: ("assistant", "text"),
+}
 
 
 class _State(Enum):
@@ -50,6 +58,7 @@ class TaskAdapter:
         new_task_id: Returns a name that no other task has: 32 hexadecimal digits.
         parameters: ``payload.parameters`` of each task.
         resources: ``payload.resources``; none if empty.
+        takes_context: The model knows what was said before.
     """
 
     path = PATH
@@ -60,12 +69,15 @@ class TaskAdapter:
         new_task_id: Callable[[], str],
         parameters: Json,
         resources: Sequence[Json] = (),
+        *,
+        takes_context: bool = False,
     ) -> None:
         self._model = config.model.name
         self._bytes_per_ms = config.model_rate_hertz * 2 // 1000
         self._new_task_id = new_task_id
         self._parameters = parameters
         self._resources = resources
+        self._input = _context(config.adaptation) if takes_context else {}
         self._state = _State.STARTING
         self._task_id = ""
         self._base_ms = 0
@@ -95,6 +107,11 @@ class TaskAdapter:
             return [CommitEmpty()]
         self._state = _State.COMMITTING
         return [self._finish_task()]
+
+    def update(self, adaptation: Adaptation) -> Sequence[Output]:
+        """Replace the conversation's context, which nobody acknowledges; see ``WebSocketAdapter``."""
+        self._input = _context(adaptation)
+        return [self._send("continue-task", {"input": self._input}), UpdateApplied()]
 
     def finish(self) -> Sequence[Output]:
         """See ``WebSocketAdapter``."""
@@ -130,7 +147,7 @@ class TaskAdapter:
             "function": "recognition",
             "model": self._model,
             "parameters": self._parameters,
-            "input": {},
+            "input": self._input,
         }
         if self._resources:
             payload["resources"] = self._resources
@@ -238,6 +255,16 @@ class TaskAdapter:
                 text, mark = _text(record, "text").strip(), _text(record, "punctuation").strip()
                 words.append(Word(text=text, punctuation=mark, start_ms=start_ms, end_ms=max(start_ms, end_ms)))
         return tuple(words)
+
+
+def _context(adaptation: Adaptation) -> Json:
+    """Return ``payload.input``: what was said before, as far as the vendor takes it."""
+    messages = [
+        {"role": role, "content": [{"type": kind, "text": said.text}]}
+        for said in adaptation.context_messages
+        for role, kind in (_CONTEXT_ROLES[said.role],)
+    ]
+    return {"context": messages} if messages else {}
 
 
 def _parse(message: str) -> tuple[Json, Json]:

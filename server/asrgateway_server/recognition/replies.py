@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from asrgateway_server.events import CommitEmpty, Emotion, SpeechEnded, SpeechStarted, Word
+from asrgateway_server.events import CommitEmpty, Emotion, SpeechEnded, SpeechStarted, UpdateApplied, Word
 from asrgateway_server.models import Model
 
 
@@ -17,11 +17,13 @@ class Cursor:
         received_ms: The client's audio received.
         sent_ms: The client's audio handed to the backend.
         final_ms: End of the last final result.
+        silence_ms: Silence that the gateway added.
     """
 
     received_ms: int
     sent_ms: int
     final_ms: int
+    silence_ms: int
 
 
 class NoticeCode(Enum):
@@ -101,6 +103,7 @@ class CallFinished:
 
     Attributes:
         audio_ms: The client's audio.
+        silence_ms: Silence that the gateway added.
         billed_ms: The audio that the vendor bills; None where it does not tell.
         estimated_cost_cny: By the catalogue's price of what is billed, or was sent; None without a price.
         final_results: How many final results were told.
@@ -111,10 +114,11 @@ class CallFinished:
     upstream_first_package_delay_seconds: float | None
     upstream_last_package_delay_seconds: float | None
     audio_ms: int
+    silence_ms: int
     billed_ms: int | None
     estimated_cost_cny: float | None
     final_results: int
     upstream_request_ids: tuple[str, ...]
 
 
-Reply = Started | Result | SpeechStarted | SpeechEnded | CommitEmpty | Notice | CallFinished
+Reply = Started | Result | SpeechStarted | SpeechEnded | CommitEmpty | UpdateApplied | Notice | CallFinished

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import UnsupportedOption
 from asrgateway_server.models import Model
 from asrgateway_server.recognition.replies import Notice, NoticeCode
@@ -14,22 +14,36 @@ def unmet(config: RecognitionConfig) -> tuple[Notice, ...]:
     Raises:
         UnsupportedOption: There is one, and the caller said ``strict``.
     """
-    notices = (*_unmet_options(config), *_unmet_languages(config))
+    options = _unmet_options(config.model, config.wishes, prefix="streaming_config.")
+    return _insist(config, (*options, *_unmet_languages(config)))
+
+
+def unmet_update(config: RecognitionConfig, update: Update) -> tuple[Notice, ...]:
+    """Return a notice for each part of an update that has no effect; raise as ``unmet`` does."""
+    return _insist(config, _unmet_options(config.model, update.wishes, prefix=""))
+
+
+def is_met(model: Model, update: Update) -> bool:
+    """Whether the model can do something with an update."""
+    return any(_is_honoured(wish, model.options) for wish in update.wishes)
+
+
+def _insist(config: RecognitionConfig, notices: tuple[Notice, ...]) -> tuple[Notice, ...]:
     if notices and config.is_strict:
         raise UnsupportedOption(f"{notices[0].message}, and the call is strict", field=notices[0].field)
     return notices
 
 
-def _unmet_options(config: RecognitionConfig) -> list[Notice]:
-    return [
+def _unmet_options(model: Model, wishes: tuple[str, ...], *, prefix: str) -> tuple[Notice, ...]:
+    return tuple(
         Notice(
             code=NoticeCode.OPTION_IGNORED,
-            field=f"streaming_config.{wish.partition('=')[0]}",
-            message=f"the model {config.model.name!r} does not honour {wish.rstrip('=')}",
+            field=prefix + wish.partition("=")[0],
+            message=f"the model {model.name!r} does not honour {wish.rstrip('=')}",
         )
-        for wish in config.wishes
-        if not _is_honoured(wish, config.model.options)
-    ]
+        for wish in wishes
+        if not _is_honoured(wish, model.options)
+    )
 
 
 def _is_honoured(wish: str, options: frozenset[str]) -> bool:
@@ -39,16 +53,16 @@ def _is_honoured(wish: str, options: frozenset[str]) -> bool:
     return wish in options or any(".".join(parts[:count]) in options for count in range(1, len(parts) + 1))
 
 
-def _unmet_languages(config: RecognitionConfig) -> list[Notice]:
+def _unmet_languages(config: RecognitionConfig) -> tuple[Notice, ...]:
     if not config.language_codes or any(_knows(config.model, code) for code in config.language_codes):
-        return []
-    return [
+        return ()
+    return (
         Notice(
             code=NoticeCode.LANGUAGE_UNSUPPORTED,
             field="streaming_config.language_codes",
             message=f"the model {config.model.name!r} knows {', '.join(config.model.language_codes)} only",
-        )
-    ]
+        ),
+    )
 
 
 def _knows(model: Model, code: str) -> bool:

@@ -109,6 +109,7 @@ def _call_limits(settings: Settings) -> Limits:
         max_utterance_seconds=settings.max_utterance_seconds,
         cursor_interval_seconds=settings.cursor_interval_seconds,
         backlog_speed=settings.backlog_speed,
+        quiet_after_seconds=settings.quiet_after_seconds,
     )
 
 

@@ -34,7 +34,7 @@ from asrgateway_server.config import (
     Update,
 )
 from asrgateway_server.errors import InvalidRequest, NotBuiltYet
-from asrgateway_server.events import CommitEmpty, SpeechEnded, SpeechStarted, Word
+from asrgateway_server.events import CommitEmpty, SpeechEnded, SpeechStarted, UpdateApplied, Word
 from asrgateway_server.models import Catalogue, Model
 from asrgateway_server.recognition.replies import CallFinished, Cursor, Notice, Reply, Result, Started
 
@@ -265,7 +265,7 @@ def response_from(reply: Reply | None, cursor: Cursor, call_id: str) -> pb.Recog
             received=_duration(cursor.received_ms),
             sent_upstream=_duration(cursor.sent_ms),
             final=_duration(cursor.final_ms),
-            injected_silence=_duration(0),
+            injected_silence=_duration(cursor.silence_ms),
         )
     )
     match reply:
@@ -280,6 +280,9 @@ def response_from(reply: Reply | None, cursor: Cursor, call_id: str) -> pb.Recog
         case CommitEmpty():
             response.stream_event.type = pb.STREAM_EVENT_TYPE_COMMIT_EMPTY
             response.stream_event.reason = "no utterance was open"
+        case UpdateApplied():
+            response.stream_event.type = pb.STREAM_EVENT_TYPE_UPDATE_APPLIED
+            response.stream_event.reason = "the new adaptation holds for the audio that follows"
         case Notice():
             response.warning.CopyFrom(
                 pb.Warning(
@@ -345,7 +348,7 @@ def _fill_finished(finished: pb.Finished, reply: CallFinished) -> None:
         if seconds is not None:
             getattr(finished, name).CopyFrom(_duration(round(seconds * 1000)))
     finished.audio_duration.CopyFrom(_duration(reply.audio_ms))
-    finished.injected_silence.CopyFrom(_duration(0))
+    finished.injected_silence.CopyFrom(_duration(reply.silence_ms))
     finished.replayed_audio.CopyFrom(_duration(0))
     if reply.billed_ms is not None:
         finished.billed_duration.CopyFrom(_duration(reply.billed_ms))

@@ -15,13 +15,13 @@ import grpc
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server import logs
-from asrgateway_server.config import RecognitionConfig
-from asrgateway_server.errors import ClientStalled, InvalidRequest, NotBuiltYet, Overloaded
+from asrgateway_server.config import RecognitionConfig, Update
+from asrgateway_server.errors import ClientStalled, InvalidRequest, Overloaded
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import Catalogue
 from asrgateway_server.recognition.recognizer import Limits, recognize
 from asrgateway_server.recognition.replies import Cursor, Reply
-from asrgateway_server.rpc.mapping import CONFIG_FIELD, config_from, models_from, response_from
+from asrgateway_server.rpc.mapping import CONFIG_FIELD, config_from, models_from, response_from, update_from
 from asrgateway_server.transports.base import Backend, Commit
 
 # Longer than gRPC takes to cancel a handler whose deadline has passed.
@@ -140,12 +140,11 @@ class GrpcClient:
             raise InvalidRequest(f"the first request must carry {CONFIG_FIELD}, not {found}", field=CONFIG_FIELD)
         return request.streaming_config
 
-    async def read(self) -> bytes | Commit | None:
-        """Return the next audio or commit; None once the client has half-closed.
+    async def read(self) -> bytes | Commit | Update | None:
+        """Return the next audio, commit or update; None once the client has half-closed.
 
         Raises:
             InvalidRequest: The request has no place here.
-            NotBuiltYet: It is one that this version does not answer.
         """
         request = await self._read()
         if request is None:
@@ -156,7 +155,7 @@ class GrpcClient:
             case "commit":
                 return Commit()
             case "update":
-                raise NotBuiltYet("update is not built yet; open another call with the new adaptation", field="update")
+                return update_from(request.update)
             case "streaming_config":
                 raise InvalidRequest(
                     f"{CONFIG_FIELD} comes once, in the first request; this is another one", field=CONFIG_FIELD

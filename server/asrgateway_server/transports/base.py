@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from asrgateway_server.audio.chunk import PcmChunk
-from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.events import BackendEvent
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import Settings
@@ -20,7 +20,7 @@ class Commit:
 
 
 #: Returns what the backend hears next, and waits until there is something; None is the end of the audio.
-ChunkSource = Callable[[], Awaitable[PcmChunk | Commit | None]]
+ItemSource = Callable[[], Awaitable[PcmChunk | Commit | Update | None]]
 
 #: Takes an event in backend time, and when it was read (``time.monotonic()``); returns once the client has it.
 Emit = Callable[[BackendEvent, float], Awaitable[None]]
@@ -29,7 +29,7 @@ Emit = Callable[[BackendEvent, float], Awaitable[None]]
 class Backend(Protocol):
     """Recognizes calls, each on a connection of its own."""
 
-    async def converse(self, config: RecognitionConfig, next_chunk: ChunkSource, emit: Emit) -> None:
+    async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
         """Run one connection from ``Ready`` to ``Finished``.
 
         Raises:

@@ -18,7 +18,7 @@ import aiohttp
 
 from asrgateway_server.adapters.base import Output, Send, WebSocketAdapter
 from asrgateway_server.audio.chunk import PcmChunk
-from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import (
     GatewayError,
     Overloaded,
@@ -30,7 +30,7 @@ from asrgateway_server.errors import (
 from asrgateway_server.events import Finished
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import Settings, SettingsError
-from asrgateway_server.transports.base import ChunkSource, Commit, Emit, OpenBackend
+from asrgateway_server.transports.base import Commit, Emit, ItemSource, OpenBackend
 
 MakeAdapter = Callable[[RecognitionConfig, Callable[[], str]], WebSocketAdapter]
 
@@ -87,7 +87,7 @@ class WebSocketBackend:
         if self._session:
             await self._session.close()
 
-    async def converse(self, config: RecognitionConfig, next_chunk: ChunkSource, emit: Emit) -> None:
+    async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
         """Run one connection; see ``Backend``."""
         adapter = self._make_adapter(config, lambda: uuid.uuid4().hex)
         try:
@@ -96,7 +96,7 @@ class WebSocketBackend:
         except TimeoutError:
             raise UpstreamLost(f"the vendor did not answer within {self._ready_timeout_seconds:g} s") from None
         try:
-            conversation = _Conversation(connection, adapter, next_chunk, emit)
+            conversation = _Conversation(connection, adapter, next_item, emit)
             await conversation.run(self._ready_timeout_seconds, self._stall_timeout_seconds)
         finally:
             await connection.close()
@@ -140,12 +140,12 @@ class _Conversation:
         self,
         connection: aiohttp.ClientWebSocketResponse,
         adapter: WebSocketAdapter,
-        next_chunk: ChunkSource,
+        next_item: ItemSource,
         emit: Emit,
     ) -> None:
         self._connection = connection
         self._adapter = adapter
-        self._next_chunk = next_chunk
+        self._next_item = next_item
         self._emit = emit
         self._ready = asyncio.Event()
         self._finished = asyncio.Event()
@@ -163,12 +163,14 @@ class _Conversation:
     async def _speak(self, ready_timeout_seconds: float, stall_timeout_seconds: float) -> None:
         await self._carry_out(self._adapter.start(), time.monotonic())
         await self._patiently(self._ready.wait, ready_timeout_seconds, "did not start the task")
-        while (item := await self._next_chunk()) is not None:
+        while (item := await self._next_item()) is not None:
             match item:
                 case PcmChunk():
                     await self._send(self._adapter.audio(item.pcm))
                 case Commit():
                     await self._carry_out(self._adapter.commit(), time.monotonic())
+                case Update():
+                    await self._carry_out(self._adapter.update(item.adaptation), time.monotonic())
             if not self._adapter.is_ready:
                 self._ready.clear()
                 await self._patiently(self._ready.wait, stall_timeout_seconds, "did not answer a commit")

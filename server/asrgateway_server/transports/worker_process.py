@@ -19,12 +19,12 @@ from typing import Final, Self
 
 from asrgateway_server.adapters.base import InProcessAdapter
 from asrgateway_server.audio.chunk import PcmChunk
-from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import Overloaded, UpstreamLost, first_error
 from asrgateway_server.events import BackendEvent, Finished
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import Settings
-from asrgateway_server.transports.base import ChunkSource, Commit, Emit, OpenBackend
+from asrgateway_server.transports.base import Commit, Emit, ItemSource, OpenBackend
 from asrgateway_server.transports.frames import HEADER, Frame, pack
 
 log = logging.getLogger(__name__)
@@ -209,10 +209,10 @@ class WorkerPool:
         """The process ids of all workers."""
         return tuple(worker.pid for worker in (*self._idle, *self._busy))
 
-    async def converse(self, config: RecognitionConfig, next_chunk: ChunkSource, emit: Emit) -> None:
+    async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
         """Run one call in a worker; see ``Backend``."""
         worker = self._take()
-        conversation = _Conversation(worker, next_chunk, emit, self._stall_timeout_seconds)
+        conversation = _Conversation(worker, next_item, emit, self._stall_timeout_seconds)
         is_sound = True
         try:
             await conversation.begin(config, self._ready_timeout_seconds)
@@ -280,9 +280,9 @@ class WorkerPool:
 class _Conversation:
     """One call in one worker: frames there, answers back, never more than ``WINDOW`` on the way."""
 
-    def __init__(self, worker: Worker, next_chunk: ChunkSource, emit: Emit, stall_timeout_seconds: float) -> None:
+    def __init__(self, worker: Worker, next_item: ItemSource, emit: Emit, stall_timeout_seconds: float) -> None:
         self._worker = worker
-        self._next_chunk = next_chunk
+        self._next_item = next_item
         self._emit = emit
         self._stall_timeout_seconds = stall_timeout_seconds
         self._window = asyncio.Semaphore(WINDOW)
@@ -310,13 +310,15 @@ class _Conversation:
             raise first_error(group) from group
 
     async def _speak(self) -> None:
-        while (item := await self._next_chunk()) is not None:
+        while (item := await self._next_item()) is not None:
             await self._patiently(self._window.acquire)
             match item:
                 case PcmChunk():
                     await self._worker.ask(Frame.AUDIO, item.pcm)
                 case Commit():
                     await self._worker.ask(Frame.COMMIT)
+                case Update():
+                    raise NotImplementedError("no recognizer in a worker honours updates, so none is sent here")
         await self._patiently(self._window.acquire)
         await self._worker.ask(Frame.FINISH)
         await self._patiently(self._finished.wait)

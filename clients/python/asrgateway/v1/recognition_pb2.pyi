@@ -452,9 +452,7 @@ class StreamingConfig(_message.Message):
 
     @_builtins.property
     def keep_alive(self) -> Global___KeepAliveConfig:
-        """What keeps the call alive while the client sends nothing. Models behind the network only: the embedded model
-        waits for as long as the client does.
-        """
+        """What keeps the call alive, and closes the open utterance, while the client sends nothing. All models."""
 
     @_builtins.property
     def resume(self) -> Global___Resume:

@@ -1,0 +1,137 @@
+"""A quiet client keeps its call, and the silence sent in its place never shows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import grpc
+import pytest
+
+from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.emulator.recognizers.markers import marker_audio
+from calls import RecognizeCall, Stub, audio, config, in_messages, outcome_of, recognize
+from gateways import eventually
+from vendors import vendor_and_gateway
+
+BYTES_PER_SECOND = 32_000
+FIRST, SECOND = marker_audio(0, 150), marker_audio(150, 150)
+WORD_TIMES = pb.RecognitionFeatures(enable_word_time_offsets=True)
+MODELS = ["paraformer-realtime-v2"]
+
+
+def quiet_after(seconds: float) -> pb.KeepAliveConfig:
+    keep_alive = pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_INJECT)
+    keep_alive.quiet_after.FromMilliseconds(round(seconds * 1000))
+    return keep_alive
+
+
+async def begun(stub: Stub, model: str, **wishes: object) -> RecognizeCall:
+    """A call that has said its first sentence, at its own pace, and is mute since."""
+    call = stub.Recognize(timeout=50)
+    await call.write(config(model=model, features=WORD_TIMES, **wishes))
+    for message in in_messages(FIRST):
+        await call.write(message)
+        await asyncio.sleep(0.1)
+    return call
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_ten_minutes_of_quiet_lose_no_word_and_move_no_time(model: str) -> None:
+    scaled = {"time_scale": 100.0}  # The vendor's 23 s are 0.23 s here, and ten minutes are six seconds.
+    async with vendor_and_gateway(emulator=scaled) as (vendor, gateway, stub):
+        call = await begun(stub, model, keep_alive=quiet_after(0.1))
+        await asyncio.sleep(6.0)
+        await call.write(audio(SECOND))
+        await call.done_writing()
+        outcome = await outcome_of(call)
+        (task,) = vendor.journals
+        injected_ms = task.silent_bytes * 1000 // BYTES_PER_SECOND
+        counted = gateway.metrics.registry.get_sample_value(
+            "asrgateway_silence_injected_seconds_total", {"model": model}
+        )
+    assert outcome.code is grpc.StatusCode.OK
+    assert outcome.texts == ["w0 w1 w2 w3 w4", "w5 w6 w7 w8 w9"]
+    assert [final.words[0].start_offset.ToMilliseconds() for final in outcome.finals] == [0, 1500]
+    assert outcome.finals[1].end_offset.ToMilliseconds() == 3000
+    assert 5000 < injected_ms < 6100
+    assert outcome.finished.injected_silence.ToMilliseconds() == injected_ms
+    assert outcome.responses[-1].cursor.injected_silence.ToMilliseconds() == injected_ms
+    assert counted == pytest.approx(injected_ms / 1000)
+    assert outcome.finished.audio_duration.ToMilliseconds() == 3000
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_silence_closes_the_open_sentence(model: str) -> None:
+    async with vendor_and_gateway() as (_, _, stub):
+        call = await begun(stub, model, keep_alive=quiet_after(0.1))
+        async with asyncio.timeout(10):
+            while not isinstance(response := await call.read(), pb.RecognizeResponse) or not response.result.is_final:
+                pass
+        assert response.result.transcript == "w0 w1 w2 w3 w4"
+        assert not response.result.forced
+        call.cancel()
+
+
+async def test_a_mute_is_filled_after_half_a_second() -> None:
+    async with vendor_and_gateway() as (vendor, _, stub):
+        call = await begun(stub, MODELS[0])
+        await eventually(lambda: bool(vendor.journals and vendor.journals[0].silent_bytes), within_seconds=3.0)
+        call.cancel()
+
+
+async def test_without_keep_alive_the_vendors_own_limit_ends_the_call() -> None:
+    async with vendor_and_gateway(emulator={"time_scale": 100.0}) as (vendor, _, stub):
+        call = await begun(stub, MODELS[0], keep_alive=pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_OFF))
+        outcome = await outcome_of(call)
+        assert vendor.journals[0].silent_bytes == 0
+    assert (outcome.code, outcome.upstream_code) == (grpc.StatusCode.UNAVAILABLE, "CLIENT_ERROR")
+
+
+async def test_before_the_first_audio_nothing_is_added() -> None:
+    async with vendor_and_gateway(quiet_after_seconds=0.1) as (vendor, _, stub):
+        call = stub.Recognize(timeout=20)
+        await call.write(config(model=MODELS[0]))
+        await call.read()
+        await asyncio.sleep(0.4)
+        await call.write(audio(FIRST))
+        await call.done_writing()
+        outcome = await outcome_of(call)
+        assert vendor.journals[0].silent_bytes == 0
+    assert outcome.finals[0].start_offset.ToMilliseconds() == 0
+
+
+# Clients that pause between messages, and are not quiet -----------------------------------------------------------
+
+
+def at_its_own_pace(message_ms: int) -> Iterator[tuple[float, bytes]]:
+    """Pauses and messages of two seconds of speech."""
+    size = message_ms * BYTES_PER_SECOND // 1000
+    speech = marker_audio(0, 200)
+    for start in range(0, len(speech), size):
+        yield message_ms / 1000, speech[start : start + size]
+
+
+def in_bursts() -> Iterator[tuple[float, bytes]]:
+    """Ten messages of 100 ms each second, 150 ms too early or too late."""
+    speech = marker_audio(0, 300)
+    for burst, jitter in enumerate((0.0, 0.15, -0.15)):
+        for message in range(10):
+            start = (burst * 10 + message) * 3200
+            yield (1.0 + jitter if not message else 0.0), speech[start : start + 3200]
+
+
+async def spoken(pieces: Iterator[tuple[float, bytes]]) -> AsyncIterator[pb.RecognizeRequest]:
+    yield config(model=MODELS[0])
+    for pause, piece in pieces:
+        await asyncio.sleep(pause)
+        yield audio(piece)
+
+
+async def test_pauses_between_messages_are_no_quiet() -> None:
+    speakers = [at_its_own_pace(message_ms) for message_ms in (20, 100, 320, 512)]
+    async with vendor_and_gateway() as (vendor, _, stub):
+        outcomes = await asyncio.gather(*(recognize(stub, spoken(pieces)) for pieces in (*speakers, in_bursts())))
+        assert [task.silent_bytes for task in vendor.journals] == [0] * 5
+    assert [outcome.finished.injected_silence.ToMilliseconds() for outcome in outcomes] == [0] * 5
+    assert [outcome.code for outcome in outcomes] == [grpc.StatusCode.OK] * 5
