@@ -127,13 +127,11 @@ class _Call:
         try:
             async with asyncio.TaskGroup() as tasks:
                 asking = tasks.create_task(self._ask(), name="ask")
-                waking = tasks.create_task(
-                    self._teller.keep_awake(self._limits.cursor_interval_seconds), name="keep awake"
-                )
+                tasks.create_task(self._teller.keep_awake(self._limits.cursor_interval_seconds), name="keep awake")
                 # In the call's own task, where a cancelled call cannot be taken for a half-closed one.
                 await self._hear()
                 await asking
-                waking.cancel()
+                self._teller.rest()
         except BaseExceptionGroup as group:
             raise first_error(group) from group
         self._pipeline.verify_end()

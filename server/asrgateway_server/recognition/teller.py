@@ -52,6 +52,7 @@ class Teller:
         self._is_started = False
         self._billed_ms: int | None = None
         self._last_reply = time.monotonic()
+        self._may_rest = asyncio.Event()
 
     async def tell(self, reply: Reply | None) -> None:
         """Tell something, or just how far the call has come."""
@@ -91,11 +92,18 @@ class Teller:
             await self._result(result, read_at)
 
     async def keep_awake(self, interval_seconds: float) -> None:
-        """Send a sign of life whenever nothing was told for so long; never returns."""
-        while True:
-            await asyncio.sleep(self._last_reply + interval_seconds - time.monotonic())
-            if time.monotonic() - self._last_reply >= interval_seconds:
-                await self.tell(None)
+        """Send a sign of life whenever nothing was told for so long, until ``rest`` is called."""
+        while not self._may_rest.is_set():
+            try:
+                async with asyncio.timeout(self._last_reply + interval_seconds - time.monotonic()):
+                    await self._may_rest.wait()
+            except TimeoutError:
+                if time.monotonic() - self._last_reply >= interval_seconds:
+                    await self.tell(None)
+
+    def rest(self) -> None:
+        """End ``keep_awake``; not by a cancel, which would leave half a message in gRPC's hands."""
+        self._may_rest.set()
 
     def backend_finished(self, finished: Finished, read_at: float) -> None:
         """Remember when the backend had told everything, and what is billed."""

@@ -139,7 +139,15 @@ class Worker:
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
-            await self._process.wait()
+            # Its end shows only once its output has been read to the end.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await asyncio.gather(self._process.wait(), self._read_to_the_end())
+
+    async def _read_to_the_end(self) -> None:
+        if self._process.stdout is not None:
+            while await self._process.stdout.read(1 << 16):
+                pass
 
     async def _read_frame(self) -> bytes:
         # The header is remembered, so that a reader cancelled between header and payload loses neither.
