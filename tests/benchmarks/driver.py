@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
 from benchmarks.recorder import Outcome, Recorder, StreamRecord
-from benchmarks.workload import PACKET, PACKET_SECONDS, Plan
+from benchmarks.workload import PACKET, PACKET_SECONDS, TAIL_SECONDS, Plan
 
 # The words by which the bench knows where the process is.
 WINDOW_OPEN: Final = "window open"
@@ -70,7 +70,7 @@ async def drive(open_stream: OpenStream, plan: Plan) -> Outcome:
     end = begin + plan.ramp_seconds + plan.settle_seconds + plan.window_seconds
     async with asyncio.TaskGroup() as tasks:
         for opening in plan.openings():
-            tasks.create_task(_survive(recorder, open_stream, begin + opening, end))
+            tasks.create_task(_survive(recorder, open_stream, begin + opening, end + TAIL_SECONDS))
         await asyncio.sleep(end - plan.window_seconds - time.monotonic())
         recorder.is_open = True
         tell(WINDOW_OPEN)

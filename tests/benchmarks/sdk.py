@@ -16,7 +16,7 @@ from dashscope.audio.asr import Recognition, RecognitionCallback
 from benchmarks.bare_client import PATH
 from benchmarks.driver import DONE, WINDOW_CLOSED, WINDOW_OPEN, parse_arguments, plan_from, tell
 from benchmarks.recorder import Recorder, StreamRecord
-from benchmarks.workload import MODEL, PACKET, PACKET_SECONDS, SAMPLE_RATE_HERTZ, Plan
+from benchmarks.workload import MODEL, PACKET, PACKET_SECONDS, SAMPLE_RATE_HERTZ, TAIL_SECONDS, Plan
 
 # Audio begins a while after `start()`, so that connecting does not count into the first package.
 _HEAD_START_SECONDS: Final = 0.5
@@ -52,7 +52,7 @@ def run(target: str, plan: Plan) -> None:
     end = begin + _HEAD_START_SECONDS + plan.ramp_seconds + plan.settle_seconds + plan.window_seconds
     clock = threading.Thread(target=_keep_window, args=(recorder, end - plan.window_seconds, end))
     clock.start()
-    _speak(speakers, [begin + opening for opening in plan.openings()], end)
+    _speak(speakers, [begin + opening for opening in plan.openings()], end + TAIL_SECONDS)
     clock.join()
     stopping = [threading.Thread(target=speaker.recognition.stop) for speaker in speakers]
     for thread in stopping:
