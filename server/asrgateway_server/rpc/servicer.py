@@ -21,7 +21,8 @@ from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import Catalogue
 from asrgateway_server.recognition.recognizer import Limits, recognize
 from asrgateway_server.recognition.replies import Cursor, Reply
-from asrgateway_server.rpc.mapping import CONFIG_FIELD, config_from, models_from, response_from, update_from
+from asrgateway_server.rpc.requests import CONFIG_FIELD, config_from, update_from
+from asrgateway_server.rpc.responses import models_from, response_from
 from asrgateway_server.transports.base import Backend, Commit
 
 # Longer than gRPC takes to cancel a handler whose deadline has passed.

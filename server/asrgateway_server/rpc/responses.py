@@ -1,0 +1,138 @@
+"""Replies to protobuf messages."""
+
+from __future__ import annotations
+
+from google.protobuf.duration_pb2 import Duration
+
+from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.events import CommitEmpty, SpeechEnded, SpeechStarted, UpdateApplied, Word
+from asrgateway_server.models import Catalogue, Model
+from asrgateway_server.recognition.replies import CallFinished, Cursor, Notice, Reply, Result, Started
+from asrgateway_server.rpc.requests import CONFIG_FIELD
+
+
+def response_from(reply: Reply | None, cursor: Cursor, call_id: str) -> pb.RecognizeResponse:
+    """Return what the client reads; only the cursor for None."""
+    response = pb.RecognizeResponse(
+        cursor=pb.Cursor(
+            received=_duration(cursor.received_ms),
+            sent_upstream=_duration(cursor.sent_ms),
+            final=_duration(cursor.final_ms),
+            injected_silence=_duration(cursor.silence_ms),
+        )
+    )
+    match reply:
+        case Result():
+            _fill_result(response.result, reply)
+        case SpeechStarted():
+            response.speech_event.type = pb.SPEECH_EVENT_TYPE_BEGIN
+            response.speech_event.offset.CopyFrom(_duration(reply.offset_ms))
+        case SpeechEnded():
+            response.speech_event.type = pb.SPEECH_EVENT_TYPE_END
+            response.speech_event.offset.CopyFrom(_duration(reply.offset_ms))
+        case CommitEmpty():
+            response.stream_event.type = pb.STREAM_EVENT_TYPE_COMMIT_EMPTY
+            response.stream_event.reason = "no utterance was open"
+        case UpdateApplied():
+            response.stream_event.type = pb.STREAM_EVENT_TYPE_UPDATE_APPLIED
+            response.stream_event.reason = "the new adaptation holds for the audio that follows"
+        case Notice():
+            response.warning.CopyFrom(
+                pb.Warning(
+                    code=pb.WarningCode.Value(f"WARNING_CODE_{reply.code.name}"),
+                    message=reply.message,
+                    field=reply.field,
+                )
+            )
+        case Started():
+            _fill_started(response.started, reply, call_id)
+        case CallFinished():
+            _fill_finished(response.finished, reply)
+    return response
+
+
+def _fill_started(started: pb.Started, reply: Started, call_id: str) -> None:
+    started.call_id = call_id
+    started.model = reply.model.name
+    started.upstream_request_id = reply.upstream_request_id
+    started.sample_rate_hertz = reply.sample_rate_hertz
+    for notice in reply.downgrades:
+        started.downgrades.add(field=notice.field.removeprefix(f"{CONFIG_FIELD}."), message=notice.message)
+
+
+def _fill_result(result: pb.RecognitionResult, reply: Result) -> None:
+    result.result_index = reply.index
+    result.revision = reply.revision
+    result.is_final = reply.is_final
+    result.transcript = reply.text
+    result.committed = reply.committed
+    result.unstable = reply.text[len(reply.committed) :]
+    result.forced = reply.is_forced
+    if reply.stability is not None:
+        result.stability = reply.stability
+    if reply.start_ms is not None:
+        result.start_offset.CopyFrom(_duration(reply.start_ms))
+    if reply.end_ms is not None:
+        result.end_offset.CopyFrom(_duration(reply.end_ms))
+    if reply.emotion is not None:
+        result.emotion.label = reply.emotion.label
+        if reply.emotion.confidence is not None:
+            result.emotion.confidence = reply.emotion.confidence
+    result.words.extend(_word_info(word) for word in reply.words)
+
+
+def _word_info(word: Word) -> pb.WordInfo:
+    return pb.WordInfo(
+        word=word.text,
+        punctuation=word.punctuation,
+        start_offset=_duration(word.start_ms),
+        end_offset=_duration(word.end_ms),
+    )
+
+
+def _fill_finished(finished: pb.Finished, reply: CallFinished) -> None:
+    delays = {
+        "first_package_delay": reply.first_package_delay_seconds,
+        "last_package_delay": reply.last_package_delay_seconds,
+        "upstream_first_package_delay": reply.upstream_first_package_delay_seconds,
+        "upstream_last_package_delay": reply.upstream_last_package_delay_seconds,
+    }
+    for name, seconds in delays.items():
+        if seconds is not None:
+            getattr(finished, name).CopyFrom(_duration(round(seconds * 1000)))
+    finished.audio_duration.CopyFrom(_duration(reply.audio_ms))
+    finished.injected_silence.CopyFrom(_duration(reply.silence_ms))
+    finished.replayed_audio.CopyFrom(_duration(0))
+    if reply.billed_ms is not None:
+        finished.billed_duration.CopyFrom(_duration(reply.billed_ms))
+    if reply.estimated_cost_cny is not None:
+        finished.estimated_cost_cny = reply.estimated_cost_cny
+    finished.upstream_request_ids.extend(reply.upstream_request_ids)
+    finished.final_results = reply.final_results
+
+
+def _duration(ms: int) -> Duration:
+    return Duration(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000)
+
+
+def models_from(catalogue: Catalogue) -> pb.ListModelsResponse:
+    """Return the catalogue as callers read it."""
+    return pb.ListModelsResponse(
+        models=[_model_from(model) for _, model in sorted(catalogue.models.items())],
+        aliases=[pb.ModelAlias(name=name, model=model) for name, model in sorted(catalogue.aliases.items())],
+    )
+
+
+def _model_from(model: Model) -> pb.Model:
+    return pb.Model(
+        name=model.name,
+        backend=model.backend,
+        language_codes=model.language_codes,
+        sample_rates_hertz=model.sample_rates_hertz,
+        features=[
+            pb.ModelFeature.Value(f"MODEL_FEATURE_{feature.name}")
+            for feature in sorted(model.features, key=lambda feature: feature.value)
+        ],
+        regions=model.regions,
+        price_per_second_cny=model.price_per_second_cny,
+    )
