@@ -5,7 +5,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.events import CommitEmpty, SpeechEnded, SpeechStarted, Word
-from asrgateway_server.models import EMBEDDED, Feature
+from asrgateway_server.models import EMBEDDED, Feature, catalogue
 from asrgateway_server.recognition.replies import CallFinished, Cursor, Notice, NoticeCode, Result, Started
 from asrgateway_server.rpc.responses import models_from, response_from
 
