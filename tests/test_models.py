@@ -24,7 +24,7 @@ def test_an_unknown_model_names_those_that_are_known(name: str) -> None:
 def test_with_a_key_the_vendors_models_are_served_too() -> None:
     served = catalogue(default_model="", has_key=True)
     assert {"embedded", "paraformer-realtime-v2"} <= set(served.models)
-    assert served.find("").name == "paraformer-realtime-v2"
+    assert served.find("").name == "fun-asr-realtime"
 
 
 def test_the_operator_may_choose_the_default() -> None:
@@ -65,6 +65,70 @@ def test_a_model_is_given_the_rate_that_loses_least(given: int | None, heard: in
 )
 def test_features_follow_from_options(option: str, features: set[Feature]) -> None:
     assert model(option).features == {Feature.INTERIM_RESULTS, *features}
+
+
+VENDORS = catalogue(default_model="", has_key=True)
+EVERY_TASK = {
+    Feature.INTERIM_RESULTS,
+    Feature.WORD_TIME_OFFSETS,
+    Feature.VOICE_ACTIVITY_EVENTS,
+    Feature.INVERSE_TEXT_NORMALIZATION,
+    Feature.STORED_VOCABULARY,
+}
+CONTEXT = {Feature.TEXT_CONTEXT, Feature.MESSAGE_CONTEXT}
+FUN_ASR = EVERY_TASK | {
+    Feature.AUTOMATIC_PUNCTUATION,
+    Feature.DISFLUENCY_REMOVAL,
+    Feature.SENSITIVE_WORD_FILTER,
+    Feature.SEMANTIC_ENDPOINTING,
+}
+QWEN_AUDIO = (
+    EVERY_TASK
+    | CONTEXT
+    | {
+        Feature.AUTOMATIC_PUNCTUATION,
+        Feature.HOTWORDS,
+        Feature.SEMANTIC_ENDPOINTING,
+    }
+)
+FEATURES = {
+    "paraformer-realtime-v2": EVERY_TASK
+    | {Feature.AUTOMATIC_PUNCTUATION, Feature.DISFLUENCY_REMOVAL, Feature.SEMANTIC_ENDPOINTING},
+    "fun-asr-realtime": FUN_ASR | CONTEXT,
+    "fun-asr-realtime-2025-11-07": FUN_ASR | CONTEXT,
+    "fun-asr-realtime-2026-02-28": FUN_ASR,
+    "fun-asr-realtime-2025-09-15": FUN_ASR,
+    "fun-asr-flash-8k-realtime": FUN_ASR,
+    "fun-asr-flash-8k-realtime-2026-01-28": FUN_ASR,
+    "qwen-audio-3.0-asr-flash-streaming": QWEN_AUDIO,
+    "qwen-audio-3.1-asr-flash-streaming": QWEN_AUDIO,
+    "qwen-audio-3.1-asr-flash-message": EVERY_TASK | CONTEXT | {Feature.DISFLUENCY_REMOVAL, Feature.HOTWORDS},
+}
+
+
+@pytest.mark.parametrize(("name", "features"), FEATURES.items(), ids=FEATURES)
+def test_each_model_of_the_vendor_can_do_what_its_manual_says(name: str, features: set[Feature]) -> None:
+    assert VENDORS.find(name).features == features
+
+
+@pytest.mark.parametrize("name", [name for name in VENDORS.models if "paraformer" in name or name == "embedded"])
+def test_some_models_are_served_in_beijing_only_or_here(name: str) -> None:
+    assert VENDORS.find(name).regions in ((), ("cn-beijing",))
+
+
+@pytest.mark.parametrize(
+    ("name", "price"),
+    [
+        ("paraformer-realtime-8k-v1", 0.00024),
+        ("fun-asr-realtime", 0.00033),
+        ("fun-asr-flash-8k-realtime", 0.00022),
+        ("qwen-audio-3.0-asr-flash-streaming", 0.00033),
+        ("qwen-audio-3.1-asr-flash-streaming", None),
+        ("qwen-audio-3.1-asr-flash-message", None),
+    ],
+)
+def test_a_price_is_by_the_second_or_not_told(name: str, price: float | None) -> None:
+    assert VENDORS.find(name).price_per_second_cny == price
 
 
 def test_the_embedded_model_tells_words_and_the_bounds_of_speech() -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+from asrgateway_server.adapters.fun_asr import fun_asr
 from asrgateway_server.adapters.paraformer import paraformer
 from asrgateway_server.adapters.pocketsphinx import PocketSphinx
 from asrgateway_server.metrics import Metrics
@@ -17,6 +18,7 @@ from asrgateway_server.transports.worker_process import in_worker
 BACKENDS: Final[Mapping[str, OpenBackend]] = {
     "pocketsphinx": in_worker(PocketSphinx),
     "paraformer": over_websocket(paraformer),
+    "fun_asr": over_websocket(fun_asr),
 }
 
 

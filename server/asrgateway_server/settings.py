@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     """Certificates in PEM that the vendor's one is checked against. Default: the system's."""
 
     default_model: str = ""
-    """The model for callers that name none. Default: `paraformer-realtime-v2` with a key, `embedded` without one."""
+    """The model for callers that name none. Default: `fun-asr-realtime` with a key, `embedded` without one."""
 
     embedded_workers: Annotated[int, Field(ge=0, le=256)] | None = None
     """Worker processes of the embedded recogniser, 105 MB each: as many calls it takes at once. Default: one for each

@@ -9,14 +9,14 @@ Source: Model Studio manual, "Paraformer client events" and "Paraformer server e
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Final
 
 from asrgateway_server.adapters.base import Output, Send
 from asrgateway_server.adapters.dashscope_errors import verdict
-from asrgateway_server.config import Adaptation, ContextRole, RecognitionConfig
-from asrgateway_server.errors import UpstreamProtocolError
+from asrgateway_server.adapters.json_message import Json, member, milliseconds, parse, text
+from asrgateway_server.config import Adaptation, ContextMessage, ContextRole, RecognitionConfig
 from asrgateway_server.events import (
     CommitEmpty,
     Emotion,
@@ -31,10 +31,6 @@ from asrgateway_server.events import (
 )
 
 PATH: Final = "/api-ws/v1/inference"
-
-# Any: JSON values of the vendor's messages; each is checked where it is used.
-Json = Mapping[str, Any]
-
 
 # Source: Model Studio manual, "improve recognition accuracy".
 _CONTEXT_ROLES: Final = {
@@ -58,7 +54,7 @@ class TaskAdapter:
         new_task_id: Returns a name that no other task has: 32 hexadecimal digits.
         parameters: ``payload.parameters`` of each task.
         resources: ``payload.resources``; none if empty.
-        takes_context: The model knows what was said before.
+        takes_context: The model listens to what was said before, and to free text about the subject.
     """
 
     path = PATH
@@ -77,14 +73,14 @@ class TaskAdapter:
         self._new_task_id = new_task_id
         self._parameters = parameters
         self._resources = resources
-        self._input = _context(config.adaptation) if takes_context else {}
+        self._context = _context(config.adaptation) if takes_context else []
         self._state = _State.STARTING
         self._task_id = ""
         self._base_ms = 0
         self._task_bytes = 0
         self._billed_before_ms = 0
         self._billed_ms: int | None = None
-        self._sentence_text: str | None = None
+        self._is_open = False
         self._held_final: FinalResult | None = None
 
     @property
@@ -110,8 +106,8 @@ class TaskAdapter:
 
     def update(self, adaptation: Adaptation) -> Sequence[Output]:
         """Replace the conversation's context, which nobody acknowledges; see ``WebSocketAdapter``."""
-        self._input = _context(adaptation)
-        return [self._send("continue-task", {"input": self._input}), UpdateApplied()]
+        self._context = _context(adaptation)
+        return [self._send("continue-task", {"input": {"context": self._context}}), UpdateApplied()]
 
     def finish(self) -> Sequence[Output]:
         """See ``WebSocketAdapter``."""
@@ -120,7 +116,9 @@ class TaskAdapter:
 
     def receive(self, message: str) -> Sequence[Output]:
         """See ``WebSocketAdapter``."""
-        header, payload = _parse(message)
+        record = parse(message)
+        header, payload = member(record, "header"), record.get("payload")
+        payload = payload if isinstance(payload, dict) else {}
         match header.get("event"):
             case "result-generated":
                 return self._result(payload)
@@ -131,8 +129,8 @@ class TaskAdapter:
                 self._count(payload)
                 return self._task_finished()
             case "task-failed":
-                code, text = header.get("error_code"), header.get("error_message")
-                raise verdict(str(code or ""), str(text or ""), self._task_id)
+                code, sentence = header.get("error_code"), header.get("error_message")
+                raise verdict(str(code or ""), str(sentence or ""), self._task_id)
             case _:
                 return []  # The vendor adds events over time; an unknown one is not an error.
 
@@ -147,7 +145,7 @@ class TaskAdapter:
             "function": "recognition",
             "model": self._model,
             "parameters": self._parameters,
-            "input": self._input,
+            "input": {"context": self._context} if self._context else {},
         }
         if self._resources:
             payload["resources"] = self._resources
@@ -163,47 +161,56 @@ class TaskAdapter:
     # Messages from the server -----------------------------------------------------------------------------------
 
     def _result(self, payload: Json) -> Sequence[Output]:
-        sentence = _member(_member(payload, "output"), "sentence")
+        # Newer models repeat all of it one level deeper, and begin to tell the next sentence in `stash`.
+        sentence = member(member(payload, "output"), "sentence")
         self._count(payload)
-        text = _text(sentence, "text").strip()
-        if sentence.get("heartbeat") and not text:
+        said = text(sentence, "text").strip()
+        is_end = bool(sentence.get("sentence_end")) or sentence.get("end_time") is not None
+        # On one page of the manual the mark only repeats the task's parameter: it must not swallow a sentence's end.
+        is_last_word = is_end and self._is_open and sentence.get("sentence_id") != 0
+        if sentence.get("heartbeat") and not said and not is_last_word:
             return []
-        if sentence.get("sentence_end") or sentence.get("end_time") is not None:
-            return self._final(sentence, text)
-        return self._interim(sentence, text) if text else []
+        if is_end:
+            return self._final(sentence, said)
+        if said:
+            return self._interim(sentence, said)
+        return self._begin(sentence) if sentence.get("sentence_begin") else []
 
-    def _interim(self, sentence: Json, text: str) -> Sequence[Output]:
+    def _begin(self, sentence: Json) -> Sequence[Output]:
+        start_ms = self._moment(sentence, "begin_time")
+        if self._is_open or start_ms is None:
+            return []
+        self._is_open = True
+        return [SpeechStarted(offset_ms=start_ms)]
+
+    def _interim(self, sentence: Json, said: str) -> Sequence[Output]:
         start_ms = self._moment(sentence, "begin_time")
         words = self._words(sentence)
         interim = InterimResult(
-            text=text,
-            committed=_fixed_prefix(sentence, text),
+            text=said,
+            committed=_fixed_prefix(sentence, said),
             start_ms=start_ms,
             end_ms=words[-1].end_ms if words else start_ms,
             words=words,
         )
-        is_first = self._sentence_text is None
-        self._sentence_text = text
-        if is_first and start_ms is not None:
-            return [SpeechStarted(offset_ms=start_ms), interim]
-        return [interim]
+        begun = self._begin(sentence)
+        self._is_open = True
+        return [*begun, interim]
 
-    def _final(self, sentence: Json, text: str) -> Sequence[Output]:
+    def _final(self, sentence: Json, said: str) -> Sequence[Output]:
         words = self._words(sentence)
         end_ms = self._moment(sentence, "end_time")
         final = FinalResult(
-            text=text,
+            text=said,
             start_ms=self._moment(sentence, "begin_time"),
             end_ms=words[-1].end_ms if end_ms is None and words else end_ms,
             words=words,
             emotion=_emotion(sentence),
         )
-        outputs: list[Output] = []
-        if self._sentence_text is None and text and final.start_ms is not None:
-            outputs.append(SpeechStarted(offset_ms=final.start_ms))
-        if (self._sentence_text is not None or text) and final.end_ms is not None:
+        outputs = [*self._begin(sentence)] if said else []
+        if (self._is_open or said) and final.end_ms is not None:
             outputs.append(SpeechEnded(offset_ms=final.end_ms))
-        self._sentence_text = None
+        self._is_open = False
         if self._state is not _State.COMMITTING:
             return [*outputs, final]
         # Of several sentences that end now the commit is answered with the last.
@@ -240,70 +247,44 @@ class TaskAdapter:
 
     def _moment(self, record: Json, name: str) -> int | None:
         """Return a time of the task in the connection's time; the next task on it begins at zero again."""
-        value = record.get(name)
-        if value is None:
-            return None
-        if not isinstance(value, int):
-            raise UpstreamProtocolError(f"the vendor's {name} is no whole number of milliseconds")
-        return self._base_ms + value
+        value = milliseconds(record, name)
+        return None if value is None else self._base_ms + value
 
     def _words(self, sentence: Json) -> tuple[Word, ...]:
         words = []
         for record in sentence.get("words") or ():
             start_ms, end_ms = self._moment(record, "begin_time"), self._moment(record, "end_time")
             if start_ms is not None and end_ms is not None:
-                text, mark = _text(record, "text").strip(), _text(record, "punctuation").strip()
-                words.append(Word(text=text, punctuation=mark, start_ms=start_ms, end_ms=max(start_ms, end_ms)))
+                spoken, mark = text(record, "text").strip(), text(record, "punctuation").strip()
+                words.append(Word(text=spoken, punctuation=mark, start_ms=start_ms, end_ms=max(start_ms, end_ms)))
         return tuple(words)
 
 
-def _context(adaptation: Adaptation) -> Json:
-    """Return ``payload.input``: what was said before, as far as the vendor takes it."""
-    messages = [
-        {"role": role, "content": [{"type": kind, "text": said.text}]}
-        for said in adaptation.context_messages
-        for role, kind in (_CONTEXT_ROLES[said.role],)
+def _context(adaptation: Adaptation) -> list[Json]:
+    """Return ``payload.input.context``: what was said before, and free text as one message more.
+
+    Of each role the vendor keeps the newest five messages, and of each turn 400 characters. So the free text goes
+    last, as a turn of its own.
+    """
+    said = adaptation.context_messages
+    if adaptation.context:
+        said = (*said, ContextMessage(role=ContextRole.USER, text=adaptation.context))
+    return [
+        {"role": role, "content": [{"type": kind, "text": message.text}]}
+        for message in said
+        for role, kind in (_CONTEXT_ROLES[message.role],)
     ]
-    return {"context": messages} if messages else {}
 
 
-def _parse(message: str) -> tuple[Json, Json]:
-    """Return header and payload."""
-    try:
-        record = json.loads(message)
-    except ValueError as error:
-        raise UpstreamProtocolError("the vendor sent text that is no JSON") from error
-    if not isinstance(record, dict):
-        raise UpstreamProtocolError("the vendor sent JSON that is no object")
-    payload = record.get("payload")
-    return _member(record, "header"), payload if isinstance(payload, dict) else {}
-
-
-def _member(record: Json, name: str) -> Json:
-    member = record.get(name)
-    if not isinstance(member, dict):
-        raise UpstreamProtocolError(f"the vendor's message lacks {name!r}")
-    return member
-
-
-def _text(record: Json, name: str) -> str:
-    value = record.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise UpstreamProtocolError(f"the vendor's {name} is no text")
-    return value
-
-
-def _fixed_prefix(sentence: Json, text: str) -> str:
+def _fixed_prefix(sentence: Json, said: str) -> str:
     """Return the part of the text whose words the vendor says it will not change; empty where it says nothing."""
     fixed = ""
     for word in sentence.get("words") or ():
         if not word.get("fixed"):
             break
-        fixed += _text(word, "text") + _text(word, "punctuation")
+        fixed += text(word, "text") + text(word, "punctuation")
     fixed = fixed.strip()
-    return fixed if text.startswith(fixed) else ""
+    return fixed if said.startswith(fixed) else ""
 
 
 def _emotion(sentence: Json) -> Emotion | None:
