@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -96,7 +96,7 @@ class WebSocketBackend:
         except TimeoutError:
             raise UpstreamLost(f"the vendor did not answer within {self._ready_timeout_seconds:g} s") from None
         try:
-            conversation = _Conversation(connection, adapter, next_item, emit)
+            conversation = Conversation(connection, adapter, next_item, emit)
             await conversation.run(self._ready_timeout_seconds, self._stall_timeout_seconds)
         finally:
             await connection.close()
@@ -133,12 +133,29 @@ class BoundedWebSocket(aiohttp.ClientWebSocketResponse):
         super().__init__(reader, writer, *arguments, **options)
 
 
-class _Conversation:
+class Connection(Protocol):
+    """What carries the messages of one adapter: a WebSocket, or what stands in for one."""
+
+    @property
+    def close_code(self) -> int | None:
+        """How it was closed."""
+
+    async def send_str(self, data: str, /) -> None:
+        """Send a text message; raise an OSError when the connection is gone."""
+
+    async def send_bytes(self, data: bytes, /) -> None:
+        """Send a binary message, likewise."""
+
+    async def receive(self) -> aiohttp.WSMessage:
+        """Return the next message, or how the connection ended; may also raise the error that it ended with."""
+
+
+class Conversation:
     """One connection, from ``start`` to ``Finished``."""
 
     def __init__(
         self,
-        connection: aiohttp.ClientWebSocketResponse,
+        connection: Connection,
         adapter: WebSocketAdapter,
         next_item: ItemSource,
         emit: Emit,
