@@ -113,6 +113,9 @@ class Settings(BaseSettings):
     quiet_after_seconds: Annotated[float, Field(ge=0.1, le=60)] = 0.5
     """How long a caller's audio may lag behind the clock before silence is sent in its place; a call may choose."""
 
+    task_silence_seconds: Annotated[float, Field(ge=1, le=60)] = 50.0
+    """Models without a heartbeat switch end a task after 60 s of silence: after so much a new task follows unseen."""
+
     backlog_speed: Annotated[float, Field(ge=1, le=1000)] = 3.0
     """How many times faster than realtime the vendor is sent audio that waits; the embedded model takes it at once."""
 

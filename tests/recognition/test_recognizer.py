@@ -40,7 +40,13 @@ from asrgateway_server.transports.base import Commit, Emit, ItemSource
 
 CONFIG = RecognitionConfig(model=EMBEDDED, audio=AudioFormat(sample_rate_hertz=16_000))
 WITH_INTERIMS = replace(CONFIG, interim_results=True)
-LIMITS = Limits(max_utterance_seconds=20.0, cursor_interval_seconds=10.0, backlog_speed=1.0, quiet_after_seconds=60.0)
+LIMITS = Limits(
+    max_utterance_seconds=20.0,
+    cursor_interval_seconds=10.0,
+    backlog_speed=1.0,
+    quiet_after_seconds=60.0,
+    task_silence_seconds=50.0,
+)
 CHUNK = bytes(3_200)  # a tenth of a second
 WORDS = (Word(text="good", start_ms=10, end_ms=90),)
 
@@ -66,7 +72,7 @@ class ScriptedBackend:
     heard: list[PcmChunk | Commit | Update] = field(default_factory=list)
 
     async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
-        assert config.model == EMBEDDED
+        assert config.model.name == EMBEDDED.name
         chunks, commits = iter(self.chunks), iter(self.commits)
         await emit(Ready(request_id=self.request_id), time.monotonic())
         while (item := await next_item()) is not None:
@@ -502,3 +508,22 @@ async def test_a_slow_backend_slows_its_client() -> None:
         async with asyncio.timeout(0.01):
             await call(client, Stuck())
     assert client.read_items == OUTBOX_CHUNKS + 1
+
+
+# Tasks that would not outlast the silence ---------------------------------------------------------------------------
+
+MORTAL = replace(CONFIG, model=replace(EMBEDDED, outlasts_silence=False))
+
+
+async def test_a_task_of_silence_is_followed_by_another_unseen() -> None:
+    client = ScriptedClient(*[CHUNK] * 13)
+    backend = ScriptedBackend(commits=[[CommitEmpty()]])
+    await call(client, backend, MORTAL, replace(LIMITS, task_silence_seconds=1.0))
+    assert [type(item).__name__ for item in backend.heard].index("Commit") == 11
+    assert CommitEmpty() not in client.replies
+
+
+async def test_a_task_that_outlasts_silence_goes_on() -> None:
+    backend = ScriptedBackend()
+    await call(ScriptedClient(*[CHUNK] * 13), backend, CONFIG, replace(LIMITS, task_silence_seconds=1.0))
+    assert Commit() not in backend.heard

@@ -25,7 +25,13 @@ from asrgateway_server.transports.base import Emit, ItemSource
 from calls import Outcome, Stub, audio, config, outcome_of, recognize
 from gateways import eventually
 
-LIMITS = Limits(max_utterance_seconds=20.0, cursor_interval_seconds=10.0, backlog_speed=1.0, quiet_after_seconds=60.0)
+LIMITS = Limits(
+    max_utterance_seconds=20.0,
+    cursor_interval_seconds=10.0,
+    backlog_speed=1.0,
+    quiet_after_seconds=60.0,
+    task_silence_seconds=50.0,
+)
 EDGE = EdgeLimits(max_streams=2, max_message_bytes=10_000, config_timeout_seconds=10.0, write_timeout_seconds=10.0)
 CHUNK = audio(bytes(3_200))
 

@@ -61,12 +61,15 @@ class Limits:
         cursor_interval_seconds: After so much quiet the client is sent a cursor.
         backlog_speed: How many times faster than realtime a vendor is sent audio that waits.
         quiet_after_seconds: When a client counts as quiet, unless it says so itself.
+        task_silence_seconds: A vendor's task in which nothing was said for so long is followed by a new one, where the
+            vendor would soon end it.
     """
 
     max_utterance_seconds: float
     cursor_interval_seconds: float
     backlog_speed: float
     quiet_after_seconds: float
+    task_silence_seconds: float
 
 
 class Client(teller.Client, Protocol):
@@ -120,7 +123,10 @@ class _Call:
         self._delays = Delays()
         self._teller = Teller(config, client, self._cursor, self._delays, self._metrics)
         self._final_ms = 0
+        # In the backend's time: where the open utterance begins, and where anything was last heard of it.
         self._utterance_start_ms: int | None = None
+        self._news_ms = 0
+        # Who asked for each commit that has no answer yet: added as it is sent, taken off as it is answered.
         self._commits: deque[_CommitOrigin] = deque()
 
     async def run(self) -> None:
@@ -203,7 +209,7 @@ class _Call:
 
     async def _next_item(self) -> PcmChunk | Commit | Update | None:
         """Return what the backend hears next; see ``ItemSource``."""
-        if self._is_utterance_too_long():
+        if self._is_utterance_too_long() or self._is_task_stale():
             self._commits.append(_CommitOrigin.GATEWAY)
             return Commit()
         item = await self._outbox.take()
@@ -241,8 +247,18 @@ class _Call:
             and self._timeline.position_ms - start > self._limits.max_utterance_seconds * 1000
         )
 
+    def _is_task_stale(self) -> bool:
+        """Whether the vendor may soon end the task because nothing was said in it for so long."""
+        return (
+            not self._config.model.outlasts_silence
+            and self._utterance_start_ms is None
+            and not self._commits
+            and self._timeline.position_ms - self._news_ms > self._limits.task_silence_seconds * 1000
+        )
+
     async def _receive(self, event: BackendEvent, read_at: float) -> None:
         """Tell the client what the backend told; see ``Emit``."""
+        self._news_ms = self._timeline.position_ms
         match event:
             case InterimResult():
                 self._open_utterance(event.start_ms)
