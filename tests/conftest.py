@@ -24,6 +24,12 @@ def boy() -> bytes:
 
 
 @pytest.fixture(scope="session")
+def kestrel() -> bytes:
+    """`the kestrel was there when the sun rose`, whose second word the recogniser does not know by itself."""
+    return pcm(RECORDINGS / "kestrel.wav")
+
+
+@pytest.fixture(scope="session")
 def real_recordings() -> Path:
     """The folder with recordings of people, which the project does not ship."""
     if not REAL_RECORDINGS.is_dir():

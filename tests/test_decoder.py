@@ -196,3 +196,62 @@ def test_the_text_is_its_words(decoder: SpeechDecoder, boy: bytes) -> None:
     (final,) = finals(decoder, boy)
     assert final.text == " ".join(word.text for word in final.words)
     assert replace(final, words=()).text == ""
+
+
+# Hot words --------------------------------------------------------------------------------------------------------
+
+WITHOUT = "the castro was there when the sun rose"
+WITH = "the Kestrel was there when the sun rose"
+
+
+@pytest.mark.parametrize("size", [None, 959, 3200])
+def test_a_hot_word_is_heard_and_written_as_it_was_given(
+    decoder: SpeechDecoder, kestrel: bytes, size: int | None
+) -> None:
+    assert texts(finals(decoder, kestrel, size)) == [WITHOUT]
+    decoder.reset({"Kestrel": 4})
+    assert texts(finals(decoder, kestrel, size)) == [WITH]
+
+
+@pytest.mark.parametrize("weight", [1, 2, 3, 4, 5, 50])
+def test_a_hot_word_of_any_weight_is_heard(decoder: SpeechDecoder, kestrel: bytes, weight: int) -> None:
+    decoder.reset({"Kestrel": weight})
+    assert texts(finals(decoder, kestrel)) == [WITH]
+
+
+def test_hot_words_that_are_not_said_change_nothing(decoder: SpeechDecoder, mother: bytes, boy: bytes) -> None:
+    decoder.reset({"Kestrel": 5, "Ophiuchus": 5, "sun dial": 5})
+    assert texts(finals(decoder, mother + silence(1) + boy)) == [MOTHER, BOY]
+
+
+def test_a_hot_phrase_is_heard_as_its_words(decoder: SpeechDecoder, kestrel: bytes) -> None:
+    decoder.reset({"Kestrel Was": 5})
+    (final,) = finals(decoder, kestrel)
+    assert final.text == "the Kestrel Was there when the sun rose"
+    times = [time for word in final.words for time in (word.start_ms, word.end_ms)]
+    assert times == sorted(times)
+    assert all(word.start_ms < word.end_ms for word in final.words)
+
+
+def test_hot_words_leave_no_trace_in_the_next_stream(decoder: SpeechDecoder, kestrel: bytes, mother: bytes) -> None:
+    before = finals(decoder, kestrel + silence(1) + mother)
+    decoder.reset({"Kestrel": 5, "mutter": 5})
+    finals(decoder, kestrel + mother)
+    decoder.reset()
+    assert finals(decoder, kestrel + silence(1) + mother) == before
+
+
+def test_the_same_hot_words_load_the_model_once(decoder: SpeechDecoder, kestrel: bytes) -> None:
+    decoder.reset({"Kestrel": 4})
+    first, loaded = finals(decoder, kestrel), decoder._decoder
+    decoder.reset({"Kestrel": 4})
+    assert finals(decoder, kestrel) == first
+    assert decoder._decoder is loaded
+
+
+@pytest.mark.parametrize("word", ["红隼", "123", "", "!"])
+def test_a_hot_word_that_cannot_be_spoken_in_english_is_passed_over(
+    decoder: SpeechDecoder, boy: bytes, word: str
+) -> None:
+    decoder.reset({word: 5})
+    assert texts(finals(decoder, boy)) == [BOY]

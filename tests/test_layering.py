@@ -22,6 +22,7 @@ ROWS = (
     ("hotwords", "transports"),
     ("adapters",),
     ("audio", "decoder"),
+    ("pronunciation",),
     ("config",),  # It holds the model that was asked for.
     ("models",),
     ("events", "settings", "errors"),
@@ -33,7 +34,7 @@ SERVICES = {"logs", "metrics"}
 
 #: What nobody may import who only turns values into values.
 IMPURE = {"aiohttp", "asyncio", "grpc", "logging", "os", "random", "socket", "subprocess", "threading", "time"}
-PURE = ("adapters", "audio", "decoder", "config", "models", "events", "errors")
+PURE = ("adapters", "audio", "decoder", "pronunciation", "config", "models", "events", "errors")
 
 #: Names of the packages that carry the contract.
 WIRE = {"asrgateway", "google", "grpc", "grpc_health", "grpc_reflection"}

@@ -108,6 +108,7 @@ EMBEDDED: Final = Model(
             "features.enable_automatic_punctuation=false",
             "features.enable_inverse_text_normalization=false",
             "features.enable_disfluency_removal=false",
+            "adaptation.hotwords",
             "keep_alive",
             "endpointing.server_vad=",
         }

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from asrgateway_server.adapters import pocketsphinx
 from asrgateway_server.adapters.pocketsphinx import PocketSphinx
-from asrgateway_server.config import AudioFormat, RecognitionConfig
+from asrgateway_server.config import Adaptation, AudioFormat, Hotword, RecognitionConfig
 from asrgateway_server.decoder import Hypothesis, SpokenWord
 from asrgateway_server.events import (
     CommitEmpty,
@@ -42,9 +43,11 @@ class ScriptedDecoder:
         self.hears: list[Hypothesis] = []
         self.closes: Hypothesis | None = None
         self.resets = 0
+        self.hotwords: dict[str, int] = {}
 
-    def reset(self) -> None:
+    def reset(self, hotwords: dict[str, int]) -> None:
         self.resets += 1
+        self.hotwords = hotwords
 
     def feed(self, pcm: bytes) -> list[Hypothesis]:
         return self.hears if pcm else []
@@ -196,3 +199,9 @@ def test_interim_results_reach_ever_further(real_adapter: PocketSphinx, mother: 
     reached = [event.end_ms or 0 for event in events if isinstance(event, InterimResult)]
     assert len(reached) > 2
     assert all(before < after for before, after in pairwise(reached))
+
+
+def test_hot_words_reach_the_decoder_with_their_weights(adapter: PocketSphinx, decoder: ScriptedDecoder) -> None:
+    words = (Hotword(text="Kestrel"), Hotword(text=" oak tree ", weight=1))
+    adapter.start(replace(CONFIG, adaptation=Adaptation(hotwords=words)))
+    assert decoder.hotwords == {"Kestrel": 4, "oak tree": 1}

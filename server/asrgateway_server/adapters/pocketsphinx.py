@@ -24,9 +24,9 @@ class PocketSphinx:
         self._decoder = SpeechDecoder()
         self._is_speaking = False
 
-    def start(self, config: RecognitionConfig) -> list[BackendEvent]:  # noqa: ARG002 one model, one way
+    def start(self, config: RecognitionConfig) -> list[BackendEvent]:
         """Begin a stream; see ``InProcessAdapter``."""
-        self._decoder.reset()
+        self._decoder.reset({word.text.strip(): word.weight for word in config.adaptation.hotwords})
         self._is_speaking = False
         return [Ready()]
 
