@@ -25,8 +25,8 @@ from asrgateway_server.rpc.requests import CONFIG_FIELD, config_from, update_fro
 from asrgateway_server.rpc.responses import models_from, response_from
 from asrgateway_server.transports.base import Backend, Commit
 
-# How long gRPC takes to cancel a handler: of 900 calls that were cancelled on two busy cores 30 were not within one turn
-# of the event loop, and all within 2 ms.
+# How long gRPC takes to cancel a handler: of 900 calls that were cancelled on two busy cores 30 were not within one
+# turn of the event loop, and all within 2 ms.
 _CANCEL_IS_DUE_SECONDS: Final = 0.005
 # The same once its deadline has passed.
 _DEADLINE_IS_DUE_SECONDS: Final = 1.0
@@ -186,8 +186,8 @@ class GrpcClient:
         request: object = await self._context.read()
         if isinstance(request, pb.RecognizeRequest):
             return request
-        # Cancel, deadline and disconnect look like a half-close at first; their CancelledError follows, in the call's own
-        # task. An abandoned call must not be finished, and billed, as one that has said everything.
+        # Cancel, deadline and disconnect look like a half-close at first; their CancelledError follows, in the call's
+        # own task. An abandoned call must not be finished, and billed, as one that has said everything.
         await asyncio.sleep(_CANCEL_IS_DUE_SECONDS)
         remaining = cast("float | None", self._context.time_remaining())  # None without a deadline, unlike its type
         if remaining is not None and remaining <= 0:
