@@ -62,6 +62,7 @@ class Model:
         switches: What else its dialect asks for, by the vendor's name; see ``adapters/dashscope_parameters.py``.
         max_language_hints: How many of the call's languages it can be told.
         regions: Where the vendor serves it; empty for the embedded model.
+        outlasts_silence: A task of it goes on for as long as silence is sent; without, it ends after 60 s.
         price_per_second_cny: List price of a second of audio, in Beijing where the regions differ; None where it costs
             nothing, or is not billed by the second.
     """
@@ -75,6 +76,7 @@ class Model:
     max_language_hints: int = 0
     regions: tuple[str, ...] = ()
     price_per_second_cny: float | None = None
+    outlasts_silence: bool = True
 
     @property
     def features(self) -> frozenset[Feature]:
@@ -162,6 +164,7 @@ def _paraformer(
         max_language_hints=max_language_hints,
         regions=_BEIJING,
         price_per_second_cny=0.00024,
+        outlasts_silence=options is not _PARAFORMER_V1_OPTIONS,
     )
 
 
