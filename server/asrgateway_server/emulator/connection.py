@@ -31,6 +31,7 @@ from asrgateway_server.emulator.faults import (
 from asrgateway_server.emulator.journal import Journals
 from asrgateway_server.emulator.knobs import Knobs
 from asrgateway_server.emulator.line import Line
+from asrgateway_server.emulator.phrases import PhraseLists
 from asrgateway_server.emulator.recognizers.base import Recognizers
 from asrgateway_server.emulator.vocabularies import Vocabularies
 
@@ -48,6 +49,7 @@ class World:
         recognizers: Who hears the audio.
         faults: What may befall a connection.
         vocabularies: The hot-word lists.
+        phrases: Those of the first models.
         journals: What was noted of each task.
     """
 
@@ -56,6 +58,7 @@ class World:
     recognizers: Recognizers
     faults: FaultBook
     vocabularies: Vocabularies
+    phrases: PhraseLists
     journals: Journals
 
 

@@ -22,11 +22,12 @@ class HotwordApi:
 
     Args:
         vocabularies: The compiled lists, which the recognisers know too.
+        phrases: The lists of the first models, likewise.
     """
 
-    def __init__(self, vocabularies: Vocabularies) -> None:
+    def __init__(self, vocabularies: Vocabularies, phrases: PhraseLists) -> None:
         self._vocabularies = vocabularies
-        self._phrases = PhraseLists()
+        self._phrases = phrases
         self._actions: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "create_vocabulary": self._create,
             "list_vocabulary": self._list,

@@ -68,6 +68,11 @@ class PhraseLists:
         """
         return self._lists[phrase_id]
 
+    def words(self, phrase_id: str, model: str) -> Mapping[str, int]:
+        """The weights of a list's phrases; none if there is no such list, or it was made for another model."""
+        found = self._lists.get(phrase_id)
+        return found.phrases if found and found.model == model else {}
+
     def delete(self, phrase_id: str) -> None:
         """Remove a list.
 

@@ -22,6 +22,7 @@ from asrgateway_server.emulator.faults import Delay, Drop, FaultBook, Phase, Ref
 from asrgateway_server.emulator.hotword_api import HotwordApi
 from asrgateway_server.emulator.journal import Journal, Journals
 from asrgateway_server.emulator.options import EmulatorOptions
+from asrgateway_server.emulator.phrases import PhraseLists
 from asrgateway_server.emulator.recognizers.base import Recognizers
 from asrgateway_server.emulator.recognizers.markers import MarkerRecognizers, MarkerScript
 from asrgateway_server.emulator.recognizers.pocketsphinx import PocketSphinxRecognizers
@@ -67,6 +68,7 @@ class Emulator:
             recognizers=_RECOGNIZERS[options.recognizer](options),
             faults=FaultBook(options.faults),
             vocabularies=Vocabularies(options.knobs.vocabulary_lists),
+            phrases=PhraseLists(),
             journals=self._journals,
         )
         self._connections = 0
@@ -93,6 +95,16 @@ class Emulator:
     async def task(self, number: int) -> Journal:
         """Wait until the task of that number, from 1, has begun; return its journal."""
         return await self._journals.begun(number)
+
+    @property
+    def vocabularies(self) -> Vocabularies:
+        """The compiled hot-word lists of the account."""
+        return self._world.vocabularies
+
+    @property
+    def phrases(self) -> PhraseLists:
+        """The phrase lists of the account."""
+        return self._world.phrases
 
     @property
     def connections(self) -> int:
@@ -127,7 +139,7 @@ class Emulator:
         for path in ("/api-ws/v1/realtime", "/api-ws/v1/realtime/"):
             application.router.add_get(path, self._realtime)
         application.router.add_post("/api/v1/tokens", self._tokens)
-        application.router.add_routes(HotwordApi(self._world.vocabularies).routes())
+        application.router.add_routes(HotwordApi(self._world.vocabularies, self._world.phrases).routes())
         application.on_shutdown.append(self._close_connections)
         return application
 

@@ -14,6 +14,7 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from asrgateway_server.emulator.audio_input import Pcm
 from asrgateway_server.emulator.connection import Connection, Peer, World
+from asrgateway_server.emulator.expected_words import of_text
 from asrgateway_server.emulator.faults import FaultPlan, Phase
 from asrgateway_server.emulator.journal import Journal
 from asrgateway_server.emulator.models import SESSION_MODELS
@@ -245,6 +246,7 @@ class SessionConnection(Connection):
                 sample_rate_hertz=self._settings.sample_rate_hertz,
                 sentence_silence_ms=detection.silence_ms if detection else 800,
                 journal=self._journal,
+                hotwords=of_text(self._settings.corpus),
             )
             self._recognizer = await self.world.recognizers.open(stream, self._emit)
         return self._recognizer

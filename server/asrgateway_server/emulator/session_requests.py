@@ -74,6 +74,13 @@ class SessionSettings:
     turn_detection: TurnDetection | None = _SERVER_VAD
     transcription: Mapping[str, Any] | None = None  # whatever JSON the client sent
 
+    @property
+    def corpus(self) -> str:
+        """Text in which likely words occur; empty if there is none."""
+        corpus = (self.transcription or {}).get("corpus")
+        text = corpus.get("text") if isinstance(corpus, dict) else None
+        return text if isinstance(text, str) else ""
+
 
 def read_event(text: str) -> dict[str, Any]:
     """Read one client event; it has a type.

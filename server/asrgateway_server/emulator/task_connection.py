@@ -13,6 +13,7 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from asrgateway_server.emulator.audio_input import FORMATS, AudioInput, UndecodableAudio
 from asrgateway_server.emulator.connection import Connection, Peer, World
+from asrgateway_server.emulator.expected_words import of_task
 from asrgateway_server.emulator.faults import FaultPlan, Phase
 from asrgateway_server.emulator.journal import Journal
 from asrgateway_server.emulator.models import TASK_MODELS, Model, Shape
@@ -204,6 +205,7 @@ class TaskConnection(Connection):
             sample_rate_hertz=task.rate_hertz,
             sentence_silence_ms=int(request.parameters.get("max_sentence_silence", model.sentence_silence_ms)),
             journal=task.journal,
+            hotwords=of_task(request, self.world.vocabularies, self.world.phrases),
         )
         task.recognizer = await self.world.recognizers.open(stream, self._emit(task))
         if self._task is not task:  # a limit has passed in the meantime

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -62,11 +62,13 @@ class Stream:
         sample_rate_hertz: Samples per second.
         sentence_silence_ms: The silence that ends a sentence.
         journal: Where a recogniser notes what it received.
+        hotwords: Words to expect, with their weights.
     """
 
     sample_rate_hertz: int
     sentence_silence_ms: int
     journal: Journal
+    hotwords: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     @property
     def bytes_per_second(self) -> int:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import struct
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +49,7 @@ class PocketSphinxRecognizers:
         worker = None
         try:
             worker = self._idle.pop() if self._idle else await _Worker.start()
-            await worker.begin(stream.sample_rate_hertz)
+            await worker.begin(stream.sample_rate_hertz, stream.hotwords)
         except BaseException:
             self._busy -= 1
             if worker is not None:
@@ -154,13 +155,13 @@ class _Worker:
         """It runs and can be told more."""
         return self._process.returncode is None and not self._input.is_closing()
 
-    async def begin(self, rate_hertz: int) -> None:
+    async def begin(self, rate_hertz: int, hotwords: Mapping[str, int]) -> None:
         """Begin a stream; forget what the last one still had to say.
 
         Raises:
             RecognizerFailed: The process did not come up.
         """
-        await self.send(b"R", _RATE.pack(rate_hertz))
+        await self.send(b"R", _RATE.pack(rate_hertz) + json.dumps(dict(hotwords)).encode())
         try:
             async with asyncio.timeout(_START_SECONDS):
                 while (answer := await self.answer()) != ["ready"]:

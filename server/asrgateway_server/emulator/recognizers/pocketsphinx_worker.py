@@ -1,9 +1,10 @@
 """The process in which the emulator's real decoder runs: it holds the interpreter's lock for half a second at a time.
 
 Frames come on standard input: a kind (one byte), a length (four, little-endian), so many bytes. ``R`` begins a stream
-at the sample rate its four bytes say, ``A`` is audio of it, ``C`` ends the open sentence. JSON lines go out:
-``["ready"]`` answers ``R``, ``["done"]`` answers ``C``, anything else is a hypothesis: final or not, begin, end, and
-for each word its text, begin and end, in milliseconds. End of file ends the process.
+at the sample rate its first four bytes say, and a JSON object follows: the weights of words to expect. ``A`` is audio
+of it, ``C`` ends the open sentence. JSON lines go out: ``["ready"]`` answers ``R``, ``["done"]`` answers ``C``,
+anything else is a hypothesis: final or not, begin, end, and for each word its text, begin and end, in milliseconds.
+End of file ends the process.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def serve(frames: BinaryIO, answers: BinaryIO) -> None:
         data = frames.read(size)
         match kind:
             case b"R":
-                decoder.reset()
-                convert = _resampler(*RATE.unpack(data))
+                decoder.reset(json.loads(data[RATE.size :]))
+                convert = _resampler(*RATE.unpack_from(data))
                 _answer(answers, ["ready"])
             case b"A":
                 for hypothesis in decoder.feed(convert(data)):
