@@ -103,6 +103,15 @@ FEATURES = {
     "qwen-audio-3.0-asr-flash-streaming": QWEN_AUDIO,
     "qwen-audio-3.1-asr-flash-streaming": QWEN_AUDIO,
     "qwen-audio-3.1-asr-flash-message": EVERY_TASK | CONTEXT | {Feature.DISFLUENCY_REMOVAL, Feature.HOTWORDS},
+    "qwen3-asr-flash-realtime": {
+        Feature.INTERIM_RESULTS,
+        Feature.VOICE_ACTIVITY_EVENTS,
+        Feature.AUTOMATIC_PUNCTUATION,
+        Feature.EMOTION,
+        Feature.HOTWORDS,
+        Feature.TEXT_CONTEXT,
+        Feature.MANUAL_ENDPOINTING,
+    },
 }
 
 
@@ -125,6 +134,7 @@ def test_some_models_are_served_in_beijing_only_or_here(name: str) -> None:
         ("qwen-audio-3.0-asr-flash-streaming", 0.00033),
         ("qwen-audio-3.1-asr-flash-streaming", None),
         ("qwen-audio-3.1-asr-flash-message", None),
+        ("qwen3-asr-flash-realtime-2026-02-10", 0.00033),
     ],
 )
 def test_a_price_is_by_the_second_or_not_told(name: str, price: float | None) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from asrgateway_server.adapters.fun_asr import fun_asr
 from asrgateway_server.adapters.paraformer import paraformer
 from asrgateway_server.adapters.pocketsphinx import PocketSphinx
+from asrgateway_server.adapters.qwen3_asr import Qwen3Asr
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import Settings
 from asrgateway_server.transports.base import Backend, OpenBackend
@@ -19,6 +20,7 @@ BACKENDS: Final[Mapping[str, OpenBackend]] = {
     "pocketsphinx": in_worker(PocketSphinx),
     "paraformer": over_websocket(paraformer),
     "fun_asr": over_websocket(fun_asr),
+    "qwen3_asr": over_websocket(Qwen3Asr),
 }
 
 

@@ -71,6 +71,7 @@ class InterimResult:
             returns it, of the call once the recognizer has moved it. None where the backend has no times.
         end_ms: How far the utterance has been heard, on the same scale.
         words: The words with their times; empty where the backend has none.
+        language_code: BCP-47 code of the language heard; empty where the backend does not tell.
     """
 
     text: str
@@ -78,6 +79,7 @@ class InterimResult:
     start_ms: int | None = None
     end_ms: int | None = None
     words: tuple[Word, ...] = ()
+    language_code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,7 @@ class FinalResult:
         start_ms: Where it begins, counted as in ``InterimResult``.
         end_ms: Where it ends; never before ``start_ms``.
         words: The words with their times; empty where the backend has none.
+        language_code: BCP-47 code of the language heard; empty where the backend does not tell.
         emotion: How the speaker sounded; None where the backend does not tell.
         is_forced: A commit ended it, not the speaker.
     """
@@ -97,6 +100,7 @@ class FinalResult:
     start_ms: int | None = None
     end_ms: int | None = None
     words: tuple[Word, ...] = ()
+    language_code: str = ""
     emotion: Emotion | None = None
     is_forced: bool = False
 
