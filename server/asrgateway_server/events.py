@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,29 @@ class UpdateApplied:
     """An update is in force for the audio that follows."""
 
 
+class NoticeCode(Enum):
+    """What becomes of an option; named as in the contract."""
+
+    OPTION_IGNORED = auto()
+    OPTION_CHANGED = auto()
+    LANGUAGE_UNSUPPORTED = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """An option is not honoured, or not as it stands.
+
+    Attributes:
+        code: Which of the two.
+        field: The option, as a path within the request.
+        message: What happens in its place, in a sentence.
+    """
+
+    code: NoticeCode
+    field: str
+    message: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """The backend has told everything; the connection has served its purpose.
@@ -127,5 +151,5 @@ class Finished:
 
 
 BackendEvent = (
-    Ready | SpeechStarted | SpeechEnded | InterimResult | FinalResult | CommitEmpty | UpdateApplied | Finished
+    Ready | SpeechStarted | SpeechEnded | InterimResult | FinalResult | CommitEmpty | UpdateApplied | Notice | Finished
 )

@@ -27,6 +27,8 @@ from asrgateway_server.events import (
     FinalResult,
     Finished,
     InterimResult,
+    Notice,
+    NoticeCode,
     Ready,
     SpeechEnded,
     SpeechStarted,
@@ -35,7 +37,7 @@ from asrgateway_server.events import (
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import EMBEDDED
 from asrgateway_server.recognition.recognizer import OUTBOX_CHUNKS, Limits, recognize
-from asrgateway_server.recognition.replies import CallFinished, Cursor, Notice, Reply, Result, Started
+from asrgateway_server.recognition.replies import CallFinished, Cursor, Reply, Result, Started
 from asrgateway_server.transports.base import Commit, Emit, ItemSource
 
 CONFIG = RecognitionConfig(model=EMBEDDED, audio=AudioFormat(sample_rate_hertz=16_000))
@@ -61,6 +63,7 @@ class ScriptedBackend:
         end: What is told after the end of the audio, before `Finished`.
         request_id: The name of the task.
         error: Raised after the first chunk.
+        remarks: Told before the task begins.
         heard: What came, in order.
     """
 
@@ -69,11 +72,14 @@ class ScriptedBackend:
     end: Sequence[BackendEvent] = ()
     request_id: str = ""
     error: Exception | None = None
+    remarks: Sequence[Notice] = ()
     heard: list[PcmChunk | Commit | Update] = field(default_factory=list)
 
     async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
         assert config.model.name == EMBEDDED.name
         chunks, commits = iter(self.chunks), iter(self.commits)
+        for remark in self.remarks:
+            await emit(remark, time.monotonic())
         await emit(Ready(request_id=self.request_id), time.monotonic())
         while (item := await next_item()) is not None:
             self.heard.append(item)
@@ -527,3 +533,22 @@ async def test_a_task_that_outlasts_silence_goes_on() -> None:
     backend = ScriptedBackend()
     await call(ScriptedClient(*[CHUNK] * 13), backend, CONFIG, replace(LIMITS, task_silence_seconds=1.0))
     assert Commit() not in backend.heard
+
+
+# What the backend finds out ---------------------------------------------------------------------------------------
+
+REMARK = Notice(code=NoticeCode.OPTION_IGNORED, field="streaming_config.adaptation.hotwords", message="not today")
+
+
+async def test_what_the_backend_finds_out_is_told_once_the_call_has_begun() -> None:
+    client = ScriptedClient(CHUNK, CHUNK)
+    await call(client, ScriptedBackend(remarks=[REMARK, REMARK], chunks=[[REMARK]]))
+    assert isinstance(client.replies[0], Started)
+    assert client.replies[0].downgrades == (REMARK,)
+    assert [reply for reply in client.replies if isinstance(reply, Notice)] == [REMARK]
+
+
+async def test_what_the_backend_finds_out_in_mid_call_is_told_then() -> None:
+    client = ScriptedClient(CHUNK, CHUNK)
+    await call(client, ScriptedBackend(chunks=[[REMARK]]))
+    assert [type(reply) for reply in client.replies[:2]] == [Started, Notice]

@@ -6,8 +6,8 @@ import pytest
 
 from asrgateway_server.config import AudioFormat, RecognitionConfig
 from asrgateway_server.errors import UnsupportedOption
+from asrgateway_server.events import Notice, NoticeCode
 from asrgateway_server.models import EMBEDDED
-from asrgateway_server.recognition.replies import Notice, NoticeCode
 from asrgateway_server.recognition.wishes import unmet
 
 

@@ -4,9 +4,9 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.events import CommitEmpty, SpeechEnded, SpeechStarted, Word
+from asrgateway_server.events import CommitEmpty, Notice, NoticeCode, SpeechEnded, SpeechStarted, Word
 from asrgateway_server.models import EMBEDDED, Feature, catalogue
-from asrgateway_server.recognition.replies import CallFinished, Cursor, Notice, NoticeCode, Result, Started
+from asrgateway_server.recognition.replies import CallFinished, Cursor, Result, Started
 from asrgateway_server.rpc.responses import models_from, response_from
 
 CURSOR = Cursor(received_ms=1_500, sent_ms=1_400, final_ms=0, silence_ms=300)
@@ -164,6 +164,7 @@ def test_the_catalogue_as_callers_read_it() -> None:
                     pb.MODEL_FEATURE_INTERIM_RESULTS,
                     pb.MODEL_FEATURE_WORD_TIME_OFFSETS,
                     pb.MODEL_FEATURE_VOICE_ACTIVITY_EVENTS,
+                    pb.MODEL_FEATURE_HOTWORDS,
                 ],
             )
         ],

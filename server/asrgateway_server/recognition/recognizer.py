@@ -30,6 +30,7 @@ from asrgateway_server.events import (
     FinalResult,
     Finished,
     InterimResult,
+    Notice,
     Ready,
     SpeechEnded,
     SpeechStarted,
@@ -41,7 +42,7 @@ from asrgateway_server.recognition.delays import Delays
 from asrgateway_server.recognition.lead import Lead
 from asrgateway_server.recognition.outbox import Outbox, Silence
 from asrgateway_server.recognition.pace import Pace
-from asrgateway_server.recognition.replies import Cursor, Notice
+from asrgateway_server.recognition.replies import Cursor
 from asrgateway_server.recognition.teller import Teller
 from asrgateway_server.recognition.timeline import Timeline
 from asrgateway_server.recognition.wishes import is_met, unmet, unmet_update
@@ -273,6 +274,8 @@ class _Call:
                 await self._teller.ready(event, self._notices)
             case UpdateApplied():
                 await self._teller.tell(event)
+            case Notice():
+                await self._teller.remark(event)
             case Finished():
                 self._teller.backend_finished(event, read_at)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, auto
 
-from asrgateway_server.events import CommitEmpty, Emotion, SpeechEnded, SpeechStarted, UpdateApplied, Word
+from asrgateway_server.events import CommitEmpty, Emotion, Notice, SpeechEnded, SpeechStarted, UpdateApplied, Word
 from asrgateway_server.models import Model
 
 
@@ -24,28 +23,6 @@ class Cursor:
     sent_ms: int
     final_ms: int
     silence_ms: int
-
-
-class NoticeCode(Enum):
-    """Why an option has no effect; named as in the contract."""
-
-    OPTION_IGNORED = auto()
-    LANGUAGE_UNSUPPORTED = auto()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """An option that the model cannot honour.
-
-    Attributes:
-        code: Why.
-        field: The option, as a path within the request.
-        message: What happens in its place, in a sentence.
-    """
-
-    code: NoticeCode
-    field: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from asrgateway_server.config import RecognitionConfig
-from asrgateway_server.events import FinalResult, Finished, InterimResult, Ready
+from asrgateway_server.events import FinalResult, Finished, InterimResult, Notice, Ready
 from asrgateway_server.metrics import ModelMetrics
 from asrgateway_server.recognition.delays import Delays, observe
-from asrgateway_server.recognition.replies import CallFinished, Cursor, Notice, Reply, Result, Started
+from asrgateway_server.recognition.replies import CallFinished, Cursor, Reply, Result, Started
 from asrgateway_server.recognition.results import ResultNumbering
 
 
@@ -50,6 +50,7 @@ class Teller:
         self._numbering = ResultNumbering(config.resume.next_result_index)
         self._request_ids: list[str] = []
         self._is_started = False
+        self._remarks: list[Notice] = []
         self._billed_ms: int | None = None
         self._last_reply = time.monotonic()
         self._may_rest = asyncio.Event()
@@ -64,6 +65,14 @@ class Teller:
         for notice in notices:
             await self.tell(notice)
 
+    async def remark(self, notice: Notice) -> None:
+        """Tell, once and after the call has begun, what the backend found out about a wish."""
+        if notice in self._remarks:
+            return
+        self._remarks.append(notice)
+        if self._is_started:
+            await self.tell(notice)
+
     async def ready(self, ready: Ready, notices: tuple[Notice, ...]) -> None:
         """Tell that the call has begun; only remember the name of a task that follows the first."""
         if ready.request_id:
@@ -71,6 +80,7 @@ class Teller:
         if self._is_started:
             return
         self._is_started = True
+        notices = (*notices, *self._remarks)
         await self.tell(
             Started(
                 model=self._config.model,

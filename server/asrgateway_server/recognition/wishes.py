@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import UnsupportedOption
+from asrgateway_server.events import Notice, NoticeCode
 from asrgateway_server.models import Model
-from asrgateway_server.recognition.replies import Notice, NoticeCode
 
 
 def unmet(config: RecognitionConfig) -> tuple[Notice, ...]:

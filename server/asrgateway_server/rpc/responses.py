@@ -5,9 +5,9 @@ from __future__ import annotations
 from google.protobuf.duration_pb2 import Duration
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.events import CommitEmpty, SpeechEnded, SpeechStarted, UpdateApplied
+from asrgateway_server.events import CommitEmpty, Notice, SpeechEnded, SpeechStarted, UpdateApplied
 from asrgateway_server.models import Catalogue, Model
-from asrgateway_server.recognition.replies import CallFinished, Cursor, Notice, Reply, Result, Started
+from asrgateway_server.recognition.replies import CallFinished, Cursor, Reply, Result, Started
 from asrgateway_server.rpc.requests import CONFIG_FIELD
 
 
