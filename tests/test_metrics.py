@@ -5,9 +5,10 @@ import re
 import grpc
 import pytest
 from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.metrics import METHODS, SERVICE, Metrics
+from asrgateway_server.metrics import MAX_MODELS, METHODS, OTHER, REJECTIONS, SERVICE, Metrics
 
 
 @pytest.fixture
@@ -53,3 +54,70 @@ def test_two_gateways_in_one_process_count_apart(metrics: Metrics) -> None:
     other = Metrics(CollectorRegistry())
     metrics.worker_restarts.inc()
     assert other.registry.get_sample_value("asrgateway_worker_restarts_total") == 0
+
+
+def series(metrics: Metrics) -> list[tuple[str, dict[str, str]]]:
+    return [(sample.name, sample.labels) for family in metrics.registry.collect() for sample in family.samples]
+
+
+def test_five_models_in_use_make_less_than_a_thousand_series(metrics: Metrics) -> None:
+    for model in ("embedded", "one", "two", "three", "four"):
+        metrics.of_model(model)
+    metrics.of_endpoint("dashscope")
+    assert 500 < len(series(metrics)) < 1_000
+
+
+def test_a_label_has_about_ten_values(metrics: Metrics) -> None:
+    for number in range(50):
+        metrics.of_model(f"model-{number}")
+    metrics.of_endpoint("dashscope")
+    values: dict[str, set[str]] = {}
+    for _, labels in series(metrics):
+        for label, value in labels.items():
+            values.setdefault(label, set()).add(value)
+    counted = {label: len(found) for label, found in values.items() if label not in {"le", "grpc_code"}}
+    assert max(counted.values()) <= 12
+    assert len(values["grpc_code"]) == len(grpc.StatusCode)
+
+
+def test_models_beyond_the_first_ones_count_as_one(metrics: Metrics) -> None:
+    for number in range(MAX_MODELS):
+        metrics.of_model(f"model-{number}")
+    metrics.of_model("late").final_results.inc()
+    metrics.of_model("later").final_results.inc()
+    assert metrics.registry.get_sample_value("asrgateway_results_total", {"model": OTHER, "kind": "final"}) == 2
+    assert metrics.of_model("model-0") is not metrics.of_model("late")
+
+
+def test_a_model_without_calls_has_no_series(metrics: Metrics) -> None:
+    metrics.of_model("embedded")
+    assert {labels["model"] for _, labels in series(metrics) if "model" in labels} == {"embedded"}
+
+
+def test_nothing_tells_when_a_series_began(metrics: Metrics) -> None:
+    metrics.of_model("embedded")
+    assert [name for name, _ in series(metrics) if name.endswith("_created")] == []
+    encode, _ = choose_encoder("application/openmetrics-text; version=1.0.0")
+    assert b"_created" not in encode(metrics.registry)
+
+
+@pytest.mark.parametrize("reason", REJECTIONS)
+def test_the_first_refusal_is_a_step_from_zero(metrics: Metrics, reason: str) -> None:
+    assert metrics.registry.get_sample_value("asrgateway_streams_rejected_total", {"reason": reason}) == 0
+
+
+def test_backlogs_are_asked_for_when_they_are_read(metrics: Metrics) -> None:
+    value = metrics.registry.get_sample_value
+    waiting = [1.0, 2.5]
+    with metrics.backlog_of(lambda: waiting[0]), metrics.backlog_of(lambda: waiting[1]):
+        assert value("asrgateway_backlog_audio_seconds") == 3.5
+        waiting[0] = 4.0
+        assert value("asrgateway_backlog_audio_max_seconds") == 4.0
+    assert value("asrgateway_backlog_audio_seconds") == 0
+    assert value("asrgateway_backlog_audio_max_seconds") == 0
+
+
+def test_an_unknown_code_of_the_vendor_counts_as_another_one(metrics: Metrics) -> None:
+    metrics.of_endpoint("dashscope").failed("NeverSeen")
+    labels = {"endpoint": "dashscope", "upstream_code": OTHER}
+    assert metrics.registry.get_sample_value("asrgateway_upstream_errors_total", labels) == 1

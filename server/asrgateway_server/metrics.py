@@ -2,126 +2,256 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Final
 
 import grpc
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 SERVICE: Final = "asrgateway.v1.SpeechRecognitionService"
 #: Methods of the service, and how gRPC metrics name their kind.
 METHODS: Final = {"Recognize": "bidi_stream", "ListModels": "unary"}
 
+#: What a value counts as that has no label of its own.
+OTHER: Final = "other"
+#: Models with labels of their own: the first that are called; the rest count as one.
+MAX_MODELS: Final = 10
+#: Why a call is refused.
+REJECTIONS: Final = ("capacity", "quota", "auth", "draining", "invalid")
+#: What a connection to a vendor is doing.
+CONNECTION_STATES: Final = ("connecting", "in_use")
+#: How opening one ended.
+CONNECT_RESULTS: Final = ("ok", "refused", "throttled", "lost", "timeout")
+#: What the vendor's codes count as: the beginning of its own code, `http` for the status of a refused handshake,
+#: `close` for the code of a closed connection, `none` for a connection lost without one.
+UPSTREAM_CODES: Final = (
+    "AccessDenied",
+    "Arrearage",
+    "DataInspectionFailed",
+    "InternalError",
+    "InvalidApiKey",
+    "InvalidParameter",
+    "ModelNotFound",
+    "Throttling",
+    "http",
+    "close",
+    "none",
+    OTHER,
+)
+
 _GRPC_LABELS: Final = ("grpc_type", "grpc_service", "grpc_method")
+# The limits of the objectives in helm/asr-gateway/files/rules are among these: a share is exact at a bucket only.
 _DELAY_BUCKETS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
 _OVERHEAD_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
 _DURATION_BUCKETS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
+_FACTOR_BUCKETS: Final = (0.1, 0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2, 4)
+_CONNECT_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_LOOP_LAG_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+
+# When a series began is a series more for each of them, and no question here needs it.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """The metrics, in a registry of their own or a shared one."""
+    """The metrics, in a registry of their own or a shared one.
+
+    Series with the label ``model`` begin with the model's first call, those with ``endpoint`` when its backend opens;
+    all others are there from the start, so that a rate over the first event is right.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
-        self.streams_active = Gauge("asrgateway_streams_active", "Open Recognize calls.", ["model"], registry=registry)
-        self.streams_limit = Gauge(
-            "asrgateway_streams_limit", "Recognize calls that may be open at once.", registry=registry
+        self._make_grpc()
+        self._make_streams()
+        self._make_delays()
+        self._make_audio()
+        self._make_upstream()
+        self._make_process()
+        # Labels are looked up once, never for a message.
+        self.of_method = cache(lambda method: MethodMetrics(self, method))
+        self.of_endpoint = cache(lambda endpoint: EndpointMetrics(self, endpoint))
+        self._models: dict[str, ModelMetrics] = {}
+        for method in METHODS:
+            self.of_method(method)
+
+    def of_model(self, model: str) -> ModelMetrics:
+        """Return the metrics of a model's calls."""
+        if (known := self._models.get(model)) is None:
+            label = model if len(self._models) < MAX_MODELS else OTHER
+            known = self._models[model] = self._models.get(label) or ModelMetrics(self, label)
+            self._models[label] = known
+        return known
+
+    @contextmanager
+    def backlog_of(self, seconds: Callable[[], float]) -> Iterator[None]:
+        """Count a call's backlog while it is open; ``seconds`` tells it whenever the metrics are read."""
+        self._backlogs.add(seconds)
+        try:
+            yield
+        finally:
+            self._backlogs.discard(seconds)
+
+    def _make_grpc(self) -> None:
+        self.grpc_started = self._counter("grpc_server_started", "RPCs started.", _GRPC_LABELS)
+        self.grpc_received = self._counter("grpc_server_msg_received", "Messages received from callers.", _GRPC_LABELS)
+        self.grpc_sent = self._counter("grpc_server_msg_sent", "Messages sent to callers.", _GRPC_LABELS)
+        self.grpc_handled = self._counter(
+            "grpc_server_handled", "RPCs completed, by status.", (*_GRPC_LABELS, "grpc_code")
         )
-        self.streams_rejected = Counter(
-            "asrgateway_streams_rejected", "Recognize calls refused, by reason.", ["reason"], registry=registry
+        self.grpc_handling = self._histogram(
+            "grpc_server_handling_seconds",
+            "How long RPCs take.",
+            (0.005, 0.025, 0.1, 0.5, *_DURATION_BUCKETS),
+            _GRPC_LABELS,
         )
-        self.stream_errors = Counter(
+
+    def _make_streams(self) -> None:
+        self.streams_active = self._gauge("asrgateway_streams_active", "Open Recognize calls.", ["model"])
+        self.streams_limit = self._gauge("asrgateway_streams_limit", "Recognize calls that may be open at once.")
+        self.streams_rejected = self._counter(
+            "asrgateway_streams_rejected", "Recognize calls refused, by reason.", ["reason"]
+        )
+        for reason in REJECTIONS:
+            self.streams_rejected.labels(reason)
+        self.stream_errors = self._counter(
             "asrgateway_stream_errors",
-            "Recognize calls that ended with another status than OK.",
+            "Recognize calls that ended with another status than OK, by whose doing it was.",
             ["grpc_code", "reason"],
-            registry=registry,
         )
-        self.stream_duration = Histogram(
-            "asrgateway_stream_duration_seconds",
-            "How long Recognize calls last.",
-            ["model"],
-            buckets=_DURATION_BUCKETS,
-            registry=registry,
+        self.stream_duration = self._histogram(
+            "asrgateway_stream_duration_seconds", "How long Recognize calls last.", _DURATION_BUCKETS, ["model"]
         )
-        self.first_package_delay = Histogram(
+        self.results = self._counter("asrgateway_results", "Results sent to callers.", ["model", "kind"])
+
+    def _make_delays(self) -> None:
+        self.first_package_delay = self._histogram(
             "asrgateway_first_package_delay_seconds",
             "First audio of a call to its first text.",
+            _DELAY_BUCKETS,
             ["model", "scope"],
-            buckets=_DELAY_BUCKETS,
-            registry=registry,
         )
-        self.last_package_delay = Histogram(
+        self.last_package_delay = self._histogram(
             "asrgateway_last_package_delay_seconds",
             "End of a call's audio to its last message.",
+            _DELAY_BUCKETS,
             ["model", "scope"],
-            buckets=_DELAY_BUCKETS,
-            registry=registry,
         )
-        self.overhead = Histogram(
+        self.result_lag = self._histogram(
+            "asrgateway_result_lag_seconds",
+            "Arrival of the last audio of an utterance to its final result handed to gRPC.",
+            (*_DELAY_BUCKETS, 30),
+            ["model"],
+        )
+        self.overhead = self._histogram(
             "asrgateway_overhead_seconds",
             "Message read from the backend to response handed to gRPC.",
-            buckets=_OVERHEAD_BUCKETS,
-            registry=registry,
+            _OVERHEAD_BUCKETS,
         )
-        self.audio_received_seconds = Counter(
-            "asrgateway_audio_received_seconds", "Audio received from callers.", ["model"], registry=registry
+        self.realtime_factor = self._histogram(
+            "asrgateway_realtime_factor_ratio",
+            "Time that a call's backend took for its audio, over the length of that audio.",
+            _FACTOR_BUCKETS,
+            ["model"],
         )
-        self.audio_received_bytes = Counter(
-            "asrgateway_audio_received_bytes", "Audio bytes received from callers.", ["encoding"], registry=registry
+
+    def _make_audio(self) -> None:
+        self.audio_received_seconds = self._counter(
+            "asrgateway_audio_received_seconds", "Audio received from callers.", ["model"]
         )
-        self.upstream_audio_sent_seconds = Counter(
-            "asrgateway_upstream_audio_sent_seconds", "Audio handed to backends.", ["model"], registry=registry
+        self.audio_received_bytes = self._counter(
+            "asrgateway_audio_received_bytes", "Audio bytes received from callers.", ["encoding"]
         )
-        self.silence_injected_seconds = Counter(
+        self.upstream_audio_sent_seconds = self._counter(
+            "asrgateway_upstream_audio_sent_seconds", "Audio of callers handed to backends.", ["model"]
+        )
+        self.silence_injected_seconds = self._counter(
             "asrgateway_silence_injected_seconds",
             "Silence sent to backends in the place of quiet callers.",
             ["model"],
-            registry=registry,
         )
-        self.results = Counter("asrgateway_results", "Results sent to callers.", ["model", "kind"], registry=registry)
-        self.workers_busy = Gauge("asrgateway_workers_busy", "Embedded workers in a call.", registry=registry)
-        self.workers_limit = Gauge("asrgateway_workers_limit", "Embedded workers.", registry=registry)
-        self.worker_restarts = Counter(
-            "asrgateway_worker_restarts", "Embedded workers started in place of a dead one.", registry=registry
+        self.billed_audio_seconds = self._counter(
+            "asrgateway_billed_audio_seconds",
+            "Audio that the vendor bills: as it says, or else all that it was sent.",
+            ["model"],
         )
-        self.draining = Gauge("asrgateway_draining", "1 while the process waits for its last calls.", registry=registry)
-        self.build_info = Gauge("asrgateway_build_info", "Always 1.", ["version"], registry=registry)
-        self.grpc_started = Counter("grpc_server_started", "RPCs started.", _GRPC_LABELS, registry=registry)
-        self.grpc_received = Counter(
-            "grpc_server_msg_received", "Messages received from callers.", _GRPC_LABELS, registry=registry
+        self.estimated_cost_cny = self._counter(
+            "asrgateway_estimated_cost_cny", "What is billed, at the list price of the catalogue.", ["model"]
         )
-        self.grpc_sent = Counter("grpc_server_msg_sent", "Messages sent to callers.", _GRPC_LABELS, registry=registry)
-        self.grpc_handled = Counter(
-            "grpc_server_handled", "RPCs completed, by status.", (*_GRPC_LABELS, "grpc_code"), registry=registry
+        self._backlogs: set[Callable[[], float]] = set()
+        waiting = self._gauge(
+            "asrgateway_backlog_audio_seconds", "Audio that was received and waits for a backend, all calls together."
         )
-        self.grpc_handling = Histogram(
-            "grpc_server_handling_seconds",
-            "How long RPCs take.",
-            _GRPC_LABELS,
-            buckets=(0.005, 0.025, 0.1, 0.5, *_DURATION_BUCKETS),
-            registry=registry,
-        )
-        self._pre_create()
-        # One look-up of labels for each model, none for each message.
-        self.of_model = cache(self._of_model)
+        waiting.set_function(lambda: sum(seconds() for seconds in self._backlogs))
+        longest = self._gauge("asrgateway_backlog_audio_max_seconds", "The same, of the call in which the most waits.")
+        longest.set_function(lambda: max((seconds() for seconds in self._backlogs), default=0.0))
 
-    def _pre_create(self) -> None:
-        """Make every method's series exist from the start, so that a rate over the first error is right."""
-        for method, kind in METHODS.items():
-            labels = (kind, SERVICE, method)
-            for family in (self.grpc_started, self.grpc_received, self.grpc_sent, self.grpc_handling):
-                family.labels(*labels)
-            for code in grpc.StatusCode:
-                self.grpc_handled.labels(*labels, code.name)
+    def _make_upstream(self) -> None:
+        self.upstream_connections = self._gauge(
+            "asrgateway_upstream_connections", "Connections to vendors.", ["endpoint", "state"]
+        )
+        self.upstream_connects = self._counter(
+            "asrgateway_upstream_connects", "Attempts to open a connection to a vendor.", ["endpoint", "result"]
+        )
+        self.upstream_connect_duration = self._histogram(
+            "asrgateway_upstream_connect_duration_seconds",
+            "How long it takes to open a connection to a vendor, TLS and handshake included.",
+            _CONNECT_BUCKETS,
+            ["endpoint"],
+        )
+        self.upstream_errors = self._counter(
+            "asrgateway_upstream_errors",
+            "Connections that a vendor ended with an error.",
+            ["endpoint", "upstream_code"],
+        )
 
-    def _of_model(self, model: str) -> ModelMetrics:
-        return ModelMetrics(self, model)
+    def _make_process(self) -> None:
+        self.workers_busy = self._gauge("asrgateway_workers_busy", "Embedded workers in a call.")
+        self.workers_limit = self._gauge("asrgateway_workers_limit", "Embedded workers.")
+        self.worker_restarts = self._counter(
+            "asrgateway_worker_restarts", "Embedded workers started in place of a dead one."
+        )
+        self.event_loop_lag = self._histogram(
+            "asrgateway_event_loop_lag_seconds", "How late a timer of the event loop rings.", _LOOP_LAG_BUCKETS
+        )
+        self.draining = self._gauge("asrgateway_draining", "1 while the process waits for its last calls.")
+        self.build_info = self._gauge("asrgateway_build_info", "Always 1.", ["version", "revision"])
+
+    def _gauge(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Gauge:
+        return Gauge(name, help_text, labels, registry=self.registry)
+
+    def _counter(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(name, help_text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, help_text: str, buckets: Sequence[float], labels: Sequence[str] = ()) -> Histogram:
+        return Histogram(name, help_text, labels, buckets=buckets, registry=self.registry)
+
+
+class MethodMetrics:
+    """The metrics of one method of the service."""
+
+    def __init__(self, metrics: Metrics, method: str) -> None:
+        labels = (METHODS[method], SERVICE, method)
+        self.started = metrics.grpc_started.labels(*labels)
+        self.received = metrics.grpc_received.labels(*labels)
+        self.sent = metrics.grpc_sent.labels(*labels)
+        self.handling = metrics.grpc_handling.labels(*labels)
+        self.handled = {code: metrics.grpc_handled.labels(*labels, code.name) for code in grpc.StatusCode}
 
 
 class ModelMetrics:
-    """The metrics of one model's calls, looked up once."""
+    """The metrics of one model's calls."""
 
     def __init__(self, metrics: Metrics, model: str) -> None:
         self.streams_active = metrics.streams_active.labels(model)
@@ -130,9 +260,28 @@ class ModelMetrics:
         self.first_package_delay_upstream = metrics.first_package_delay.labels(model, "upstream")
         self.last_package_delay_client = metrics.last_package_delay.labels(model, "client")
         self.last_package_delay_upstream = metrics.last_package_delay.labels(model, "upstream")
+        self.result_lag = metrics.result_lag.labels(model)
+        self.realtime_factor = metrics.realtime_factor.labels(model)
         self.overhead = metrics.overhead
+        self.backlog_of = metrics.backlog_of
         self.audio_received_seconds = metrics.audio_received_seconds.labels(model)
         self.upstream_audio_sent_seconds = metrics.upstream_audio_sent_seconds.labels(model)
         self.silence_injected_seconds = metrics.silence_injected_seconds.labels(model)
+        self.billed_audio_seconds = metrics.billed_audio_seconds.labels(model)
+        self.estimated_cost_cny = metrics.estimated_cost_cny.labels(model)
         self.partial_results = metrics.results.labels(model, "partial")
         self.final_results = metrics.results.labels(model, "final")
+
+
+class EndpointMetrics:
+    """The metrics of the connections to one of the vendor's addresses."""
+
+    def __init__(self, metrics: Metrics, endpoint: str) -> None:
+        self.connections = {state: metrics.upstream_connections.labels(endpoint, state) for state in CONNECTION_STATES}
+        self.connects = {result: metrics.upstream_connects.labels(endpoint, result) for result in CONNECT_RESULTS}
+        self.connect_duration = metrics.upstream_connect_duration.labels(endpoint)
+        self._errors = {code: metrics.upstream_errors.labels(endpoint, code) for code in UPSTREAM_CODES}
+
+    def failed(self, code: str) -> None:
+        """Count an error under one of ``UPSTREAM_CODES``."""
+        self._errors.get(code, self._errors[OTHER]).inc()

@@ -128,6 +128,9 @@ class Settings(BaseSettings):
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """How long open calls may go on after SIGTERM."""
 
+    revision: str = "unknown"
+    """The commit that the program was built from, as `asrgateway_build_info` tells it; images set it."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least important lines that are logged."""
 

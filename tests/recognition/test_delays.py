@@ -45,6 +45,16 @@ def test_a_delay_of_nothing_is_a_delay() -> None:
     assert Delays(audio_read=0.0, text_given=0.0).first_package_seconds == 0.0
 
 
+def test_the_realtime_factor_leaves_out_what_the_client_made_the_backend_wait() -> None:
+    delays = Delays(audio_sent=10.0, end_sent=20.0, idle_seconds=8.0)
+    assert delays.realtime_factor(4.0) == 0.5
+
+
+def test_there_is_no_realtime_factor_without_audio_or_end() -> None:
+    assert Delays(audio_sent=10.0, end_sent=20.0).realtime_factor(0.0) is None
+    assert Delays(audio_sent=10.0).realtime_factor(4.0) is None
+
+
 def test_only_a_delay_that_there_was_is_counted() -> None:
     counted: list[float] = []
     observe(counted.append, None)

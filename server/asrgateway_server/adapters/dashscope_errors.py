@@ -74,6 +74,34 @@ _VERDICTS: Final[Mapping[str, Verdict]] = {
 # The manual files this limit under two codes, one of which otherwise means a wrong parameter.
 _NO_DATA: Final = "request timeout after"
 
+# What codes count as in metrics, by the code itself or what stands before its first dot or blank; all others count as
+# one. Two codes that mean the same count together.
+_FAMILIES: Final[Mapping[str, str]] = {
+    **{code: code for code in ("AccessDenied", "Arrearage", "DataInspectionFailed", "InternalError", "InvalidApiKey")},
+    **{code: code for code in ("InvalidParameter", "ModelNotFound", "Throttling")},
+    "": "none",
+    "HTTP 401": "InvalidApiKey",
+    "HTTP 403": "AccessDenied",
+    "HTTP 429": "Throttling",
+    "HTTP": "http",
+    "LimitRequests": "Throttling",
+    "Model": "ModelNotFound",
+    "close": "close",
+    "data_inspection_failed": "DataInspectionFailed",
+    "insufficient_quota": "Throttling",
+    "invalid_api_key": "InvalidApiKey",
+    "limit_burst_rate": "Throttling",
+    "limit_requests": "Throttling",
+    "model_not_found": "ModelNotFound",
+}
+_OTHER_FAMILY: Final = "other"
+
+
+def code_family(code: str) -> str:
+    """Return what a code, as errors tell it, counts as: one of a small closed set."""
+    first = code.partition(".")[0].partition(" ")[0]
+    return _FAMILIES.get(code) or _FAMILIES.get(first, _OTHER_FAMILY)
+
 
 def verdict(code: str, message: str, request_id: str) -> GatewayError:
     """Return the error that a vendor's code ends a connection with; an unknown one may pass by itself.

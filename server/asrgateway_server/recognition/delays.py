@@ -18,6 +18,7 @@ class Delays:
         half_close_read: The client's half-close was read.
         end_sent: The adapter was told of the end.
         end_read: The backend's last event was read.
+        idle_seconds: Not an instant: for how long, since its first audio, the backend waited for more.
     """
 
     audio_read: float | None = None
@@ -27,6 +28,7 @@ class Delays:
     half_close_read: float | None = None
     end_sent: float | None = None
     end_read: float | None = None
+    idle_seconds: float = 0.0
 
     @property
     def first_package_seconds(self) -> float | None:
@@ -42,6 +44,11 @@ class Delays:
     def upstream_last_package_seconds(self) -> float | None:
         """End of the audio handed to the adapter to the backend's last event."""
         return _between(self.end_sent, self.end_read)
+
+    def realtime_factor(self, audio_seconds: float) -> float | None:
+        """Time from the first to the last audio handed over, without waiting for the client, by the audio's length."""
+        taken = _between(self.audio_sent, self.end_sent)
+        return None if taken is None or not audio_seconds else max(0.0, taken - self.idle_seconds) / audio_seconds
 
     def last_package_seconds(self, now: float) -> float | None:
         """Half-close read to ``now``, when the last message is handed to gRPC."""

@@ -38,6 +38,7 @@ from asrgateway_server.events import (
 )
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.recognition import teller
+from asrgateway_server.recognition.arrivals import Arrivals
 from asrgateway_server.recognition.delays import Delays
 from asrgateway_server.recognition.lead import Lead
 from asrgateway_server.recognition.outbox import Outbox, Silence
@@ -121,6 +122,7 @@ class _Call:
         self._timeline = Timeline(config.resume.audio_offset_ms)
         # What runs in this gateway takes audio as fast as it can.
         self._pace = Pace(limits.backlog_speed) if config.model.is_remote else None
+        self._arrivals = Arrivals()
         self._delays = Delays()
         self._teller = Teller(config, client, self._cursor, self._delays, self._metrics)
         self._final_ms = 0
@@ -132,17 +134,26 @@ class _Call:
 
     async def run(self) -> None:
         try:
-            async with asyncio.TaskGroup() as tasks:
-                asking = tasks.create_task(self._ask(), name="ask")
-                tasks.create_task(self._teller.keep_awake(self._limits.cursor_interval_seconds), name="keep awake")
-                # In the call's own task, where a cancelled call cannot be taken for a half-closed one.
-                await self._hear()
-                await asking
-                self._teller.rest()
+            with self._metrics.backlog_of(self._backlog_seconds):
+                await self._hear_and_ask()
         except BaseExceptionGroup as group:
             raise first_error(group) from group
+        finally:
+            self._teller.count_bill()
         self._pipeline.verify_end()
         await self._teller.finish()
+
+    async def _hear_and_ask(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            asking = tasks.create_task(self._ask(), name="ask")
+            tasks.create_task(self._teller.keep_awake(self._limits.cursor_interval_seconds), name="keep awake")
+            # In the call's own task, where a cancelled call cannot be taken for a half-closed one.
+            await self._hear()
+            await asking
+            self._teller.rest()
+
+    def _backlog_seconds(self) -> float:
+        return (self._pipeline.received_ms - self._timeline.sent_ms) / 1000
 
     def _cursor(self) -> Cursor:
         return Cursor(
@@ -172,11 +183,13 @@ class _Call:
         await self._outbox.close()
 
     async def _hear_audio(self, data: bytes) -> None:
+        now = time.monotonic()
         if self._delays.audio_read is None:
-            self._delays.audio_read = time.monotonic()
+            self._delays.audio_read = now
         before = self._pipeline.received_ms
         chunks = self._pipeline.feed(data)
         seconds = (self._pipeline.received_ms - before) / 1000
+        self._arrivals.add(self._pipeline.received_ms, now)
         if self._lead:
             self._lead.add(asyncio.get_running_loop().time(), seconds)
         self._received_bytes.inc(len(data))
@@ -213,7 +226,10 @@ class _Call:
         if self._is_utterance_too_long() or self._is_task_stale():
             self._commits.append(_CommitOrigin.GATEWAY)
             return Commit()
+        asked_at = time.monotonic()
         item = await self._outbox.take()
+        if self._delays.audio_sent is not None:
+            self._delays.idle_seconds += time.monotonic() - asked_at
         match item:
             case PcmChunk():
                 await self._count_sent(item)
@@ -294,8 +310,10 @@ class _Call:
         if event.is_forced:
             self._commits.popleft()
         end_ms = self._timeline.position_ms if event.end_ms is None else event.end_ms
-        self._final_ms = max(self._final_ms, self._timeline.audio_ms(end_ms))
-        await self._teller.final(self._timeline.move_result(event), read_at)
+        audio_ms = self._timeline.audio_ms(end_ms)
+        self._final_ms = max(self._final_ms, audio_ms)
+        heard_at = None if event.end_ms is None else self._arrivals.of(audio_ms)
+        await self._teller.final(self._timeline.move_result(event), read_at, heard_at)
 
     async def _receive_empty(self, event: CommitEmpty) -> None:
         self._utterance_start_ms = None

@@ -96,10 +96,18 @@ class Teller:
         if self._config.interim_results:
             await self._result(self._numbering.interim(event), read_at)
 
-    async def final(self, event: FinalResult, read_at: float) -> None:
-        """Tell text that will not change; nothing for a noise of which nothing was told."""
+    async def final(self, event: FinalResult, read_at: float, heard_at: float | None) -> None:
+        """Tell text that will not change; nothing for a noise of which nothing was told.
+
+        Args:
+            event: The text, on the client's clock.
+            read_at: When it was read from the backend.
+            heard_at: When the last audio of it had come; None if that is not known.
+        """
         if result := self._numbering.final(event):
             await self._result(result, read_at)
+            if heard_at is not None:
+                self._metrics.result_lag.observe(time.monotonic() - heard_at)
 
     async def keep_awake(self, interval_seconds: float) -> None:
         """Send a sign of life whenever nothing was told for so long, until ``rest`` is called."""
@@ -128,6 +136,7 @@ class Teller:
         observe(metrics.first_package_delay_upstream.observe, delays.upstream_first_package_seconds)
         observe(metrics.last_package_delay_client.observe, last_package)
         observe(metrics.last_package_delay_upstream.observe, delays.upstream_last_package_seconds)
+        observe(metrics.realtime_factor.observe, delays.realtime_factor(cursor.sent_ms / 1000))
         await self.tell(
             CallFinished(
                 first_package_delay_seconds=delays.first_package_seconds,
@@ -161,9 +170,17 @@ class Teller:
         self._metrics.overhead.observe(now - read_at)
         (self._metrics.final_results if result.is_final else self._metrics.partial_results).inc()
 
+    def count_bill(self) -> None:
+        """Count what the call costs; a call that failed is billed as well."""
+        if not self._config.model.is_remote:
+            return
+        cursor = self._cursor()
+        self._metrics.billed_audio_seconds.inc(self._billed_seconds(cursor))
+        self._metrics.estimated_cost_cny.inc(self._estimated_cost_cny(cursor) or 0.0)
+
+    def _billed_seconds(self, cursor: Cursor) -> float:
+        return (cursor.sent_ms + cursor.silence_ms if self._billed_ms is None else self._billed_ms) / 1000
+
     def _estimated_cost_cny(self, cursor: Cursor) -> float | None:
         price = self._config.model.price_per_second_cny
-        if price is None:
-            return None
-        billed_ms = cursor.sent_ms + cursor.silence_ms if self._billed_ms is None else self._billed_ms
-        return price * billed_ms / 1000
+        return None if price is None else price * self._billed_seconds(cursor)

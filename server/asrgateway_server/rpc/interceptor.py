@@ -12,8 +12,8 @@ import grpc
 
 from asrgateway_server import logs
 from asrgateway_server.errors import GatewayError
-from asrgateway_server.metrics import METHODS, SERVICE, Metrics
-from asrgateway_server.rpc.status import BLAME, code_of, details_of
+from asrgateway_server.metrics import SERVICE, Metrics
+from asrgateway_server.rpc.status import BLAME_WITHOUT_ERROR, blame_for, code_of, details_of, endings
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        # So that a rate over the first error of a kind is right.
+        for code, blame in endings():
+            metrics.stream_errors.labels(code, blame)
 
     async def intercept_service(
         self,
@@ -55,14 +58,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         )
 
     def _wrap(self, handler: Any, method: str) -> Handler:
-        labels = (METHODS[method], SERVICE, method)
-        started = self._metrics.grpc_started.labels(*labels)
-        handling = self._metrics.grpc_handling.labels(*labels)
+        metrics = self._metrics.of_method(method)
 
         async def wrapped(request: Any, context: Any) -> Any:
             fields: dict[str, Any] = {"method": method, "peer": context.peer()}
             logs.call_fields.set(fields)
-            started.inc()
+            metrics.started.inc()
             began = time.monotonic()
             outcome = _Outcome()
             log.info("call started")
@@ -70,10 +71,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 return await outcome.of(handler(request, context), context)
             finally:
                 seconds = time.monotonic() - began
-                handling.observe(seconds)
-                self._metrics.grpc_handled.labels(*labels, outcome.code.name).inc()
+                metrics.handling.observe(seconds)
+                metrics.handled[outcome.code].inc()
                 if method == "Recognize" and outcome.code is not grpc.StatusCode.OK:
-                    self._metrics.stream_errors.labels(outcome.code.name, BLAME[outcome.code]).inc()
+                    self._metrics.stream_errors.labels(outcome.code.name, outcome.blame).inc()
                 log.info(
                     "call finished",
                     extra={"grpc_code": outcome.code.name, "seconds": round(seconds, 3), "reason": outcome.reason},
@@ -88,25 +89,29 @@ class _Outcome:
     Attributes:
         code: Its status.
         reason: The reason of its error; empty if there was none.
+        blame: Whose doing it was, if its status is not OK.
     """
 
     def __init__(self) -> None:
         self.code = grpc.StatusCode.OK
         self.reason = ""
+        self.blame = ""
 
     async def of(self, call: Awaitable[Any], context: Any) -> Any:
         """Run the call; abort it with the status of its error."""
         try:
             return await call
         except GatewayError as error:
-            self.code, self.reason = code_of(error), error.reason
+            self.code, self.reason, self.blame = code_of(error), error.reason, blame_for(error)
             await context.abort(self.code, error.message, details_of(error))
         except asyncio.CancelledError:
             remaining = context.time_remaining()
             is_late = remaining is not None and remaining <= _DEADLINE_TOLERANCE_SECONDS
             self.code = grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.CANCELLED
+            self.blame = BLAME_WITHOUT_ERROR[self.code]
             raise
         except Exception:
             self.code, self.reason = grpc.StatusCode.INTERNAL, "INTERNAL"
+            self.blame = BLAME_WITHOUT_ERROR[self.code]
             log.exception("call failed")
             await context.abort(self.code, _SORRY)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Final
 
 import grpc
 from aiohttp import web
@@ -23,11 +24,14 @@ from asrgateway_server.models import catalogue
 from asrgateway_server.recognition.recognizer import Limits
 from asrgateway_server.rpc.health import HealthServer
 from asrgateway_server.rpc.interceptor import CallInterceptor
+from asrgateway_server.rpc.loop_lag import observed_loop
 from asrgateway_server.rpc.ports import ONLY_ONE_LISTENER, bind
 from asrgateway_server.rpc.servicer import EdgeLimits, RecognitionServicer
 from asrgateway_server.settings import Address, Settings, SettingsError
 
 log = logging.getLogger(__name__)
+
+_LOOP_CHECK_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +79,11 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         SettingsError: A port is taken, or a setting names something that is not there.
     """
     metrics = Metrics(CollectorRegistry())
-    metrics.build_info.labels(metadata.version("asrgateway-server")).set(1)
+    metrics.build_info.labels(metadata.version("asrgateway-server"), settings.revision).set(1)
     metrics.streams_limit.set(settings.max_streams)
     async with AsyncExitStack() as stack:
         health = await stack.enter_async_context(HealthServer(settings.health_listen))
+        await stack.enter_async_context(observed_loop(metrics.event_loop_lag.observe, _LOOP_CHECK_SECONDS))
         http_address = await stack.enter_async_context(_http_server(settings.http_listen, metrics))
         backends = await stack.enter_async_context(open_backends(settings, metrics))
         servicer = RecognitionServicer(

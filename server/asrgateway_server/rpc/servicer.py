@@ -16,8 +16,8 @@ from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server import logs
 from asrgateway_server.config import RecognitionConfig, Update
-from asrgateway_server.errors import ClientStalled, InvalidRequest, Overloaded
-from asrgateway_server.metrics import Metrics
+from asrgateway_server.errors import ClientStalled, GatewayError, InvalidRequest, Overloaded
+from asrgateway_server.metrics import MethodMetrics, Metrics
 from asrgateway_server.models import Catalogue
 from asrgateway_server.recognition.recognizer import Limits, recognize
 from asrgateway_server.recognition.replies import Cursor, Reply
@@ -67,6 +67,8 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         self._edge_limits = edge_limits
         self._call_limits = call_limits
         self._metrics = metrics
+        self._recognize_metrics = metrics.of_method("Recognize")
+        self._list_metrics = metrics.of_method("ListModels")
         self._open_streams = 0
 
     async def Recognize(self, request_iterator: object, context: RecognizeContext) -> None:  # type: ignore[override] # noqa: ARG002, N802 gRPC's names; requests are pulled from the context
@@ -76,15 +78,18 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         # By itself the first response would carry it; an error while that is on its way could then not be sent.
         await context.send_initial_metadata(())
         with self._admitted():
-            client = GrpcClient(context, call_id, self._edge_limits)
-            message = await client.read_config()
-            config = config_from(message, self._catalogue)
+            client = GrpcClient(context, call_id, self._edge_limits, self._recognize_metrics)
+            with self._refusals_counted():
+                message = await client.read_config()
+                config = config_from(message, self._catalogue)
             logs.add_to_call(model=config.model.name, request_id=message.request_id, resumes=message.resume.call_id)
             with self._counted(config):
                 await recognize(config, self._backends[config.model.backend], client, self._call_limits, self._metrics)
 
     async def ListModels(self, request: pb.ListModelsRequest, context: object) -> pb.ListModelsResponse:  # noqa: ARG002, N802 gRPC's names
         """Return the catalogue."""
+        self._list_metrics.received.inc()
+        self._list_metrics.sent.inc()
         return models_from(self._catalogue)
 
     @contextmanager
@@ -100,6 +105,14 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
             yield
         finally:
             self._open_streams -= 1
+
+    @contextmanager
+    def _refusals_counted(self) -> Iterator[None]:
+        try:
+            yield
+        except GatewayError:
+            self._metrics.streams_rejected.labels("invalid").inc()
+            raise
 
     @contextmanager
     def _counted(self, config: RecognitionConfig) -> Iterator[None]:
@@ -120,10 +133,11 @@ class GrpcClient:
     reports the end, and the rest of the audio would be lost without an error.
     """
 
-    def __init__(self, context: RecognizeContext, call_id: str, limits: EdgeLimits) -> None:
+    def __init__(self, context: RecognizeContext, call_id: str, limits: EdgeLimits, metrics: MethodMetrics) -> None:
         self._context = context
         self._call_id = call_id
         self._limits = limits
+        self._metrics = metrics
         self._writing = asyncio.Lock()
 
     async def read_config(self) -> pb.StreamingConfig:
@@ -178,6 +192,7 @@ class GrpcClient:
         try:
             async with asyncio.timeout(seconds), self._writing:
                 await self._context.write(response)
+                self._metrics.sent.inc()
         except TimeoutError:
             raise ClientStalled(f"no response was read for {seconds:g} s") from None
 
@@ -185,6 +200,7 @@ class GrpcClient:
         # Typed without the marker for the end of the stream that it also returns.
         request: object = await self._context.read()
         if isinstance(request, pb.RecognizeRequest):
+            self._metrics.received.inc()
             return request
         # Cancel, deadline and disconnect look like a half-close at first; their CancelledError follows, in the call's
         # own task. An abandoned call must not be finished, and billed, as one that has said everything.

@@ -41,22 +41,45 @@ STATUSES: Final[Mapping[type[GatewayError], grpc.StatusCode]] = {
     UpstreamProtocolError: grpc.StatusCode.INTERNAL,
 }
 
-#: Whose doing each status is: the `reason` of asrgateway_stream_errors_total.
-BLAME: Final[Mapping[grpc.StatusCode, str]] = {
-    grpc.StatusCode.INVALID_ARGUMENT: "client",
-    grpc.StatusCode.UNIMPLEMENTED: "client",
+#: Whose doing each error is: the `reason` of asrgateway_stream_errors_total.
+BLAME: Final[Mapping[type[GatewayError], str]] = {
+    InvalidRequest: "client",
+    UndecodableAudio: "client",
+    UnknownModel: "client",
+    UnsupportedOption: "client",
+    NotBuiltYet: "client",
+    ClientStalled: "client",
+    Overloaded: "capacity",
+    UpstreamUnavailable: "upstream",
+    UpstreamRefused: "upstream",
+    UpstreamProtocolError: "upstream",
+}
+#: The same for calls that end without one of our errors.
+BLAME_WITHOUT_ERROR: Final[Mapping[grpc.StatusCode, str]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: "client",
     grpc.StatusCode.CANCELLED: "client",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "capacity",
-    grpc.StatusCode.UNAVAILABLE: "upstream",
-    grpc.StatusCode.FAILED_PRECONDITION: "upstream",
     grpc.StatusCode.INTERNAL: "internal",
 }
+_THE_VENDORS_LIMIT: Final = "quota"
 
 
 def code_of(error: GatewayError) -> grpc.StatusCode:
     """Return the status that a caller sees."""
     return STATUSES[type(error)]
+
+
+def blame_for(error: GatewayError) -> str:
+    """Return whose doing an error is; one that tells the vendor's code is never for want of our own room."""
+    return _THE_VENDORS_LIMIT if isinstance(error, Overloaded) and error.upstream_code else BLAME[type(error)]
+
+
+def endings() -> set[tuple[str, str]]:
+    """Return every status, other than OK, and blame that a call can end with."""
+    return {
+        *((STATUSES[error].name, blame) for error, blame in BLAME.items()),
+        *((code.name, blame) for code, blame in BLAME_WITHOUT_ERROR.items()),
+        (STATUSES[Overloaded].name, _THE_VENDORS_LIMIT),
+    }
 
 
 def details_of(error: GatewayError) -> tuple[tuple[str, bytes], ...]:

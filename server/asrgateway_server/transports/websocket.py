@@ -17,9 +17,11 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from asrgateway_server.adapters.base import Output, Send, WebSocketAdapter
+from asrgateway_server.adapters.dashscope_errors import code_family
 from asrgateway_server.audio.chunk import PcmChunk
 from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import (
+    ClientStalled,
     GatewayError,
     Overloaded,
     UpstreamLost,
@@ -44,6 +46,8 @@ _UNSENT_BYTES: Final = 8 * 1024
 _TCP_NOTSENT_LOWAT: Final = 25
 _CLOSE_SECONDS: Final = 1.0
 _MODEL_NOT_FOUND: Final = 1007
+# What the one address is called in metrics.
+_ENDPOINT: Final = "dashscope"
 
 
 def over_websocket(make_adapter: MakeAdapter) -> OpenBackend:
@@ -65,7 +69,7 @@ class WebSocketBackend:
         self._ca_file = settings.upstream_ca_file
         self._ready_timeout_seconds = settings.upstream_ready_timeout_seconds
         self._stall_timeout_seconds = settings.upstream_stall_timeout_seconds
-        self._metrics = metrics
+        self._metrics = metrics.of_endpoint(_ENDPOINT)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -91,15 +95,34 @@ class WebSocketBackend:
         """Run one connection; see ``Backend``."""
         adapter = self._make_adapter(config, lambda: uuid.uuid4().hex)
         try:
-            async with asyncio.timeout(self._ready_timeout_seconds):
-                connection = await self._connect(adapter.path)
-        except TimeoutError:
-            raise UpstreamLost(f"the vendor did not answer within {self._ready_timeout_seconds:g} s") from None
+            connection = await self._open(adapter.path)
+            with self._metrics.connections["in_use"].track_inprogress():
+                try:
+                    conversation = Conversation(connection, adapter, next_item, emit)
+                    await conversation.run(self._ready_timeout_seconds, self._stall_timeout_seconds)
+                finally:
+                    await connection.close()
+        except ClientStalled:
+            raise
+        except GatewayError as error:
+            self._metrics.failed(code_family(error.upstream_code))
+            raise
+
+    async def _open(self, path: str) -> aiohttp.ClientWebSocketResponse:
+        began = time.monotonic()
         try:
-            conversation = Conversation(connection, adapter, next_item, emit)
-            await conversation.run(self._ready_timeout_seconds, self._stall_timeout_seconds)
-        finally:
-            await connection.close()
+            with self._metrics.connections["connecting"].track_inprogress():
+                async with asyncio.timeout(self._ready_timeout_seconds):
+                    connection = await self._connect(path)
+        except TimeoutError:
+            self._metrics.connects["timeout"].inc()
+            raise UpstreamLost(f"the vendor did not answer within {self._ready_timeout_seconds:g} s") from None
+        except GatewayError as error:
+            self._metrics.connects[_connect_result(error)].inc()
+            raise
+        self._metrics.connects["ok"].inc()
+        self._metrics.connect_duration.observe(time.monotonic() - began)
+        return connection
 
     async def _connect(self, path: str) -> aiohttp.ClientWebSocketResponse:
         if self._session is None:
@@ -246,6 +269,12 @@ class Conversation:
         if code == _MODEL_NOT_FOUND:
             return UpstreamRefused("the vendor does not know the model", upstream_code=f"close {code}")
         return UpstreamLost("the vendor closed the connection too soon", upstream_code=f"close {code}" if code else "")
+
+
+def _connect_result(error: GatewayError) -> str:
+    if isinstance(error, Overloaded):
+        return "throttled"
+    return "refused" if error.upstream_code else "lost"
 
 
 def refusal(status: int) -> GatewayError:

@@ -241,6 +241,7 @@ class WorkerPool:
             self._replace(worker)
         if not self._size:
             raise Overloaded("this gateway runs no embedded recogniser; its operator can set embedded_workers")
+        self._metrics.streams_rejected.labels("capacity").inc()
         raise Overloaded(
             f"all {self._size} workers of the embedded recogniser are busy; try again later, or ask the operator "
             "to raise embedded_workers",
