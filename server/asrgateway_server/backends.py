@@ -10,9 +10,12 @@ from asrgateway_server.adapters.fun_asr import fun_asr
 from asrgateway_server.adapters.paraformer import paraformer
 from asrgateway_server.adapters.pocketsphinx import PocketSphinx
 from asrgateway_server.adapters.qwen3_asr import Qwen3Asr
+from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.metrics import Metrics
-from asrgateway_server.settings import Settings
-from asrgateway_server.transports.base import Backend, OpenBackend
+from asrgateway_server.models import DASHSCOPE_MODELS
+from asrgateway_server.settings import Settings, SettingsError
+from asrgateway_server.transports.base import Backend, Emit, ItemSource, OpenBackend
+from asrgateway_server.transports.official_sdk import over_sdk, tasks
 from asrgateway_server.transports.websocket import over_websocket
 from asrgateway_server.transports.worker_process import in_worker
 
@@ -23,12 +26,57 @@ BACKENDS: Final[Mapping[str, OpenBackend]] = {
     "qwen3_asr": over_websocket(Qwen3Asr),
 }
 
+#: The same on the vendor's own SDK, for the models that the operator wants on it.
+ON_OFFICIAL_SDK: Final[Mapping[str, OpenBackend]] = {
+    "paraformer": over_sdk(paraformer, tasks),
+    "fun_asr": over_sdk(fun_asr, tasks),
+}
+
 
 @asynccontextmanager
 async def open_backends(settings: Settings, metrics: Metrics) -> AsyncIterator[Mapping[str, Backend]]:
-    """Open every backend, and close them all at the end."""
+    """Open every backend, and close them all at the end.
+
+    Raises:
+        SettingsError: A transport is chosen for what has none.
+    """
+    on_sdk = _models_on_sdk(settings)
     async with AsyncExitStack() as stack:
-        yield {
-            name: await stack.enter_async_context(open_backend(settings, metrics))
-            for name, open_backend in BACKENDS.items()
-        }
+
+        async def opened(name: str) -> Backend:
+            usual = await stack.enter_async_context(BACKENDS[name](settings, metrics))
+            if name not in {model.backend for model in DASHSCOPE_MODELS if model.name in on_sdk}:
+                return usual
+            other = await stack.enter_async_context(ON_OFFICIAL_SDK[name](settings, metrics))
+            return _ByModel(usual, other, on_sdk)
+
+        yield {name: await opened(name) for name in BACKENDS}
+
+
+class _ByModel:
+    """One backend on two transports; see ``Backend``."""
+
+    def __init__(self, usual: Backend, other: Backend, models: frozenset[str]) -> None:
+        self._usual = usual
+        self._other = other
+        self._models = models
+
+    async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
+        """Run one connection on the transport that is chosen for the model; see ``Backend``."""
+        backend = self._other if config.model.name in self._models else self._usual
+        await backend.converse(config, next_item, emit)
+
+
+def _models_on_sdk(settings: Settings) -> frozenset[str]:
+    """Return the names of the models that go over the vendor's own SDK; what is said of a model goes before all."""
+    rows = [model for model in DASHSCOPE_MODELS if model.backend in ON_OFFICIAL_SDK]
+    known = {model.name for model in rows} | ON_OFFICIAL_SDK.keys()
+    if unknown := sorted(settings.transports.keys() - known):
+        raise SettingsError(
+            f"transports: {unknown[0]} has no transport to choose; known are: {', '.join(sorted(known))}"
+        )
+    return frozenset(
+        model.name
+        for model in rows
+        if settings.transports.get(model.name, settings.transports.get(model.backend)) == "official_sdk"
+    )

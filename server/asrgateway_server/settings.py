@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr, ValidationError, WithJsonSchema
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -51,6 +51,20 @@ def parse_address(value: object) -> object:
     return Address(host.strip("[]"), int(port))
 
 
+def parse_transports(value: object) -> object:
+    """Read ``name=transport``, several of them parted by commas."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if not all(equals for _, equals, _ in pairs):
+        raise ValueError("must be name=transport, such as paraformer=official_sdk, parted by commas")
+    return {name.strip(): transport.strip() for name, _, transport in pairs}
+
+
+Transport = Literal["websocket", "official_sdk"]
+Transports = Annotated[
+    dict[str, Transport], NoDecode, BeforeValidator(parse_transports), WithJsonSchema({"type": "string"})
+]
 ListenAddress = Annotated[Address, NoDecode, BeforeValidator(parse_address), PlainSerializer(str)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -87,6 +101,10 @@ class Settings(BaseSettings):
 
     default_model: str = ""
     """The model for callers that name none. Default: `fun-asr-realtime` with a key, `embedded` without one."""
+
+    transports: Transports = Field(default_factory=dict)
+    """What carries a vendor's model, by model or backend, such as `paraformer=official_sdk`. `websocket`: the default;
+    `official_sdk`: the vendor's own SDK, which is slower; see [transports](transports.md)."""
 
     embedded_workers: Annotated[int, Field(ge=0, le=256)] | None = None
     """Worker processes of the embedded recogniser, 105 MB each: as many calls it takes at once. Default: one for each

@@ -1,0 +1,108 @@
+"""over_sdk(adapter): a Backend on the vendor's own SDK, one or two of whose threads serve each call.
+
+The adapter is the same as on a WebSocket of our own: it says what is sent and what the answers mean, and the SDK only
+carries it. What its defects cost, and which of them are handled here, stands in docs/transports.md.
+
+Source: dashscope 2.0.2, ``audio/asr/recognition.py`` and ``audio/qwen_omni/omni_realtime.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.metrics import Metrics
+from asrgateway_server.settings import Settings
+from asrgateway_server.transports.base import Emit, ItemSource, OpenBackend
+from asrgateway_server.transports.sdk_threads import Access, Inbox
+from asrgateway_server.transports.websocket import Connection, Conversation, MakeAdapter
+
+Value = TypeVar("Value")
+#: Runs what blocks in a thread, at once, whether it is awaited or not.
+RunInThread = Callable[[Callable[[], object]], Awaitable[object]]
+
+
+class SdkConnection(Connection, Protocol):
+    """A connection whose messages the SDK carries."""
+
+    async def open(self) -> None:
+        """Connect, where the SDK connects before it is given anything to say."""
+
+    def end(self) -> None:
+        """End every thread of the SDK within a bounded time; blocks, and may be called once in any state."""
+
+
+#: Makes a connection for a path of the vendor's; blocks for the import of the SDK.
+MakeConnection = Callable[[str, Access, Inbox, RunInThread], SdkConnection]
+
+
+def tasks(path: str, access: Access, inbox: Inbox, run: RunInThread) -> SdkConnection:
+    """Carry the run-task dialect on ``Recognition``."""
+    from asrgateway_server.transports.sdk_tasks import TaskConnection  # noqa: PLC0415 62 MB and 0.4 s, when needed
+
+    return TaskConnection(path, access, inbox, run)
+
+
+def over_sdk(make_adapter: MakeAdapter, make_connection: MakeConnection) -> OpenBackend:
+    """Return what opens a backend whose every call has an adapter and a connection of the SDK."""
+
+    def open_backend(settings: Settings, metrics: Metrics) -> SdkBackend:
+        return SdkBackend(make_adapter, make_connection, settings, metrics)
+
+    return open_backend
+
+
+class SdkBackend:
+    """Opens a connection of the SDK for each call; see ``Backend``."""
+
+    def __init__(
+        self, make_adapter: MakeAdapter, make_connection: MakeConnection, settings: Settings, metrics: Metrics
+    ) -> None:
+        key = settings.dashscope_api_key
+        self._make_adapter = make_adapter
+        self._make_connection = make_connection
+        self._access = Access(
+            url=settings.dashscope_url.rstrip("/"),
+            key=key.get_secret_value() if key else "",
+            timeout_seconds=settings.upstream_ready_timeout_seconds,
+        )
+        self._ready_timeout_seconds = settings.upstream_ready_timeout_seconds
+        self._stall_timeout_seconds = settings.upstream_stall_timeout_seconds
+        self._metrics = metrics
+        # A call blocks in one place at a time, and once more while its last task ends.
+        self._threads = ThreadPoolExecutor(2 * settings.max_streams, thread_name_prefix="official_sdk")
+
+    async def __aenter__(self) -> Self:
+        """Keep the SDK's own log lines, which quote the vendor's messages, out of the gateway's log."""
+        for name in ("dashscope", "websocket"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait until the threads of every call have ended."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
+        """Run one connection; see ``Backend``."""
+        adapter = self._make_adapter(config, lambda: uuid.uuid4().hex)
+        inbox = Inbox()
+        connection = await self._run(lambda: self._make_connection(adapter.path, self._access, inbox, self._run))
+        try:
+            await connection.open()
+            conversation = Conversation(connection, adapter, next_item, emit)
+            await conversation.run(self._ready_timeout_seconds, self._stall_timeout_seconds)
+        finally:
+            inbox.close()
+            # Begun even if the call is cancelled once more while it waits.
+            await asyncio.shield(self._run(connection.end))
+
+    def _run(self, block: Callable[[], Value]) -> asyncio.Future[Value]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, block)

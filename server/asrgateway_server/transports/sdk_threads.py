@@ -1,0 +1,70 @@
+"""What crosses from the threads of the vendor's SDK to the event loop, and what they need to know of the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from dataclasses import dataclass, field
+from typing import Final
+
+from asrgateway_server.errors import GatewayError
+
+# A second or two of results. Whoever brings more waits in its own thread, and then no longer reads from the vendor.
+INBOX_ITEMS: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Where the vendor is, and who asks.
+
+    Attributes:
+        url: Scheme, host and port, such as ``wss://dashscope.aliyuncs.com``.
+        key: The key; never a module's global, so that calls with different keys do not meet.
+        timeout_seconds: How long a handshake may take.
+    """
+
+    url: str
+    key: str = field(repr=False)
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The vendor closed the connection, with this code if it gave one."""
+
+    code: int | None = None
+
+
+#: A message of the vendor, how the connection ended, or why it never began.
+Arrival = str | Closed | GatewayError
+
+
+class Inbox:
+    """A bounded queue out of the SDK's threads; made on the event loop that reads it."""
+
+    def __init__(self, capacity: int = INBOX_ITEMS) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[Arrival] = asyncio.Queue()
+        self._room = threading.Semaphore(capacity)
+        self._is_closed = False
+
+    def put(self, arrival: Arrival) -> None:
+        """Add what arrived, from any thread but the loop's own; wait for room, and drop what comes after the end."""
+        self._room.acquire()
+        if self._is_closed:
+            self._room.release()
+            return
+        with contextlib.suppress(RuntimeError):  # The loop is closed: nobody reads any more.
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, arrival)
+
+    async def get(self) -> Arrival:
+        """Return the next arrival, in order."""
+        arrival = await self._queue.get()
+        self._room.release()
+        return arrival
+
+    def close(self) -> None:
+        """Drop what comes from now on; whoever waits for room goes on at once."""
+        self._is_closed = True
+        self._room.release()  # Each of them lets in the next.
