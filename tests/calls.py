@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import wave
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -47,6 +48,15 @@ def pcm(path: Path) -> bytes:
 
 def in_messages(data: bytes, size: int = MESSAGE_BYTES) -> list[pb.RecognizeRequest]:
     return [audio(data[start : start + size]) for start in range(0, len(data), size)]
+
+
+def cut_at_random(data: bytes, rng: random.Random) -> Iterator[bytes]:
+    """Pieces of 1 byte to 1 MB, small ones as likely as large ones."""
+    position = 0
+    while position < len(data):
+        size = int(10 ** rng.uniform(0, 6))
+        yield data[position : position + size]
+        position += size
 
 
 def silence(seconds: float) -> bytes:

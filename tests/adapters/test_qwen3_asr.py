@@ -523,6 +523,29 @@ def test_two_utterances_answer_two_commits() -> None:
     ]
 
 
+def test_an_utterance_that_answers_one_commit_answers_no_other() -> None:
+    session = running()
+    session.commit()
+    session.receive(speech_started(700))
+    session.audio(SECOND)
+    session.commit()
+    assert said(session, updated(), completed("one"), speech_started(2300, "item_2"), completed("two", "item_2")) == [
+        final("one", 700, is_forced=True),
+        SpeechStarted(offset_ms=1100),
+        final("two", 1100, is_forced=True),
+    ]
+
+
+def test_what_one_commit_asked_is_no_answer_to_the_next() -> None:
+    session = running()
+    session.commit()
+    said(session, speech_started(700), completed("one"))
+    session.audio(SECOND)
+    session.commit()
+    assert said(session, updated()) == []
+    assert said(session, updated()) == [CommitEmpty()]
+
+
 def test_a_commit_without_an_answer_has_one_at_the_end() -> None:
     session = running()
     session.commit()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.emulator.recognizers.markers import marker_audio, silent_audio
-from calls import RECORDINGS, Outcome, audio, commit, config, in_messages, pcm, recognize, silence
+from calls import RECORDINGS, Outcome, audio, commit, config, cut_at_random, in_messages, pcm, recognize, silence
 from vendors import vendor_and_gateway
 
 V2 = "paraformer-realtime-v2"
@@ -96,15 +96,6 @@ async def test_a_commit_closes_the_open_sentence_at_once() -> None:
 
 
 # A hundred calls ------------------------------------------------------------------------------------------------
-
-
-def cut_at_random(data: bytes, rng: random.Random) -> Iterator[bytes]:
-    """Pieces of 1 byte to 1 MB, small ones as likely as large ones."""
-    position = 0
-    while position < len(data):
-        size = int(10 ** rng.uniform(0, 6))
-        yield data[position : position + size]
-        position += size
 
 
 async def speak_at_random(seed: int) -> AsyncIterator[pb.RecognizeRequest]:

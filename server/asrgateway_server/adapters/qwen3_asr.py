@@ -228,7 +228,7 @@ class Qwen3Asr:
 
     def _commit_by_silence(self) -> Sequence[Output]:
         spoken = self._items.spoken()
-        if spoken is not None and all(commit.item_id != spoken.item_id for commit in self._commits):
+        if spoken is not None and not any(self._is_answered_by(commit, spoken) for commit in self._commits):
             self._note_commit(item_id=spoken.item_id)
             return self._silence()
         outputs = [*self._silence(), self._update_session(_Request.PROBE)]
@@ -385,7 +385,8 @@ class Qwen3Asr:
         if commit is None:
             return final
         self._commits.remove(commit)
-        self._asked.pop(commit.event_id, None)
+        if self._is_manual:  # Settings that went along are still acknowledged; a commit has its answer.
+            self._asked.pop(commit.event_id, None)
         if commit.is_own:
             return final
         return CommitEmpty() if item.is_blank else replace(final, is_forced=True)
