@@ -79,6 +79,24 @@ class Overloaded(GatewayError):
     reason = "OVERLOADED"
 
 
+class Unauthenticated(GatewayError):
+    """The caller shows no key, or one that is not known."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class Draining(GatewayError):
+    """This gateway is stopping; the caller goes on at another one."""
+
+    reason = "DRAINING"
+
+
+class StreamExpired(GatewayError):
+    """The call has lasted as long as one may; the caller goes on in a new one."""
+
+    reason = "STREAM_EXPIRED"
+
+
 class UpstreamLost(GatewayError):
     """The connection to the backend dropped or stalled; the recognizer decides what follows."""
 

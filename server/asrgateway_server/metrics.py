@@ -226,6 +226,9 @@ class Metrics:
             "asrgateway_event_loop_lag_seconds", "How late a timer of the event loop rings.", _LOOP_LAG_BUCKETS
         )
         self.draining = self._gauge("asrgateway_draining", "1 while the process waits for its last calls.")
+        self.drain_streams_cut = self._counter(
+            "asrgateway_drain_streams_cut", "Recognize calls cut because the process stopped."
+        )
         self.build_info = self._gauge("asrgateway_build_info", "Always 1.", ["version", "revision"])
 
     def _gauge(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Gauge:

@@ -143,8 +143,16 @@ class Settings(BaseSettings):
     upstream_stall_timeout_seconds: Seconds = 10.0
     """How long a backend may leave audio, or the end of it, unanswered."""
 
-    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 30.0
-    """How long open calls may go on after SIGTERM."""
+    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 300.0
+    """How long open calls may go on after SIGTERM; a second signal ends the wait. A stop takes 3 s
+    more than this and `drain_finalize_seconds` at most."""
+
+    drain_finalize_seconds: Annotated[float, Field(ge=0, le=60)] = 5.0
+    """How long a call that is cut may take for its last result."""
+
+    max_stream_seconds: Annotated[float, Field(ge=0, le=604_800)] = 0.0
+    """How long a call may last; 0: for ever. Told 30 s ahead by `going_away`; then it ends with UNAVAILABLE, and its
+    caller goes on in a new one."""
 
     revision: str = "unknown"
     """The commit that the program was built from, as `asrgateway_build_info` tells it; images set it."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 import grpc
@@ -53,6 +55,12 @@ async def open_call(stub: Stub) -> RecognizeCall:
     assert isinstance(started, pb.RecognizeResponse)
     assert started.HasField("started")
     return call
+
+
+@asynccontextmanager
+async def channel_to(gateway: GatewayProcess, port: str) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(await gateway.address(port)) as channel:
+        yield channel
 
 
 async def probe(gateway: GatewayProcess, *names: str) -> set[str]:
@@ -170,17 +178,65 @@ async def test_sigterm_lets_an_open_call_finish() -> None:
         await call.done_writing()
         outcome = await outcome_of(call)
         assert (outcome.code, outcome.texts) == (grpc.StatusCode.OK, [BOYS_WORDS])
-        assert outcome.kinds == ["result", "finished"]
+        assert outcome.kinds == ["going_away", "result", "finished"]
+        assert 9 < outcome.responses[0].going_away.deadline.ToMilliseconds() / 1000 <= 10
         async with asyncio.timeout(5):
             assert await gateway.exit_code() == 0
 
 
-async def test_a_call_that_outlasts_the_drain_is_ended() -> None:
+async def test_a_call_that_outlasts_the_drain_gets_its_last_result_and_is_sent_elsewhere() -> None:
     async with gateway_process(drain_seconds="0.1") as (gateway, stub):
         call = await open_call(stub)
+        await call.write(audio(BOY))
         gateway.process.terminate()
-        assert (await outcome_of(call)).code is not grpc.StatusCode.OK
+        outcome = await outcome_of(call)
+        assert (outcome.texts, outcome.kinds) == ([BOYS_WORDS], ["going_away", "result"])
+        assert (outcome.code, outcome.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+        assert outcome.retry_seconds == 1.0
         assert await gateway.exit_code() == 0
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_the_wait(second: signal.Signals) -> None:
+    async with gateway_process() as (gateway, stub):
+        call = await open_call(stub)
+        gateway.process.send_signal(signal.SIGINT)
+        await gateway.line("stopping")
+        gateway.process.send_signal(second)
+        outcome = await outcome_of(call)
+        assert (outcome.code, outcome.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+        assert await gateway.exit_code() == 0
+
+
+async def test_a_late_call_on_an_open_connection_is_sent_elsewhere() -> None:
+    async with gateway_process(drain_seconds="10") as (gateway, stub):
+        call = await open_call(stub)
+        gateway.process.terminate()
+        assert isinstance(response := await call.read(), pb.RecognizeResponse)
+        assert response.HasField("going_away")
+        late = await recognize(stub, [config(), audio(BOY)])
+        assert (late.code, late.reason, late.retry_seconds) == (grpc.StatusCode.UNAVAILABLE, "DRAINING", 1.0)
+        call.cancel()
+
+
+async def test_a_probe_that_watches_holds_up_no_stop() -> None:
+    async with gateway_process(drain_seconds="30") as (gateway, _), channel_to(gateway, "health") as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service="readiness"))
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        gateway.process.terminate()
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        async with asyncio.timeout(5):
+            assert await gateway.exit_code() == 0
+
+
+async def test_open_reflection_holds_up_no_stop() -> None:
+    async with gateway_process(drain_seconds="30") as (gateway, _), channel_to(gateway, "grpc") as channel:
+        asking = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo()
+        await asking.write(reflection_pb2.ServerReflectionRequest(list_services="*"))
+        await asking.read()
+        gateway.process.terminate()
+        async with asyncio.timeout(5):
+            assert await gateway.exit_code() == 0
 
 
 async def test_the_port_is_closed_while_open_calls_finish() -> None:

@@ -36,6 +36,7 @@ from asrgateway_server.events import (
 )
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import EMBEDDED
+from asrgateway_server.recognition.farewell import Farewell
 from asrgateway_server.recognition.recognizer import OUTBOX_CHUNKS, Limits, recognize
 from asrgateway_server.recognition.replies import CallFinished, Cursor, Reply, Result, Started
 from asrgateway_server.transports.base import Commit, Emit, ItemSource
@@ -142,7 +143,7 @@ async def call(
     client: ScriptedClient, backend: ScriptedBackend, config: RecognitionConfig = CONFIG, limits: Limits = LIMITS
 ) -> Metrics:
     metrics = Metrics(CollectorRegistry())
-    await recognize(config, backend, client, limits, metrics)
+    await recognize(config, backend, client, limits, metrics, Farewell())
     return metrics
 
 

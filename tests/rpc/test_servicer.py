@@ -18,6 +18,7 @@ from asrgateway_server.events import FinalResult, Finished, Ready
 from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.models import catalogue
 from asrgateway_server.recognition.recognizer import Limits
+from asrgateway_server.rpc.drain import Drain
 from asrgateway_server.rpc.interceptor import CallInterceptor
 from asrgateway_server.rpc.ports import ONLY_ONE_LISTENER
 from asrgateway_server.rpc.servicer import EdgeLimits, RecognitionServicer
@@ -85,7 +86,9 @@ async def service(edge: EdgeLimits) -> AsyncIterator[Service]:
     metrics, backend = Metrics(CollectorRegistry()), Counting()
     server = grpc.aio.server(interceptors=[CallInterceptor(metrics)], options=[ONLY_ONE_LISTENER])
     served = catalogue(default_model="", has_key=False)
-    servicer = RecognitionServicer(served, {"pocketsphinx": backend}, edge, LIMITS, metrics)
+    servicer = RecognitionServicer(
+        served, {"pocketsphinx": backend}, edge, LIMITS, metrics, Drain(0.1, 0.1, 0.0, metrics)
+    )
     pb_grpc.add_SpeechRecognitionServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -54,7 +54,7 @@ def test_the_vendors_limits_are_not_our_want_of_room() -> None:
 
 
 def test_every_ending_is_a_status_and_a_known_blame() -> None:
-    assert {blame for _, blame in endings()} == {"client", "capacity", "quota", "upstream", "internal"}
+    assert {blame for _, blame in endings()} == {"client", "capacity", "quota", "upstream", "internal", "drain"}
     assert {code for code, _ in endings()} <= {code.name for code in grpc.StatusCode} - {"OK"}
 
 

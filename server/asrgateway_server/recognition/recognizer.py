@@ -40,6 +40,7 @@ from asrgateway_server.metrics import Metrics
 from asrgateway_server.recognition import teller
 from asrgateway_server.recognition.arrivals import Arrivals
 from asrgateway_server.recognition.delays import Delays
+from asrgateway_server.recognition.farewell import Farewell
 from asrgateway_server.recognition.lead import Lead
 from asrgateway_server.recognition.outbox import Outbox, Silence
 from asrgateway_server.recognition.pace import Pace
@@ -87,15 +88,20 @@ class _CommitOrigin(Enum):
 
 
 async def recognize(
-    config: RecognitionConfig, backend: Backend, client: Client, limits: Limits, metrics: Metrics
+    config: RecognitionConfig,
+    backend: Backend,
+    client: Client,
+    limits: Limits,
+    metrics: Metrics,
+    farewell: Farewell,
 ) -> None:
-    """Run one call to its end.
+    """Run one call to its end; tell the client of ``farewell`` when there is news.
 
     Raises:
         GatewayError: The call cannot go on; any of the family but ``UpstreamLost``.
     """
     notices = unmet(config)
-    await _Call(config, backend, client, limits, metrics, notices).run()
+    await _Call(config, backend, client, limits, metrics, farewell, notices).run()
 
 
 class _Call:
@@ -106,6 +112,7 @@ class _Call:
         client: Client,
         limits: Limits,
         metrics: Metrics,
+        farewell: Farewell,
         notices: tuple[Notice, ...],
     ) -> None:
         self._config = config
@@ -124,7 +131,7 @@ class _Call:
         self._pace = Pace(limits.backlog_speed) if config.model.is_remote else None
         self._arrivals = Arrivals()
         self._delays = Delays()
-        self._teller = Teller(config, client, self._cursor, self._delays, self._metrics)
+        self._teller = Teller(config, client, self._cursor, self._delays, self._metrics, farewell)
         self._final_ms = 0
         # In the backend's time: where the open utterance begins, and where anything was last heard of it.
         self._utterance_start_ms: int | None = None

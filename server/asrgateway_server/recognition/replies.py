@@ -75,6 +75,17 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GoingAway:
+    """The gateway is going to end the call.
+
+    Attributes:
+        left_ms: When.
+    """
+
+    left_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallFinished:
     """Everything was told. Delays as ``Delays`` defines them; None where an instant is missing.
 
@@ -98,4 +109,4 @@ class CallFinished:
     upstream_request_ids: tuple[str, ...]
 
 
-Reply = Started | Result | SpeechStarted | SpeechEnded | CommitEmpty | UpdateApplied | Notice | CallFinished
+Reply = Started | Result | SpeechStarted | SpeechEnded | CommitEmpty | UpdateApplied | Notice | GoingAway | CallFinished

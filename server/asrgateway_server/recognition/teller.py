@@ -12,7 +12,8 @@ from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.events import FinalResult, Finished, InterimResult, Notice, Ready
 from asrgateway_server.metrics import ModelMetrics
 from asrgateway_server.recognition.delays import Delays, observe
-from asrgateway_server.recognition.replies import CallFinished, Cursor, Reply, Result, Started
+from asrgateway_server.recognition.farewell import Farewell
+from asrgateway_server.recognition.replies import CallFinished, Cursor, GoingAway, Reply, Result, Started
 from asrgateway_server.recognition.results import ResultNumbering
 
 
@@ -32,6 +33,7 @@ class Teller:
         cursor: Returns how far the call has come.
         delays: Gets the instants of the first text and of the end.
         metrics: Count what is told.
+        farewell: Brings the news that the call has to end.
     """
 
     def __init__(
@@ -41,19 +43,21 @@ class Teller:
         cursor: Callable[[], Cursor],
         delays: Delays,
         metrics: ModelMetrics,
+        farewell: Farewell,
     ) -> None:
         self._config = config
         self._client = client
         self._cursor = cursor
         self._delays = delays
         self._metrics = metrics
+        self._farewell = farewell
         self._numbering = ResultNumbering(config.resume.next_result_index)
         self._request_ids: list[str] = []
         self._is_started = False
         self._remarks: list[Notice] = []
         self._billed_ms: int | None = None
         self._last_reply = time.monotonic()
-        self._may_rest = asyncio.Event()
+        self._may_rest = False
 
     async def tell(self, reply: Reply | None) -> None:
         """Tell something, or just how far the call has come."""
@@ -110,18 +114,21 @@ class Teller:
                 self._metrics.result_lag.observe(time.monotonic() - heard_at)
 
     async def keep_awake(self, interval_seconds: float) -> None:
-        """Send a sign of life whenever nothing was told for so long, until ``rest`` is called."""
-        while not self._may_rest.is_set():
+        """Tell when the call has to end, and send a sign of life after so much quiet, until ``rest`` is called."""
+        while not self._may_rest:
             try:
                 async with asyncio.timeout(self._last_reply + interval_seconds - time.monotonic()):
-                    await self._may_rest.wait()
+                    await self._farewell.news.wait()
             except TimeoutError:
                 if time.monotonic() - self._last_reply >= interval_seconds:
                     await self.tell(None)
+            else:
+                await self._going_away()
 
     def rest(self) -> None:
         """End ``keep_awake``; not by a cancel, which would leave half a message in gRPC's hands."""
-        self._may_rest.set()
+        self._may_rest = True
+        self._farewell.news.set()
 
     def backend_finished(self, finished: Finished, read_at: float) -> None:
         """Remember when the backend had told everything, and what is billed."""
@@ -151,6 +158,12 @@ class Teller:
                 upstream_request_ids=tuple(self._request_ids),
             )
         )
+
+    async def _going_away(self) -> None:
+        self._farewell.news.clear()
+        if self._farewell.deadline is not None and not self._may_rest:
+            left_seconds = max(self._farewell.deadline - time.monotonic(), 0.0)
+            await self.tell(GoingAway(left_ms=round(left_seconds * 1000)))
 
     async def _result(self, result: Result, read_at: float) -> None:
         features = self._config.features

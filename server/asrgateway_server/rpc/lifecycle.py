@@ -22,6 +22,7 @@ from asrgateway_server.backends import open_backends
 from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.models import catalogue
 from asrgateway_server.recognition.recognizer import Limits
+from asrgateway_server.rpc.drain import Drain
 from asrgateway_server.rpc.health import HealthServer
 from asrgateway_server.rpc.interceptor import CallInterceptor
 from asrgateway_server.rpc.loop_lag import observed_loop
@@ -32,6 +33,8 @@ from asrgateway_server.settings import Address, Settings, SettingsError
 log = logging.getLogger(__name__)
 
 _LOOP_CHECK_SECONDS: Final = 0.25
+# The first new calls after SIGTERM are those that were on their way; a proxy that knows of it sends no more.
+_REFUSE_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +46,18 @@ class Gateway:
         health_address: Where probes reach it.
         http_address: Where Prometheus reaches it.
         metrics: What it counts.
+        drain: How its calls end when it stops.
     """
 
     address: Address
     health_address: Address
     http_address: Address
     metrics: Metrics
+    drain: Drain
 
 
 async def serve(settings: Settings) -> None:
-    """Run a gateway until SIGTERM or SIGINT."""
+    """Run a gateway until SIGTERM or SIGINT; a second one ends its wait for open calls."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -67,6 +72,8 @@ async def serve(settings: Settings) -> None:
             },
         )
         await stop.wait()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, gateway.drain.hurry)
         log.info("stopping", extra={"drain_seconds": settings.drain_seconds})
     log.info("stopped")
 
@@ -81,6 +88,7 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     metrics = Metrics(CollectorRegistry())
     metrics.build_info.labels(metadata.version("asrgateway-server"), settings.revision).set(1)
     metrics.streams_limit.set(settings.max_streams)
+    drain = Drain(settings.drain_seconds, settings.drain_finalize_seconds, settings.max_stream_seconds, metrics)
     async with AsyncExitStack() as stack:
         health = await stack.enter_async_context(HealthServer(settings.health_listen))
         await stack.enter_async_context(observed_loop(metrics.event_loop_lag.observe, _LOOP_CHECK_SECONDS))
@@ -92,11 +100,19 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             _edge_limits(settings),
             _call_limits(settings),
             metrics,
+            drain,
         )
-        address = await stack.enter_async_context(_recognition_server(settings, servicer, metrics))
+        address = await stack.enter_async_context(_recognition_server(settings, servicer, metrics, drain))
         await health.set_ready(is_ready=True)
-        yield Gateway(address=address, health_address=health.address, http_address=http_address, metrics=metrics)
+        yield Gateway(
+            address=address,
+            health_address=health.address,
+            http_address=http_address,
+            metrics=metrics,
+            drain=drain,
+        )
         metrics.draining.set(1)
+        drain.begin()
         await health.set_ready(is_ready=False)
 
 
@@ -121,7 +137,7 @@ def _call_limits(settings: Settings) -> Limits:
 
 @asynccontextmanager
 async def _recognition_server(
-    settings: Settings, servicer: RecognitionServicer, metrics: Metrics
+    settings: Settings, servicer: RecognitionServicer, metrics: Metrics, drain: Drain
 ) -> AsyncIterator[Address]:
     server = grpc.aio.server(
         interceptors=[CallInterceptor(metrics)],
@@ -146,7 +162,21 @@ async def _recognition_server(
     try:
         yield address
     finally:
-        await server.stop(settings.drain_seconds)
+        await _stop(server, drain)
+
+
+async def _stop(server: grpc.aio.Server, drain: Drain) -> None:
+    """Close the port, wait for the open calls, cut those that remain; other streams, such as reflection, wait for none.
+
+    Once a server stops, gRPC cancels calls that had reached it and not yet its handler. So for a moment it refuses them
+    itself, with an error that tells callers what to do.
+    """
+    drain.begin()
+    await asyncio.sleep(min(_REFUSE_SECONDS, drain.grace_seconds / 20))
+    stopping = asyncio.create_task(server.stop(drain.grace_seconds), name="stop")
+    await drain.finish()
+    await server.stop(0)
+    await stopping
 
 
 @asynccontextmanager

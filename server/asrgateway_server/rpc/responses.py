@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.events import CommitEmpty, Notice, SpeechEnded, SpeechStarted, UpdateApplied
 from asrgateway_server.models import Catalogue, Model
-from asrgateway_server.recognition.replies import CallFinished, Cursor, Reply, Result, Started
+from asrgateway_server.recognition.replies import CallFinished, Cursor, GoingAway, Reply, Result, Started
 from asrgateway_server.rpc.requests import CONFIG_FIELD
 
 
@@ -41,6 +41,8 @@ def response_from(reply: Reply | None, cursor: Cursor, call_id: str) -> pb.Recog
                     field=reply.field,
                 )
             )
+        case GoingAway():
+            _set(response.going_away.deadline, reply.left_ms)
         case Started():
             _fill_started(response.started, reply, call_id)
         case CallFinished():

@@ -19,8 +19,10 @@ from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import ClientStalled, GatewayError, InvalidRequest, Overloaded
 from asrgateway_server.metrics import MethodMetrics, Metrics
 from asrgateway_server.models import Catalogue
+from asrgateway_server.recognition.farewell import Farewell
 from asrgateway_server.recognition.recognizer import Limits, recognize
-from asrgateway_server.recognition.replies import Cursor, Reply
+from asrgateway_server.recognition.replies import CallFinished, Cursor, Reply
+from asrgateway_server.rpc.drain import Drain
 from asrgateway_server.rpc.requests import CONFIG_FIELD, config_from, update_from
 from asrgateway_server.rpc.responses import models_from, response_from
 from asrgateway_server.transports.base import Backend, Commit
@@ -61,6 +63,7 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         edge_limits: EdgeLimits,
         call_limits: Limits,
         metrics: Metrics,
+        drain: Drain,
     ) -> None:
         self._catalogue = catalogue
         self._backends = backends
@@ -69,6 +72,7 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         self._metrics = metrics
         self._recognize_metrics = metrics.of_method("Recognize")
         self._list_metrics = metrics.of_method("ListModels")
+        self._drain = drain
         self._open_streams = 0
 
     async def Recognize(self, request_iterator: object, context: RecognizeContext) -> None:  # type: ignore[override] # noqa: ARG002, N802 gRPC's names; requests are pulled from the context
@@ -77,14 +81,20 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         logs.add_to_call(call_id=call_id)
         # By itself the first response would carry it; an error while that is on its way could then not be sent.
         await context.send_initial_metadata(())
+        self._drain.refuse_late_calls()
+        client = GrpcClient(context, call_id, self._edge_limits, self._recognize_metrics)
         with self._admitted():
-            client = GrpcClient(context, call_id, self._edge_limits, self._recognize_metrics)
-            with self._refusals_counted():
-                message = await client.read_config()
-                config = config_from(message, self._catalogue)
-            logs.add_to_call(model=config.model.name, request_id=message.request_id, resumes=message.resume.call_id)
-            with self._counted(config):
-                await recognize(config, self._backends[config.model.backend], client, self._call_limits, self._metrics)
+            async with self._drain.open_call(client) as farewell:
+                await self._recognize(client, farewell)
+
+    async def _recognize(self, client: GrpcClient, farewell: Farewell) -> None:
+        with self._refusals_counted(client):
+            message = await client.read_config()
+            config = config_from(message, self._catalogue)
+        logs.add_to_call(model=config.model.name, request_id=message.request_id, resumes=message.resume.call_id)
+        backend = self._backends[config.model.backend]
+        with self._counted(config):
+            await recognize(config, backend, client, self._call_limits, self._metrics, farewell)
 
     async def ListModels(self, request: pb.ListModelsRequest, context: object) -> pb.ListModelsResponse:  # noqa: ARG002, N802 gRPC's names
         """Return the catalogue."""
@@ -107,11 +117,12 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
             self._open_streams -= 1
 
     @contextmanager
-    def _refusals_counted(self) -> Iterator[None]:
+    def _refusals_counted(self, client: GrpcClient) -> Iterator[None]:
         try:
             yield
         except GatewayError:
-            self._metrics.streams_rejected.labels("invalid").inc()
+            if not client.is_stopped:
+                self._metrics.streams_rejected.labels("invalid").inc()
             raise
 
     @contextmanager
@@ -129,8 +140,11 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
 class GrpcClient:
     """One caller's stream, as the recognizer sees it; see ``Client``.
 
-    Reads come from one task for the whole call and are never timed out: after a cancelled read every later one
-    reports the end, and the rest of the audio would be lost without an error.
+    Reads come from one task for the whole call and are not timed out while anything is still to be heard: after a
+    cancelled read every later one reports the end, and the rest of the audio would be lost without an error.
+
+    Attributes:
+        is_stopped: The gateway wants to hear no more.
     """
 
     def __init__(self, context: RecognizeContext, call_id: str, limits: EdgeLimits, metrics: MethodMetrics) -> None:
@@ -139,6 +153,18 @@ class GrpcClient:
         self._limits = limits
         self._metrics = metrics
         self._writing = asyncio.Lock()
+        self._reading: asyncio.Timeout | None = None
+        self._is_half_closed = False
+        self.is_stopped = False
+
+    def stop_reading(self) -> bool:
+        """See ``drain.Client``."""
+        if self._is_half_closed:
+            return False
+        self.is_stopped = True
+        if self._reading is not None:
+            self._reading.reschedule(asyncio.get_running_loop().time())
+        return True
 
     async def read_config(self) -> pb.StreamingConfig:
         """Return the first request's config.
@@ -187,6 +213,8 @@ class GrpcClient:
         Raises:
             ClientStalled: The caller has read nothing for too long.
         """
+        if self.is_stopped and isinstance(reply, CallFinished):
+            return  # What was cut is not complete.
         response = response_from(reply, cursor, self._call_id)
         seconds = self._limits.write_timeout_seconds
         try:
@@ -197,11 +225,13 @@ class GrpcClient:
             raise ClientStalled(f"no response was read for {seconds:g} s") from None
 
     async def _read(self) -> pb.RecognizeRequest | None:
-        # Typed without the marker for the end of the stream that it also returns.
-        request: object = await self._context.read()
+        request = None if self.is_stopped else await self._read_until_stopped()
         if isinstance(request, pb.RecognizeRequest):
             self._metrics.received.inc()
             return request
+        if self.is_stopped:
+            return None
+        self._is_half_closed = True
         # Cancel, deadline and disconnect look like a half-close at first; their CancelledError follows, in the call's
         # own task. An abandoned call must not be finished, and billed, as one that has said everything.
         await asyncio.sleep(_CANCEL_IS_DUE_SECONDS)
@@ -210,6 +240,16 @@ class GrpcClient:
             # Too late for a half-close.
             await asyncio.sleep(_DEADLINE_IS_DUE_SECONDS)
         return None
+
+    async def _read_until_stopped(self) -> object:
+        # Typed without the marker for the end of the stream that it also returns.
+        try:
+            async with asyncio.timeout(None) as self._reading:
+                return await self._context.read()
+        except TimeoutError:
+            return None
+        finally:
+            self._reading = None
 
     def _checked(self, audio: bytes) -> bytes:
         if len(audio) > self._limits.max_message_bytes:
