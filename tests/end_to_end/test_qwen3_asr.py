@@ -26,6 +26,7 @@ from asrgateway_server.emulator.faults import (
     Stall,
 )
 from asrgateway_server.emulator.knobs import Knobs
+from asrgateway_server.emulator.models import SESSION_MODELS
 from asrgateway_server.emulator.recognizers.markers import marker_audio, silent_audio
 from calls import RECORDINGS, Outcome, Stub, audio, commit, config, cut_at_random, in_messages, pcm, recognize
 from vendors import vendor_and_gateway
@@ -85,6 +86,14 @@ async def test_a_call_is_one_session_from_its_name_to_its_last_word() -> None:
     assert outcome.responses[0].started.model == MODEL
     assert list(outcome.finished.upstream_request_ids) == [session.task_id]
     assert outcome.finished.estimated_cost_cny == pytest.approx(4.5 * 0.00033)
+
+
+@pytest.mark.parametrize("model", sorted(SESSION_MODELS))
+async def test_each_snapshot_is_asked_for_by_its_name(model: str) -> None:
+    async with vendor_and_gateway() as (vendor, _, stub):
+        outcome = await recognize(stub, [config(model=model), *in_messages(MARKED)])
+        assert vendor.journals[0].model == model
+    assert outcome.texts == list(SENTENCES)
 
 
 @pytest.mark.parametrize(("rate", "heard"), [(8_000, 8_000), (16_000, 16_000), (48_000, 16_000)])
