@@ -141,10 +141,11 @@ def test_a_price_is_by_the_second_or_not_told(name: str, price: float | None) ->
     assert VENDORS.find(name).price_per_second_cny == price
 
 
-def test_the_embedded_model_tells_words_and_the_bounds_of_speech() -> None:
+def test_the_embedded_model_tells_words_and_the_bounds_of_speech_and_takes_hot_words() -> None:
     assert EMBEDDED.features == {
         Feature.INTERIM_RESULTS,
         Feature.WORD_TIME_OFFSETS,
         Feature.VOICE_ACTIVITY_EVENTS,
+        Feature.HOTWORDS,
     }
     assert not EMBEDDED.is_remote
