@@ -197,7 +197,7 @@ async def pause(vendor: Emulator, stub: Stub, subject: Subject, seconds: float) 
 
 
 async def test_ninety_seconds_of_pause() -> None:
-    """All at once, to be done soon. Scaled by 20: the vendor's 23 s are 1.15 s, its 60 s are 3 s, and 90 s are 4.5 s."""
+    """All at once, to be done soon. Scaled by 20: the vendor's 23 s are 1.15 s, its 60 s are 3 s, 90 s are 4.5 s."""
     scaled = {"time_scale": 20.0}
     async with (
         vendor_and_gateway(emulator=scaled, task_silence_seconds=2.5) as (vendor, _, stub),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
+from asrgateway_server import logs
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import Overloaded
 from asrgateway_server.events import FinalResult, Finished, Ready
@@ -250,3 +252,17 @@ async def test_a_deadline_is_told_from_a_cancel(service: Service) -> None:
     await call.write(config())
     assert (await outcome_of(call)).code == grpc.StatusCode.DEADLINE_EXCEEDED
     await eventually(lambda: service.value("grpc_server_handled_total", **HANDLED, grpc_code="DEADLINE_EXCEEDED") == 1)
+
+
+async def test_the_log_bears_the_callers_names(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    fields: list[dict[str, object]] = []
+
+    def keep(_: logging.LogRecord) -> bool:
+        fields.append(dict(logs.call_fields.get() or {}))
+        return True
+
+    caplog.handler.addFilter(keep)
+    await recognize(service.stub, [config(request_id="my-call", resume=pb.Resume(call_id="an-earlier-call")), CHUNK])
+    caplog.handler.removeFilter(keep)
+    assert {"request_id": "my-call", "resumes": "an-earlier-call"}.items() <= fields[-1].items()

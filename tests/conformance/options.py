@@ -1,0 +1,206 @@
+"""Every option that a model may lack: how a call asks for it, and how it shows that it was honoured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.struct_pb2 import Struct
+
+from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.emulator.journal import Journal
+from calls import Outcome
+
+#: Tells from what the vendor was sent, and what the caller was told, whether an option was honoured.
+Evidence = Callable[[Journal, Outcome], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option with one value.
+
+    Attributes:
+        wishes: Fields of StreamingConfig that ask for it.
+        evidence: How it shows in the run-task dialect.
+        session_evidence: How it shows in the session dialect, where that differs.
+    """
+
+    wishes: Mapping[str, Any]
+    evidence: Evidence
+    session_evidence: Evidence | None = None
+
+
+def parameter(name: str, value: object) -> Evidence:
+    return lambda task, _: task.parameters.get(name) == value
+
+
+def turn_detection(name: str, value: object) -> Evidence:
+    return lambda task, _: (task.parameters.get("turn_detection") or {}).get(name) == value
+
+
+def seconds(value: float) -> Duration:
+    duration = Duration()
+    duration.FromMilliseconds(round(value * 1000))
+    return duration
+
+
+def vad(**values: Any) -> dict[str, Any]:
+    return {"endpointing": pb.EndpointingConfig(server_vad=pb.ServerVad(**values))}
+
+
+def feature(**values: Any) -> dict[str, Any]:
+    return {"features": pb.RecognitionFeatures(**values)}
+
+
+def word_filter(**values: Any) -> dict[str, Any]:
+    return feature(sensitive_word_filter=pb.SensitiveWordFilter(**values))
+
+
+def adaptation(**values: Any) -> dict[str, Any]:
+    return {"adaptation": pb.SpeechAdaptation(**values)}
+
+
+def by_habit(_: Journal, __: Outcome) -> bool:
+    """The model does so by itself, and is asked for nothing."""
+    return True
+
+
+def switch_or_habit(name: str, value: bool) -> Evidence:
+    """Asked for where there is a switch; without one the model does so by itself."""
+    return lambda task, _: task.parameters.get(name, value) == value
+
+
+def hotword_arrives(task: Journal, _: Outcome) -> bool:
+    corpus = str((task.parameters.get("input_audio_transcription") or {}).get("corpus"))
+    compiled = str(task.parameters.get("vocabulary_id", "")).startswith("vocab-g")
+    return "Kestrel" in task.parameters.get("vocabulary", {}) or compiled or bool(task.resources) or "Kestrel" in corpus
+
+
+def in_context(text: str) -> Evidence:
+    return lambda task, _: text in str(task.contexts)
+
+
+def in_corpus(text: str) -> Evidence:
+    return lambda task, _: text in str((task.parameters.get("input_audio_transcription") or {}).get("corpus"))
+
+
+def stored_vocabulary(task: Journal, _: Outcome) -> bool:
+    by_resource = [resource["resource_id"] for resource in task.resources]
+    return task.parameters.get("vocabulary_id") == "vocab-1" or by_resource == ["vocab-1"]
+
+
+def speech_events(_: Journal, outcome: Outcome) -> bool:
+    return any(response.HasField("speech_event") for response in outcome.responses)
+
+
+def words(_: Journal, outcome: Outcome) -> bool:
+    return all(final.words for final in outcome.finals)
+
+
+def passed_through(task: Journal, _: Outcome) -> bool:
+    return task.parameters.get("something_new") == 3
+
+
+def vendor_parameters() -> Struct:
+    made = Struct()
+    made["something_new"] = 3
+    return made
+
+
+HOTWORD: Final = pb.Hotword(text="Kestrel", weight=5)
+SAID: Final = pb.ContextMessage(role=pb.CONTEXT_ROLE_USER, text="a table for two")
+
+#: By path; ``=value`` where two values differ.
+OPTIONS: Final[Mapping[str, Option]] = {
+    "endpointing.server_vad.silence": Option(
+        wishes=vad(silence=seconds(0.5)),
+        evidence=parameter("max_sentence_silence", 500),
+        session_evidence=turn_detection("silence_duration_ms", 500),
+    ),
+    "endpointing.server_vad.threshold": Option(
+        wishes=vad(threshold=0.5),
+        evidence=parameter("speech_noise_threshold", 0.5),
+        session_evidence=turn_detection("threshold", 0.5),
+    ),
+    "endpointing.server_vad.multi_threshold": Option(
+        wishes=vad(multi_threshold=True), evidence=parameter("multi_threshold_mode_enabled", True)
+    ),
+    "endpointing.semantic": Option(
+        wishes={"endpointing": pb.EndpointingConfig(semantic=pb.SemanticEndpointing())},
+        evidence=parameter("semantic_punctuation_enabled", True),
+    ),
+    "endpointing.manual": Option(
+        wishes={"endpointing": pb.EndpointingConfig(manual=pb.ManualEndpointing())},
+        evidence=by_habit,
+        session_evidence=parameter("turn_detection", None),
+    ),
+    "features.enable_automatic_punctuation=true": Option(
+        wishes=feature(enable_automatic_punctuation=True),
+        evidence=switch_or_habit("punctuation_prediction_enabled", True),
+    ),
+    "features.enable_automatic_punctuation=false": Option(
+        wishes=feature(enable_automatic_punctuation=False),
+        evidence=switch_or_habit("punctuation_prediction_enabled", False),
+    ),
+    "features.enable_inverse_text_normalization=true": Option(
+        wishes=feature(enable_inverse_text_normalization=True),
+        evidence=switch_or_habit("inverse_text_normalization_enabled", True),
+    ),
+    "features.enable_inverse_text_normalization=false": Option(
+        wishes=feature(enable_inverse_text_normalization=False),
+        evidence=switch_or_habit("inverse_text_normalization_enabled", False),
+    ),
+    "features.enable_disfluency_removal=true": Option(
+        wishes=feature(enable_disfluency_removal=True), evidence=parameter("disfluency_removal_enabled", True)
+    ),
+    "features.enable_word_time_offsets=true": Option(wishes=feature(enable_word_time_offsets=True), evidence=words),
+    "features.enable_voice_activity_events=true": Option(
+        wishes=feature(enable_voice_activity_events=True), evidence=speech_events
+    ),
+    # Whether the vendor hears an emotion is its own affair: the adapters' tests show that it is passed on.
+    "features.enable_emotion=true": Option(wishes=feature(enable_emotion=True), evidence=by_habit),
+    "features.sensitive_word_filter.masked_words": Option(
+        wishes=word_filter(masked_words=["w1"]), evidence=lambda task, _: "w1" in str(task.parameters)
+    ),
+    "features.sensitive_word_filter.removed_words": Option(
+        wishes=word_filter(removed_words=["w1"]), evidence=lambda task, _: "w1" in str(task.parameters)
+    ),
+    "features.sensitive_word_filter.use_builtin_list=true": Option(
+        wishes=word_filter(use_builtin_list=True),
+        evidence=lambda task, _: "system_reserved_filter" in str(task.parameters),
+    ),
+    "adaptation.vocabulary_id": Option(wishes=adaptation(vocabulary_id="vocab-1"), evidence=stored_vocabulary),
+    "adaptation.hotwords": Option(wishes=adaptation(hotwords=[HOTWORD]), evidence=hotword_arrives),
+    "adaptation.context": Option(
+        wishes=adaptation(context="dinner"), evidence=in_context("dinner"), session_evidence=in_corpus("dinner")
+    ),
+    "adaptation.context_messages": Option(
+        wishes=adaptation(context_messages=[SAID]), evidence=in_context("a table for two")
+    ),
+    "keep_alive.policy": Option(
+        wishes={"keep_alive": pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_OFF)}, evidence=by_habit
+    ),
+    "keep_alive.quiet_after": Option(
+        wishes={"keep_alive": pb.KeepAliveConfig(quiet_after=seconds(1.0))}, evidence=by_habit
+    ),
+    "vendor_parameters": Option(wishes={"vendor_parameters": vendor_parameters()}, evidence=passed_through),
+}
+
+#: Options of the gateway itself, the same with every model, and the test that proves each.
+GATEWAY_OPTIONS: Final[Mapping[str, str]] = {
+    "model": "tests/end_to_end/test_wrong_input.py::test_wrong_input_names_the_field",
+    "decoding_config.encoding": "tests/end_to_end/test_recognition.py::test_a_wav_file_is_taken_as_it_is",
+    "decoding_config.sample_rate_hertz": "tests/end_to_end/test_recognition.py::test_stereo_is_mixed_and_resampled",
+    "decoding_config.audio_channel_count": "tests/end_to_end/test_recognition.py::test_stereo_is_mixed_and_resampled",
+    "decoding_config.channel_mode": "tests/audio/test_resampler.py::test_a_mode_chooses_among_the_channels",
+    "language_codes": "tests/end_to_end/test_recognition.py::test_an_option_that_the_model_lacks_is_a_warning",
+    "interim_results": "tests/end_to_end/test_recognition.py::test_interim_results_come_only_when_asked_for",
+    "strict": "tests/conformance/test_options.py::test_strict_makes_a_lacking_option_an_error",
+    "fail_on_audio_loss": "tests/conformance/test_conformance.py::test_a_long_utterance_is_cut_without_losing_a_word",
+    "request_id": "tests/rpc/test_servicer.py::test_the_log_bears_the_callers_names",
+    "resume.audio_offset": "tests/end_to_end/test_recognition.py::test_a_resumed_call_goes_on_counting",
+    "resume.next_result_index": "tests/end_to_end/test_recognition.py::test_a_resumed_call_goes_on_counting",
+    "resume.call_id": "tests/rpc/test_servicer.py::test_the_log_bears_the_callers_names",
+}
