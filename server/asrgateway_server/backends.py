@@ -15,7 +15,7 @@ from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import DASHSCOPE_MODELS
 from asrgateway_server.settings import Settings, SettingsError
 from asrgateway_server.transports.base import Backend, Emit, ItemSource, OpenBackend
-from asrgateway_server.transports.official_sdk import over_sdk, tasks
+from asrgateway_server.transports.official_sdk import over_sdk, sessions, tasks
 from asrgateway_server.transports.websocket import over_websocket
 from asrgateway_server.transports.worker_process import in_worker
 
@@ -30,6 +30,7 @@ BACKENDS: Final[Mapping[str, OpenBackend]] = {
 ON_OFFICIAL_SDK: Final[Mapping[str, OpenBackend]] = {
     "paraformer": over_sdk(paraformer, tasks),
     "fun_asr": over_sdk(fun_asr, tasks),
+    "qwen3_asr": over_sdk(Qwen3Asr, sessions),
 }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -20,12 +20,10 @@ from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import Settings
 from asrgateway_server.transports.base import Emit, ItemSource, OpenBackend
-from asrgateway_server.transports.sdk_threads import Access, Inbox
+from asrgateway_server.transports.sdk_threads import Access, Inbox, RunInThread
 from asrgateway_server.transports.websocket import Connection, Conversation, MakeAdapter
 
 Value = TypeVar("Value")
-#: Runs what blocks in a thread, at once, whether it is awaited or not.
-RunInThread = Callable[[Callable[[], object]], Awaitable[object]]
 
 
 class SdkConnection(Connection, Protocol):
@@ -47,6 +45,13 @@ def tasks(path: str, access: Access, inbox: Inbox, run: RunInThread) -> SdkConne
     from asrgateway_server.transports.sdk_tasks import TaskConnection  # noqa: PLC0415 62 MB and 0.4 s, when needed
 
     return TaskConnection(path, access, inbox, run)
+
+
+def sessions(path: str, access: Access, inbox: Inbox, run: RunInThread) -> SdkConnection:
+    """Carry the session dialect on ``OmniRealtimeConversation``."""
+    from asrgateway_server.transports.sdk_sessions import SessionConnection  # noqa: PLC0415 62 MB and 0.4 s, when needed
+
+    return SessionConnection(path, access, inbox, run)
 
 
 def over_sdk(make_adapter: MakeAdapter, make_connection: MakeConnection) -> OpenBackend:

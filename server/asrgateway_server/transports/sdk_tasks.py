@@ -13,7 +13,7 @@ import inspect
 import json
 import re
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -24,12 +24,11 @@ from dashscope.client.base_api import BaseApi
 from dashscope.common.constants import WEBSOCKET_ERROR_CODE
 from dashscope.common.error import InvalidParameter
 
-from asrgateway_server.errors import GatewayError, UnsupportedOption, UpstreamLost, UpstreamProtocolError
-from asrgateway_server.transports.sdk_threads import Access, Arrival, Closed, Inbox
+from asrgateway_server.errors import GatewayError, UnsupportedOption, UpstreamLost
+from asrgateway_server.transports.sdk_threads import Access, Inbox, RunInThread, message_of, unreadable
 from asrgateway_server.transports.websocket import refusal
 
 Json = Mapping[str, Any]  # Any: JSON values; the adapter wrote or reads them
-RunInThread = Callable[[Callable[[], object]], Awaitable[object]]
 
 # Half a second of audio: what the SDK has not taken by then holds the client back. Its own queue has no bound.
 WINDOW_FRAMES: Final = 5
@@ -280,7 +279,7 @@ class Link:
             self._taken += 1
             if part.status_code == HTTPStatus.OK and not _is_readable(part):
                 # The worker would die of it without a word. A code is that of a handshake which was answered with 200.
-                self._ended(refusal(part.code) if part.code else _unreadable())
+                self._ended(refusal(part.code) if part.code else unreadable())
                 return
             yield part
         self._ended(None)
@@ -347,17 +346,6 @@ class _Recognition(Recognition, _Reachable):  # type: ignore[misc] # its `call` 
         self.drop_timer()
 
 
-def message_of(arrival: Arrival) -> aiohttp.WSMessage:
-    """Return what a WebSocket would have given; raise the error that ended the connection."""
-    match arrival:
-        case str():
-            return aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, arrival, None)
-        case Closed():
-            return aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None)
-        case _:
-            raise arrival
-
-
 _PROTOCOL_ERRORS: Final = re.compile(
     r"JSONDecodeError|KeyError|TypeError|UnknownMessageReceived|WSMsgType\.ERROR|binary"
 )
@@ -374,12 +362,8 @@ def _failure(status: int, code: str, message: str) -> GatewayError:
     if code == "ClientConnectorError":
         return UpstreamLost("the vendor cannot be reached")
     if _PROTOCOL_ERRORS.search(message):
-        return _unreadable()
+        return unreadable()
     return UpstreamLost("the vendor closed the connection too soon")
-
-
-def _unreadable() -> GatewayError:
-    return UpstreamProtocolError("the vendor sent what its SDK cannot read")
 
 
 def _is_readable(part: Any) -> bool:  # Any: the SDK's own

@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from asrgateway_server.errors import GatewayError
+import aiohttp
+
+from asrgateway_server.errors import GatewayError, UpstreamProtocolError
+
+#: Runs what blocks in a thread, at once, whether it is awaited or not.
+RunInThread = Callable[[Callable[[], object]], Awaitable[object]]
 
 # A second or two of results. Whoever brings more waits in its own thread, and then no longer reads from the vendor.
 INBOX_ITEMS: Final = 16
@@ -68,3 +74,19 @@ class Inbox:
         """Drop what comes from now on; whoever waits for room goes on at once."""
         self._is_closed = True
         self._room.release()  # Each of them lets in the next.
+
+
+def message_of(arrival: Arrival) -> aiohttp.WSMessage:
+    """Return what a WebSocket of our own would have given; raise the error that ended the connection."""
+    match arrival:
+        case str():
+            return aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, arrival, None)
+        case Closed():
+            return aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None)
+        case _:
+            raise arrival
+
+
+def unreadable() -> GatewayError:
+    """Return what a message means that the SDK gives up on."""
+    return UpstreamProtocolError("the vendor sent what its SDK cannot read")

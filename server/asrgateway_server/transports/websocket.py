@@ -42,8 +42,8 @@ _PING_INTERVAL_SECONDS: Final = 20.0
 _MAX_MESSAGE_BYTES: Final = 1 << 20
 # What an upstream does not read must slow the client soon: a quarter of a second of audio may wait in the kernel
 # unsent. What is on its way does not count, so that a long round trip slows nobody. Linux: tcp(7), TCP_NOTSENT_LOWAT.
-_UNSENT_BYTES: Final = 8 * 1024
-_TCP_NOTSENT_LOWAT: Final = 25
+UNSENT_BYTES: Final = 8 * 1024
+TCP_NOTSENT_LOWAT: Final = 25
 _CLOSE_SECONDS: Final = 1.0
 _MODEL_NOT_FOUND: Final = 1007
 # What the one address is called in metrics.
@@ -315,5 +315,5 @@ def _eager_socket(address: Any) -> socket.socket:  # Any: the library's alias of
     family, kind, protocol, _, _ = address
     connection = socket.socket(family=family, type=kind, proto=protocol)
     if sys.platform == "linux":
-        connection.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+        connection.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     return connection

@@ -1,0 +1,165 @@
+"""The session dialect on the SDK's ``OmniRealtimeConversation``: one object and one thread for each session.
+
+Import it only where it is used: the SDK takes 62 MB and 0.4 s.
+
+Messages go through ``send_raw``, whole: the methods with names would give them ids of their own, by which the adapter
+knows what an error is about, and values that nobody asked for.
+
+Source: dashscope 2.0.2, ``audio/qwen_omni/omni_realtime.py``; websocket-client 1.9, ``_app.py`` and ``_core.py``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import sys
+import threading
+from typing import Any, Final
+
+import aiohttp
+from dashscope.audio.qwen_omni import OmniRealtimeCallback, OmniRealtimeConversation
+from websocket import (
+    WebSocketBadStatusException,
+    WebSocketConnectionClosedException,
+    WebSocketException,
+    WebSocketTimeoutException,
+)
+
+from asrgateway_server.errors import GatewayError, UpstreamLost
+from asrgateway_server.transports.sdk_threads import Access, Closed, Inbox, RunInThread, message_of, unreadable
+from asrgateway_server.transports.websocket import TCP_NOTSENT_LOWAT, UNSENT_BYTES, refusal
+
+_CLOSE_SECONDS: Final = 1.0
+_JOIN_SECONDS: Final = 5.0
+# What it raises when the connection goes while it is used.
+_GONE: Final = (WebSocketException, OSError, AttributeError)
+
+
+class SessionConnection:
+    """Carries the messages of a session's adapter; see ``SdkConnection``."""
+
+    def __init__(self, path: str, access: Access, inbox: Inbox, run: RunInThread) -> None:
+        self.close_code: int | None = None
+        self._inbox = inbox
+        self._run = run
+        self._session = Session(path, access, inbox)
+
+    async def open(self) -> None:
+        """Begin to connect; the first message, or the reason why there is none, arrives later."""
+        self._run(self._session.connect)
+
+    async def send_str(self, data: str, /) -> None:
+        """Send a message; wait until the kernel has taken it."""
+        await self._run(lambda: self._session.send(data))
+
+    async def send_bytes(self, data: bytes, /) -> None:
+        """See ``Connection``; the dialect has no binary messages."""
+        raise NotImplementedError
+
+    async def receive(self) -> aiohttp.WSMessage:
+        """Return the next message; see ``Connection``."""
+        arrival = await self._inbox.get()
+        if isinstance(arrival, Closed):
+            self.close_code = arrival.code
+        return message_of(arrival)
+
+    def end(self) -> None:
+        """See ``SdkConnection``."""
+        self._session.end()
+
+
+class Session(OmniRealtimeCallback):
+    """One session: a conversation of the SDK, which cannot be used again."""
+
+    def __init__(self, path: str, access: Access, inbox: Inbox) -> None:
+        address, _, model = path.partition("?model=")
+        self._inbox = inbox
+        self._is_ended = False
+        self._has_begun = False
+        self._connecting = threading.Lock()
+        self._sending = threading.Lock()
+        # Any: its types are narrower than what it takes.
+        self._conversation: Any = _Conversation(
+            model=model, callback=self, url=access.url + address, api_key=access.key
+        )
+        self._conversation.failed = self._failed
+
+    def connect(self) -> None:
+        """Connect; blocks until then, or for 5 s if that fails."""
+        with self._connecting:
+            if self._is_ended:
+                return
+        # Why it failed has been told by then. A handshake that takes longer has the time that the operator gives it.
+        with contextlib.suppress(TimeoutError):
+            self._conversation.connect()
+
+    def send(self, message: str) -> None:
+        """Send a message; blocks until the kernel has taken it.
+
+        Raises:
+            ConnectionResetError: The connection is gone.
+        """
+        with self._sending:
+            try:
+                self._conversation.send_raw(message)
+            except _GONE as error:
+                raise ConnectionResetError("the connection is gone") from error
+
+    def end(self) -> None:
+        """End its thread, whatever it waits for; blocks for a bounded time."""
+        with self._connecting:
+            self._is_ended = True
+        application = self._conversation.ws
+        if application is None:
+            return
+        if self._sending.acquire(timeout=_CLOSE_SECONDS):
+            with contextlib.suppress(*_GONE):
+                application.sock.settimeout(_CLOSE_SECONDS)
+                if application.sock.connected:
+                    application.sock.send_close()
+                    self._conversation.thread.join(_CLOSE_SECONDS)
+            self._sending.release()
+        with contextlib.suppress(*_GONE):
+            application.sock.sock.shutdown(socket.SHUT_RDWR)
+        self._conversation.thread.join(_JOIN_SECONDS)
+
+    # What the SDK calls, in its threads -------------------------------------------------------------------------
+
+    def on_open(self) -> None:
+        """Let no more of the audio wait in the kernel than on a WebSocket of our own."""
+        if sys.platform == "linux":
+            with contextlib.suppress(*_GONE):
+                self._conversation.ws.sock.sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+
+    def on_event(self, message: Any) -> None:  # Any: as the SDK has it
+        """Pass on a message as the vendor sent it."""
+        self._has_begun = True
+        self._inbox.put(json.dumps(message, ensure_ascii=False))
+
+    def on_close(self, close_status_code: int | None, close_msg: str | None) -> None:  # noqa: ARG002 the SDK's names
+        """Pass on that the connection is closed."""
+        self._inbox.put(Closed(close_status_code))
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, WebSocketBadStatusException):
+            self._inbox.put(refusal(error.status_code))
+        elif not self._has_begun and isinstance(error, OSError | WebSocketException):
+            self._inbox.put(_unreachable(error))
+        elif not isinstance(error, WebSocketConnectionClosedException | WebSocketTimeoutException | OSError):
+            self._inbox.put(unreadable())
+        # In all other cases `on_close` follows, which knows the code.
+
+
+class _Conversation(OmniRealtimeConversation):
+    """A conversation that tells what went wrong, which the SDK only logs."""
+
+    failed: Any  # Any: takes the error
+
+    def _on_error(self, ws: object, error: Exception) -> None:  # noqa: ARG002 the SDK's names
+        self.failed(error)
+
+
+def _unreachable(error: Exception) -> GatewayError | Closed:
+    code = getattr(error, "status_code", None)
+    return Closed(code) if isinstance(code, int) else UpstreamLost("the vendor cannot be reached")
