@@ -371,3 +371,9 @@ async def test_a_hundred_calls_lose_repeat_and_confuse_nothing() -> None:
         assert [spans(outcome) for outcome in outcomes] == [[(0, 1500), (3000, 4500)]] * 100
         assert [session.blocks for session in vendor.journals] == [list(range(300))] * 100
         assert [session.damaged_bytes for session in vendor.journals] == [0] * 100
+
+
+async def test_the_language_heard_is_told() -> None:
+    async with vendor_and_gateway(emulator={"knobs": Knobs(session_language="ja")}) as (_, _, stub):
+        outcome = await speak(stub, MARKED, interim_results=True)
+    assert {result.language_code for result in outcome.results} == {"ja"}

@@ -57,6 +57,7 @@ class Result:
         start_ms: Where the utterance begins; None where the backend has no times.
         end_ms: Where it ends, or how far it has been heard.
         words: With their times; empty unless asked for.
+        language_code: The language heard; empty where the backend does not tell.
         emotion: How the speaker sounded; None unless asked for and heard.
         is_forced: A commit ended it.
     """
@@ -70,6 +71,7 @@ class Result:
     start_ms: int | None = None
     end_ms: int | None = None
     words: tuple[Word, ...] = ()
+    language_code: str = ""
     emotion: Emotion | None = None
     is_forced: bool = False
 

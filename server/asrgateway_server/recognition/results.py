@@ -35,6 +35,7 @@ class ResultNumbering:
             start_ms=event.start_ms,
             end_ms=event.end_ms,
             words=event.words,
+            language_code=event.language_code,
         )
 
     def final(self, event: FinalResult) -> Result | None:
@@ -50,6 +51,7 @@ class ResultNumbering:
             start_ms=event.start_ms,
             end_ms=event.end_ms,
             words=event.words,
+            language_code=event.language_code,
             emotion=event.emotion,
             is_forced=event.is_forced,
         )

@@ -67,6 +67,7 @@ def _fill_result(result: pb.RecognitionResult, reply: Result) -> None:
     result.committed = reply.committed
     result.unstable = reply.text[len(reply.committed) :]
     result.forced = reply.is_forced
+    result.language_code = reply.language_code
     if reply.stability is not None:
         result.stability = reply.stability
     if reply.start_ms is not None:
