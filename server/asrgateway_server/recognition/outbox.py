@@ -44,14 +44,19 @@ class Outbox:
         self._drain = drain
         self._rest: deque[PcmChunk] = deque()
         self._next_silence = 0.0
+        self._taker: asyncio.Future[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def put(self, item: Live) -> None:
         """Add what the backend shall hear after everything before; wait while there is no room."""
         await self._queue.put(item)
+        self._wake_taker()
 
     async def close(self) -> None:
         """Add the end."""
         await self._queue.put(None)
+        self._wake_taker()
+        self._cancel_alarm()
 
     async def take(self) -> Live | Silence | None:
         """Return the next item, None at the end; wait until there is one, or silence is due."""
@@ -59,15 +64,43 @@ class Outbox:
             due = self._silence_due()
             if due is None or not self._queue.empty():
                 return await self._queue.get()
-            try:
-                async with asyncio.timeout_at(due):
-                    return await self._queue.get()
-            except TimeoutError:
-                if due == self._silence_due():
-                    self._rest.extend(self._drain())
-                    if not self._rest:
-                        return self._silence(due)
+            if asyncio.get_running_loop().time() < due:
+                await self._item_or_alarm(due)
+                continue
+            self._rest.extend(self._drain())
+            if not self._rest:
+                return self._silence(due)
         return self._rest.popleft()
+
+    async def _item_or_alarm(self, due: float) -> None:
+        """Wait until an item is there, or silence may be due.
+
+        The alarm is set anew only once it has rung, at times too early: every message puts silence off, and setting
+        and cancelling a timer for each is a third of what the way from message to backend costs.
+        """
+        loop = asyncio.get_running_loop()
+        if self._alarm is None:
+            self._alarm = loop.call_at(due, self._ring)
+        self._taker = taker = loop.create_future()
+        try:
+            await taker
+        finally:
+            self._taker = None
+            if taker.cancelled():
+                self._cancel_alarm()
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._wake_taker()
+
+    def _wake_taker(self) -> None:
+        if self._taker and not self._taker.done():
+            self._taker.set_result(None)
+
+    def _cancel_alarm(self) -> None:
+        if self._alarm:
+            self._alarm.cancel()
+            self._alarm = None
 
     def _silence_due(self) -> float | None:
         quiet_at = self._lead.quiet_at if self._lead else None
