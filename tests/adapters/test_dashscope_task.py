@@ -325,3 +325,15 @@ def test_the_vendors_own_sentence_goes_no_further(running: TaskAdapter) -> None:
         running.receive(failed("InvalidParameter", "word 'Ophiuchus' of key sk-secret is wrong"))
     assert "Ophiuchus" not in str(caught.value)
     assert "sk-secret" not in str(caught.value)
+
+
+def test_a_task_in_which_nothing_was_said_ends_well(running: TaskAdapter) -> None:
+    running.finish()
+    assert running.receive(failed("NO_VALID_AUDIO_ERROR")) == [Finished(billed_ms=None)]
+
+
+def test_a_task_that_told_something_does_not(running: TaskAdapter) -> None:
+    running.receive(interim("yes"))
+    running.finish()
+    with pytest.raises(UndecodableAudio):
+        running.receive(failed("NO_VALID_AUDIO_ERROR"))

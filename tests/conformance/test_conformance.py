@@ -151,6 +151,13 @@ async def test_a_commit_in_silence(world: World, subject: Subject) -> None:
 
 
 @subjects
+async def test_a_commit_at_the_very_end(world: World, subject: Subject) -> None:
+    outcome = await recognize(world[2], [asked(subject), *messages(subject, speech(subject)), commit()])
+    assert (outcome.code, outcome.texts) == (grpc.StatusCode.OK, [FIRST])
+    assert outcome.finals[0].forced
+
+
+@subjects
 async def test_an_update_is_applied_or_said_to_have_no_effect(world: World, subject: Subject) -> None:
     said = pb.ContextMessage(role=pb.CONTEXT_ROLE_USER, text="a table for two")
     update = pb.RecognizeRequest(

@@ -17,6 +17,7 @@ from asrgateway_server.adapters.base import Output, Send
 from asrgateway_server.adapters.dashscope_errors import verdict
 from asrgateway_server.adapters.json_message import Json, member, milliseconds, parse, text
 from asrgateway_server.config import Adaptation, ContextMessage, ContextRole, RecognitionConfig
+from asrgateway_server.errors import UndecodableAudio
 from asrgateway_server.events import (
     CommitEmpty,
     Emotion,
@@ -81,6 +82,7 @@ class TaskAdapter:
         self._billed_before_ms = 0
         self._billed_ms: int | None = None
         self._is_open = False
+        self._has_told = False
         self._held_final: FinalResult | None = None
 
     @property
@@ -129,8 +131,7 @@ class TaskAdapter:
                 self._count(payload)
                 return self._task_finished()
             case "task-failed":
-                code, sentence = header.get("error_code"), header.get("error_message")
-                raise verdict(str(code or ""), str(sentence or ""), self._task_id)
+                return self._task_failed(header)
             case _:
                 return []  # The vendor adds events over time; an unknown one is not an error.
 
@@ -139,6 +140,7 @@ class TaskAdapter:
     def _run_task(self) -> Send:
         self._task_id = self._new_task_id()
         self._state = _State.STARTING
+        self._has_told = False
         payload: dict[str, object] = {
             "task_group": "audio",
             "task": "asr",
@@ -161,6 +163,7 @@ class TaskAdapter:
     # Messages from the server -----------------------------------------------------------------------------------
 
     def _result(self, payload: Json) -> Sequence[Output]:
+        self._has_told = True
         # Newer models repeat all of it one level deeper, and begin to tell the next sentence in `stash`.
         sentence = member(member(payload, "output"), "sentence")
         self._count(payload)
@@ -225,6 +228,14 @@ class TaskAdapter:
         self._task_bytes = 0
         self._billed_before_ms = self._billed_ms or 0
         return [answer, self._run_task()]
+
+    def _task_failed(self, header: Json) -> Sequence[Output]:
+        error = verdict(str(header.get("error_code") or ""), str(header.get("error_message") or ""), self._task_id)
+        is_end = self._state is _State.FINISHING
+        if is_end and isinstance(error, UndecodableAudio) and not self._has_told:
+            # Our PCM can be decoded: nothing was said in the task, which may have begun after a last commit.
+            return self._task_finished()
+        raise error
 
     def _commit_answer(self) -> FinalResult | CommitEmpty:
         final, self._held_final = self._held_final, None
