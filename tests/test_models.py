@@ -74,6 +74,7 @@ EVERY_TASK = {
     Feature.VOICE_ACTIVITY_EVENTS,
     Feature.INVERSE_TEXT_NORMALIZATION,
     Feature.STORED_VOCABULARY,
+    Feature.HOTWORDS,
 }
 CONTEXT = {Feature.TEXT_CONTEXT, Feature.MESSAGE_CONTEXT}
 FUN_ASR = EVERY_TASK | {
@@ -87,7 +88,6 @@ QWEN_AUDIO = (
     | CONTEXT
     | {
         Feature.AUTOMATIC_PUNCTUATION,
-        Feature.HOTWORDS,
         Feature.SEMANTIC_ENDPOINTING,
     }
 )
@@ -102,7 +102,7 @@ FEATURES = {
     "fun-asr-flash-8k-realtime-2026-01-28": FUN_ASR,
     "qwen-audio-3.0-asr-flash-streaming": QWEN_AUDIO,
     "qwen-audio-3.1-asr-flash-streaming": QWEN_AUDIO,
-    "qwen-audio-3.1-asr-flash-message": EVERY_TASK | CONTEXT | {Feature.DISFLUENCY_REMOVAL, Feature.HOTWORDS},
+    "qwen-audio-3.1-asr-flash-message": EVERY_TASK | CONTEXT | {Feature.DISFLUENCY_REMOVAL},
     "qwen3-asr-flash-realtime": {
         Feature.INTERIM_RESULTS,
         Feature.VOICE_ACTIVITY_EVENTS,

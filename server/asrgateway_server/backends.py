@@ -11,11 +11,13 @@ from asrgateway_server.adapters.paraformer import paraformer
 from asrgateway_server.adapters.pocketsphinx import PocketSphinx
 from asrgateway_server.adapters.qwen3_asr import Qwen3Asr
 from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.hotwords.preparation import HotwordPreparation
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import DASHSCOPE_MODELS
 from asrgateway_server.settings import Settings, SettingsError
 from asrgateway_server.transports.base import Backend, Emit, ItemSource, OpenBackend
 from asrgateway_server.transports.official_sdk import over_sdk, sessions, tasks
+from asrgateway_server.transports.prepared import PreparedBackend
 from asrgateway_server.transports.websocket import over_websocket
 from asrgateway_server.transports.worker_process import in_worker
 
@@ -43,6 +45,8 @@ async def open_backends(settings: Settings, metrics: Metrics) -> AsyncIterator[M
     """
     on_sdk = _models_on_sdk(settings)
     async with AsyncExitStack() as stack:
+        # One for all of them: the account's tables are few.
+        hotwords = await stack.enter_async_context(HotwordPreparation(settings))
 
         async def opened(name: str) -> Backend:
             usual = await stack.enter_async_context(BACKENDS[name](settings, metrics))
@@ -51,7 +55,7 @@ async def open_backends(settings: Settings, metrics: Metrics) -> AsyncIterator[M
             other = await stack.enter_async_context(ON_OFFICIAL_SDK[name](settings, metrics))
             return _ByModel(usual, other, on_sdk)
 
-        yield {name: await opened(name) for name in BACKENDS}
+        yield {name: PreparedBackend(await opened(name), hotwords) for name in BACKENDS}
 
 
 class _ByModel:

@@ -130,6 +130,7 @@ _PARAFORMER_V1_OPTIONS: Final = frozenset(
         "features.enable_inverse_text_normalization=true",
         "features.enable_disfluency_removal",
         "adaptation.vocabulary_id",
+        "adaptation.hotwords",
         "endpointing.server_vad=",
         "keep_alive",
         "vendor_parameters",
@@ -143,6 +144,8 @@ _PARAFORMER_V2_OPTIONS: Final = _PARAFORMER_V1_OPTIONS | {
     "endpointing.semantic",
 }
 _HEARTBEAT: Final = frozenset({"heartbeat"})
+#: Hot words go into the task itself.
+_INSTANT_WORDS: Final = frozenset({"vocabulary"})
 
 
 def _paraformer(
@@ -212,6 +215,8 @@ _FUN_ASR_OPTIONS: Final = (
         # "Paraformer only" on the page of client events, "yes" in the user guide of these models.
         "features.enable_disfluency_removal",
         "features.sensitive_word_filter",
+        # Compiled to a table before the task begins.
+        "adaptation.hotwords",
     }
 )
 _QWEN_AUDIO_OPTIONS: Final = (
@@ -285,6 +290,7 @@ _FUN_ASR_MODELS: Final = (
         "qwen-audio-3.0-asr-flash-streaming",
         _THIRTY_LANGUAGES,
         _QWEN_AUDIO_OPTIONS,
+        switches=_HEARTBEAT | _INSTANT_WORDS,
         max_language_hints=4,
         regions=_BOTH_REGIONS,
     ),
@@ -293,6 +299,7 @@ _FUN_ASR_MODELS: Final = (
         "qwen-audio-3.1-asr-flash-streaming",
         _THIRTY_LANGUAGES,
         _QWEN_AUDIO_OPTIONS,
+        switches=_HEARTBEAT | _INSTANT_WORDS,
         max_language_hints=4,
         regions=_BOTH_REGIONS,
         price_per_second_cny=None,
@@ -301,7 +308,7 @@ _FUN_ASR_MODELS: Final = (
         "qwen-audio-3.1-asr-flash-message",
         ("zh", "en", "id", "ja", "th", "fil", "vi", "ko", "ms"),
         _MESSAGE_OPTIONS,
-        switches=_HEARTBEAT | {"intermediate_result_enabled"},
+        switches=_HEARTBEAT | _INSTANT_WORDS | {"intermediate_result_enabled"},
         # Its page of parameters has no `language_hints`, its model page says that a language can be set.
         max_language_hints=0,
         regions=_BOTH_REGIONS,

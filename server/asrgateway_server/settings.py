@@ -106,6 +106,20 @@ class Settings(BaseSettings):
     """What carries a vendor's model, by model or backend, such as `paraformer=official_sdk`. `websocket`: the default;
     `official_sdk`: the vendor's own SDK, which is slower; see [transports](transports.md)."""
 
+    hotword_tables: Literal["off", "create", "recycle"] = "create"
+    """Whether hot words of calls become tables stored with the vendor, for models that need them. `create`: ten of
+    them, the vendor's limit, and none is ever deleted; `recycle`: the gateway's own least used one makes room; see
+    [hot words](hotwords.md)."""
+
+    hotword_table_age_seconds: Annotated[float, Field(ge=0, le=31_536_000)] = 3600.0
+    """How old a table must be to be recycled; calls that run keep theirs."""
+
+    hotword_timeout_seconds: Seconds = 5.0
+    """How long a call may wait for its hot words to be compiled."""
+
+    hotword_failures: Literal["warn", "fail"] = "warn"
+    """What becomes of a call whose hot words cannot be compiled: it goes on with a warning, or ends."""
+
     embedded_workers: Annotated[int, Field(ge=0, le=256)] | None = None
     """Worker processes of the embedded recogniser, 105 MB each: as many calls it takes at once. Default: one for each
     core; none if there is a key and the embedded model is not the default one."""

@@ -20,7 +20,6 @@ Reader = Callable[[RecognitionConfig], object]
 #: The parameter behind each option of the contract.
 _BY_OPTION: Final[Mapping[str, tuple[str, Reader]]] = {
     "adaptation.vocabulary_id": ("vocabulary_id", lambda config: config.adaptation.vocabulary_id or None),
-    "adaptation.hotwords": ("vocabulary", lambda config: _weights(config.adaptation.hotwords) or None),
     "endpointing.semantic": (
         "semantic_punctuation_enabled",
         lambda config: isinstance(config.endpointing, SemanticEndpointing) or None,
@@ -49,11 +48,13 @@ _BY_OPTION: Final[Mapping[str, tuple[str, Reader]]] = {
     ),
 }
 
-#: Parameters that no option of the contract stands for.
+#: Parameters that no option of the contract stands for, or not in every model that honours it.
 _BY_SWITCH: Final[Mapping[str, Reader]] = {
     # Only while something is sent does it keep the connection open through silence.
     "heartbeat": lambda _: True,
     "intermediate_result_enabled": lambda config: config.interim_results or None,
+    # Other models' hot words are compiled beforehand; see the package `hotwords`.
+    "vocabulary": lambda config: _weights(config.adaptation.hotwords) or None,
 }
 
 _SUPER_WEIGHT: Final = 50

@@ -5,6 +5,7 @@ from __future__ import annotations
 from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import UnsupportedOption
 from asrgateway_server.events import Notice, NoticeCode
+from asrgateway_server.hotwords.limits import verified
 from asrgateway_server.models import Model
 
 
@@ -12,15 +13,18 @@ def unmet(config: RecognitionConfig) -> tuple[Notice, ...]:
     """Return a notice for each option that has no effect.
 
     Raises:
+        InvalidRequest: The hot words break a limit of the model.
         UnsupportedOption: There is one, and the caller said ``strict``.
     """
     options = _unmet_options(config.model, config.wishes, prefix="streaming_config.")
-    return _insist(config, (*options, *_unmet_languages(config)))
+    cuts = verified(config.model, config.adaptation, "streaming_config.adaptation")
+    return _insist(config, (*options, *_unmet_languages(config), *cuts))
 
 
 def unmet_update(config: RecognitionConfig, update: Update) -> tuple[Notice, ...]:
     """Return a notice for each part of an update that has no effect; raise as ``unmet`` does."""
-    return _insist(config, _unmet_options(config.model, update.wishes, prefix=""))
+    options = _unmet_options(config.model, update.wishes, prefix="")
+    return _insist(config, (*options, *verified(config.model, update.adaptation, "update.adaptation")))
 
 
 def is_met(model: Model, update: Update) -> bool:

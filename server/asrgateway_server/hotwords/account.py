@@ -1,0 +1,42 @@
+"""Whose hot-word tables: the account behind a key, and where its service is reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from asrgateway_server.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An account of the vendor.
+
+    Attributes:
+        http_url: Base of the vendor's HTTP API.
+        key: Its key.
+        workspace: Within the account; None: the default one.
+        ca_file: Certificates in PEM that the vendor's one is checked against; empty: the system's.
+    """
+
+    http_url: str
+    key: str = field(repr=False)
+    workspace: str | None = None
+    ca_file: str = ""
+
+
+def account_of(settings: Settings) -> Account:
+    """Return the account that the gateway serves from."""
+    key = settings.dashscope_api_key
+    return Account(
+        http_url=http_url(settings.dashscope_url),
+        key=key.get_secret_value() if key else "",
+        ca_file=settings.upstream_ca_file,
+    )
+
+
+def http_url(websocket_url: str) -> str:
+    """Return the base of the HTTP API beside a WebSocket endpoint.
+
+    Source: Model Studio manual, "vocabulary HTTP API".
+    """
+    return "http" + websocket_url.removeprefix("ws").rstrip("/") + "/api/v1"
