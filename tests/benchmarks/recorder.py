@@ -26,6 +26,7 @@ class Outcome:
         results: Results that came, repetitions left out.
         lost: Results that were due and did not come.
         repeated: Results that came again.
+        extra: Results beyond those that were due: packets came so late that the gateway sent silence in their place.
         errors: How streams ended that should not have; the first few.
         window_audio_seconds: Audio sent within the window, by all streams together.
         lag_p50_ms: Median of the time from the emulator's socket to here, over the results of the window.
@@ -39,6 +40,7 @@ class Outcome:
     results: int
     lost: int
     repeated: int
+    extra: int
     errors: tuple[str, ...]
     window_audio_seconds: float
     lag_p50_ms: float | None
@@ -123,12 +125,13 @@ class Recorder:
     def outcome(self) -> Outcome:
         """Return the account, once all streams have ended."""
         lags = sorted(self.lags_ns)
-        results = sum(stream.results for stream in self._streams)
+        missing = [expected_results(stream.packets) - stream.results for stream in self._streams]
         return Outcome(
             streams=len(self._streams),
-            results=results,
-            lost=sum(expected_results(stream.packets) for stream in self._streams) - results,
+            results=sum(stream.results for stream in self._streams),
+            lost=sum(count for count in missing if count > 0),
             repeated=sum(stream.repeated for stream in self._streams),
+            extra=-sum(count for count in missing if count < 0),
             errors=tuple(self.errors[:3]),
             window_audio_seconds=self.window_packets * PACKET_SECONDS,
             lag_p50_ms=_quantile_ms(lags, 0.5),

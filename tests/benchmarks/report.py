@@ -137,6 +137,8 @@ def _lost(row: Row) -> str:
     parts = [f"{outcome.lost} of {outcome.results + outcome.lost}"]
     if outcome.repeated:
         parts.append(f"{outcome.repeated} twice")
+    if outcome.extra:
+        parts.append(f"{outcome.extra} more")
     if outcome.errors:
         parts.append(f"errors: {outcome.errors[0][:60]}")
     return ", ".join(parts)
