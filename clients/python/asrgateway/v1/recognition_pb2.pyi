@@ -1550,6 +1550,7 @@ class Model(_message.Message):
     REGIONS_FIELD_NUMBER: _builtins.int
     PRICE_PER_SECOND_CNY_FIELD_NUMBER: _builtins.int
     RETIREMENT_DATE_FIELD_NUMBER: _builtins.int
+    ENDPOINT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What `model` in StreamingConfig takes."""
     backend: _builtins.str
@@ -1558,6 +1559,8 @@ class Model(_message.Message):
     """List price per second of audio in CNY; absent where it is not billed by the second."""
     retirement_date: _builtins.str
     """The day it ends, as YYYY-MM-DD, where the vendor has named one."""
+    endpoint: _builtins.str
+    """The operator's name for the place where it is reached; empty for the embedded model."""
     @_builtins.property
     def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """BCP-47 codes of the languages it knows."""
@@ -1585,10 +1588,11 @@ class Model(_message.Message):
         regions: _abc.Iterable[_builtins.str] | None = ...,
         price_per_second_cny: _builtins.float | None = ...,
         retirement_date: _builtins.str = ...,
+        endpoint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_price_per_second_cny", b"_price_per_second_cny", "price_per_second_cny", b"price_per_second_cny"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price_per_second_cny", b"_price_per_second_cny", "backend", b"backend", "features", b"features", "language_codes", b"language_codes", "name", b"name", "price_per_second_cny", b"price_per_second_cny", "regions", b"regions", "retirement_date", b"retirement_date", "sample_rates_hertz", b"sample_rates_hertz"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price_per_second_cny", b"_price_per_second_cny", "backend", b"backend", "endpoint", b"endpoint", "features", b"features", "language_codes", b"language_codes", "name", b"name", "price_per_second_cny", b"price_per_second_cny", "regions", b"regions", "retirement_date", b"retirement_date", "sample_rates_hertz", b"sample_rates_hertz"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__price_per_second_cny: _TypeAlias = _typing.Literal["price_per_second_cny"]  # noqa: Y015
     _WhichOneofArgType__price_per_second_cny: _TypeAlias = _typing.Literal["_price_per_second_cny", b"_price_per_second_cny"]  # noqa: Y015
