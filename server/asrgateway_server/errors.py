@@ -80,7 +80,7 @@ class Overloaded(GatewayError):
 
 
 class Unauthenticated(GatewayError):
-    """The caller shows no key, or one that is not known."""
+    """The caller shows no key, or one that is not known: to the gateway, or to the vendor if it brought its own."""
 
     reason = "UNAUTHENTICATED"
 

@@ -14,6 +14,7 @@ from typing import Final
 from asrgateway_server.errors import (
     GatewayError,
     Overloaded,
+    Unauthenticated,
     UndecodableAudio,
     UpstreamLost,
     UpstreamRefused,
@@ -71,6 +72,13 @@ _VERDICTS: Final[Mapping[str, Verdict]] = {
     "DECODE_ERROR": _AUDIO,
 }
 
+#: What becomes of a verdict where the key is the caller's own.
+_FOR_CALLERS: Final[Mapping[Verdict, Verdict]] = {
+    _KEY: partial(Unauthenticated, "the vendor rejected the key that came with the call"),
+    _ACCOUNT: partial(UpstreamRefused, "the vendor refused the account of the key that came with the call"),
+    _MODEL: partial(UpstreamRefused, "the vendor does not offer this model to the key that came with the call"),
+}
+
 # The manual files this limit under two codes, one of which otherwise means a wrong parameter.
 _NO_DATA: Final = "request timeout after"
 
@@ -111,6 +119,17 @@ def verdict(code: str, message: str, request_id: str) -> GatewayError:
         message: The vendor's sentence; read, and never passed on.
         request_id: The vendor's name for the task.
     """
-    family = code.partition(".")[0]
-    means = _LOST if message.startswith(_NO_DATA) else _VERDICTS.get(code) or _VERDICTS.get(family, _LOST)
+    means = _LOST if message.startswith(_NO_DATA) else _meaning(code)
     return means(upstream_code=code[:64], upstream_request_id=request_id)
+
+
+def for_callers_key(error: GatewayError) -> GatewayError:
+    """Return what a vendor's error means where the key that it blames is the caller's own."""
+    means = _FOR_CALLERS.get(_meaning(error.upstream_code))
+    if means is None:
+        return error
+    return means(upstream_code=error.upstream_code, upstream_request_id=error.upstream_request_id)
+
+
+def _meaning(code: str) -> Verdict:
+    return _VERDICTS.get(code) or _VERDICTS.get(code.partition(".")[0], _LOST)
