@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from asrgateway_server.settings import CONFIG_VARIABLE, PREFIX, Settings
+from pydantic import BaseModel
+
+from asrgateway_server.settings import CONFIG_VARIABLE, PREFIX, EndpointSettings, ModelSettings, Settings
 
 PAGE: Final = Path(__file__).resolve().parent / "settings.md"
 
@@ -33,6 +35,8 @@ listen: 0.0.0.0:50051
 log_level: DEBUG
 ```
 
+Lists and mappings are written in JSON in a variable: `ASRGATEWAY_ALIASES='{{"fast": "embedded"}}'`.
+
 Where both set the same, the variable wins. They are read once, at the start. A name that is misspelt or a value out of
 range ends the program with exit code 2 and a sentence that says what would be right.
 
@@ -41,24 +45,64 @@ range ends the program with exit code 2 and a sentence that says what would be r
 """
 
 
+#: What the settings that hold records hold, by the setting's name: a paragraph, and the record.
+RECORDS: Final[Mapping[str, tuple[str, type[BaseModel]]]] = {
+    "endpoints": ("A mapping; each name stands for a mapping of these.", EndpointSettings),
+    "models": ("A list; each item is a mapping of these. [An example](models.md).", ModelSettings),
+}
+RECORD_HEAD: Final = """
+## {name}
+
+{paragraph}
+
+| Key | Values | Meaning |
+|---|---|---|
+"""
+
+
 def page() -> str:
     """Return the whole page."""
     properties = Settings.model_json_schema()["properties"]
-    return HEAD + "".join(row(name, schema) for name, schema in properties.items())
+    return (
+        HEAD
+        + "".join(row(name, schema) for name, schema in properties.items())
+        + "".join(section(name, paragraph, record) for name, (paragraph, record) in RECORDS.items())
+    )
 
 
 def row(name: str, schema: Schema) -> str:
     """Return the table row of one setting."""
-    meaning = " ".join(schema["description"].split())
-    cells = (f"`{name}`<br>`{PREFIX}{name.upper()}`", default(name), values(schema), meaning)
+    return line(f"`{name}`<br>`{PREFIX}{name.upper()}`", default(name), values(schema), meaning(schema))
+
+
+def section(name: str, paragraph: str, record: type[BaseModel]) -> str:
+    """Return what is told of a setting that holds records."""
+    properties = record.model_json_schema()["properties"]
+    rows = (
+        line(f"`{key}`", values(schema), meaning(schema))
+        for key, schema in properties.items()
+        if not record.model_fields[key].exclude
+    )
+    return RECORD_HEAD.format(name=name, paragraph=paragraph) + "".join(rows)
+
+
+def line(*cells: str) -> str:
+    """Return one line of a table."""
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
+
+
+def meaning(schema: Schema) -> str:
+    """Return the description."""
+    return " ".join(schema["description"].split())
 
 
 def default(name: str) -> str:
     """Return the default; empty where the meaning tells it, or there is none."""
     field = Settings.model_fields[name]
-    if field.default_factory or field.default in (None, ""):
+    if field.default_factory or field.default in (None, "", (), {}):
         return ""
+    if isinstance(field.default, bool):
+        return f"`{str(field.default).lower()}`"
     return f"`{field.default:.10g}`" if isinstance(field.default, float) else f"`{field.default}`"
 
 
@@ -71,12 +115,29 @@ def values(schema: Schema) -> str:
     if "anyOf" in schema:
         return values(schema["anyOf"][0])
     if schema["type"] == "string":
-        return f"text that matches `{schema['pattern']}`" if "pattern" in schema else "text"
-    return bounds(schema)
+        return text(schema)
+    return collection(schema) if schema["type"] in {"array", "object"} else bounds(schema)
+
+
+def text(schema: Schema) -> str:
+    """Return the form of a text."""
+    if "pattern" in schema:
+        return f"text that matches `{schema['pattern']}`"
+    return "date" if schema.get("format") == "date" else "text"
+
+
+def collection(schema: Schema) -> str:
+    """Return what a list or mapping holds."""
+    if schema["type"] == "array":
+        return "list of mappings" if "$ref" in schema["items"] else f"list of {values(schema['items'])}"
+    (inner,) = schema["patternProperties"].values()
+    return f"mapping of names to {'mappings' if '$ref' in inner else 'names'}"
 
 
 def bounds(schema: Schema) -> str:
-    """Return the range of a number."""
+    """Return the range of a number, or the values of a switch."""
+    if schema["type"] == "boolean":
+        return "`true` or `false`"
     kind = "whole number" if schema["type"] == "integer" else schema["type"]
     words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to"}
     return " ".join([kind, *(f"{word} {schema[bound]:.10g}" for bound, word in words.items() if bound in schema)])

@@ -23,8 +23,8 @@ ROWS = (
     ("adapters",),
     ("audio", "decoder"),
     ("pronunciation",),
-    ("config",),  # It holds the model that was asked for.
-    ("models",),
+    ("config", "offer"),  # Both hold models, of one call and of the gateway.
+    ("models", "endpoints"),
     ("events", "settings", "errors"),
 )
 LEVELS = {name: level for level, row in enumerate(ROWS) for name in row}
@@ -34,7 +34,7 @@ SERVICES = {"logs", "metrics"}
 
 #: What nobody may import who only turns values into values.
 IMPURE = {"aiohttp", "asyncio", "grpc", "logging", "os", "random", "socket", "subprocess", "threading", "time"}
-PURE = ("adapters", "audio", "decoder", "pronunciation", "config", "models", "events", "errors")
+PURE = ("adapters", "audio", "decoder", "pronunciation", "config", "offer", "models", "endpoints", "events", "errors")
 
 #: Names of the packages that carry the contract.
 WIRE = {"asrgateway", "google", "grpc", "grpc_health", "grpc_reflection"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -205,13 +206,41 @@ def test_the_key_comes_from_its_variable_without_blanks() -> None:
     assert key_of(read(DASHSCOPE_API_KEY=f" {SECRET}\n")) == SECRET
 
 
-def test_the_key_comes_from_its_file(tmp_path: Path) -> None:
-    assert key_of(read(DASHSCOPE_API_KEY_FILE_PATH=file(tmp_path, f"{SECRET}\n"))) == SECRET
+def test_a_key_in_a_file_stays_there_to_be_read_when_it_changes(tmp_path: Path) -> None:
+    path = file(tmp_path, f"{SECRET}\n")
+    settings = read(DASHSCOPE_API_KEY_FILE_PATH=path)
+    assert (key_of(settings), settings.dashscope_api_key_file) == (None, path)
+    assert settings.has_key
 
 
-def test_the_variable_wins_over_the_key_file(tmp_path: Path) -> None:
-    path = file(tmp_path, "another")
-    assert key_of(read(DASHSCOPE_API_KEY=SECRET, DASHSCOPE_API_KEY_FILE_PATH=path)) == SECRET
+def test_the_variable_wins_over_the_key_file() -> None:
+    assert key_of(read(DASHSCOPE_API_KEY=SECRET, DASHSCOPE_API_KEY_FILE_PATH="/nowhere")) == SECRET
+
+
+def test_the_configuration_may_name_the_key_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(SECRET)
+    path = file(tmp_path, f"dashscope_api_key_file: {tmp_path}/key\n")
+    assert read(ASRGATEWAY_CONFIG=path).has_key
+
+
+@pytest.mark.parametrize("text", ["", " \n", "two words", "schlüssel"])
+def test_a_key_file_without_a_key_is_an_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"DASHSCOPE_API_KEY_FILE_PATH names .*, which holds no key") as caught:
+        read(DASHSCOPE_API_KEY_FILE_PATH=file(tmp_path, text))
+    assert not text.strip() or text not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["two words", "schlüssel", "a\r\nX-Other: b"])
+def test_what_fits_into_no_header_is_no_key(key: str) -> None:
+    with pytest.raises(SettingsError, match="ASRGATEWAY_DASHSCOPE_API_KEY: must be a key") as caught:
+        read(DASHSCOPE_API_KEY=key)
+    assert key not in str(caught.value)
+
+
+def test_a_key_in_the_file_of_settings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"gateway\.yaml: a key never stands in this file") as caught:
+        read(ASRGATEWAY_CONFIG=file(tmp_path, f"dashscope_api_key: {SECRET}\n"))
+    assert SECRET not in str(caught.value)
 
 
 def test_a_key_file_that_is_not_there_is_an_error() -> None:
@@ -236,9 +265,11 @@ def test_the_key_is_never_printed() -> None:
         ({}, True),
         ({"DASHSCOPE_API_KEY": SECRET}, False),
         ({"DASHSCOPE_API_KEY": SECRET, "ASRGATEWAY_DEFAULT_MODEL": "embedded"}, True),
+        ({"DASHSCOPE_API_KEY": SECRET, "ASRGATEWAY_ALIASES": '{"offline": "embedded"}'}, True),
+        ({"ASRGATEWAY_ALIASES": '{"default": "paraformer-realtime-v2"}'}, False),
     ],
 )
-def test_workers_are_loaded_where_the_embedded_model_is_the_default(
+def test_workers_are_loaded_where_the_embedded_model_is_the_default_or_has_an_alias(
     variables: dict[str, str], *, is_wanted: bool
 ) -> None:
     assert bool(read(**variables).worker_count) is is_wanted
@@ -247,3 +278,99 @@ def test_workers_are_loaded_where_the_embedded_model_is_the_default(
 def test_the_operators_number_of_workers_counts() -> None:
     assert read(DASHSCOPE_API_KEY=SECRET, ASRGATEWAY_EMBEDDED_WORKERS="3").worker_count == 3
     assert read(ASRGATEWAY_EMBEDDED_WORKERS="0").worker_count == 0
+
+
+# Endpoints, models, aliases ---------------------------------------------------------------------------------------
+
+SINGAPORE = "url: wss://dashscope-intl.aliyuncs.com"
+
+
+def configured(folder: Path, text: str, **variables: str) -> Settings:
+    return read(ASRGATEWAY_CONFIG=file(folder, text), **variables)
+
+
+def test_a_file_adds_endpoints_models_and_aliases(tmp_path: Path) -> None:
+    settings = configured(
+        tmp_path,
+        f"endpoints: {{sg: {{{SINGAPORE}, workspace: ws-1}}}}\n"
+        "models: [{name: new, like: paraformer-realtime-v2, endpoint: sg, retirement_date: 2027-01-31}]\n"
+        "aliases: {fast: new}\n",
+    )
+    assert settings.endpoints["sg"].workspace == "ws-1"
+    assert settings.models[0].retirement_date == date(2027, 1, 31)
+    assert settings.aliases == {"fast": "new"}
+
+
+def test_a_variable_holds_them_in_json() -> None:
+    settings = read(ASRGATEWAY_MODELS='[{"name": "new", "like": "old"}]', ASRGATEWAY_ALIASES='{"fast": "new"}')
+    assert (settings.models[0].like, settings.aliases) == ("old", {"fast": "new"})
+
+
+def test_what_is_no_json_names_its_variable_and_nothing_else() -> None:
+    with pytest.raises(SettingsError, match=r"models.*JSON") as caught:
+        read(ASRGATEWAY_MODELS=f"name: {SECRET}")
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("models: [{name: a, like: b}, {nam: a}]", r"models\[1\]\.nam is no setting; did you mean models\[1\]\.name\?"),
+        (f"endpoints: {{sg: {{{SINGAPORE}, worspace: x}}}}", r"did you mean endpoints\.sg\.workspace\?"),
+        ("models: [{name: a}]", r"^models\[0\]: needs like, or backend, languages and rates_hertz$"),
+        ("models: [{name: a, like: b, rates_hertz: [1]}]", r"^models\[0\]\.rates_hertz\[0\]: .*4000"),
+        ("models: [{name: a b, like: b}]", r"^models\[0\]\.name: "),
+        ("models: [{name: a, like: b, retirement_date: soon}]", r"^models\[0\]\.retirement_date: "),
+        ("models: {name: a}", r"^ASRGATEWAY_MODELS: "),
+        ("endpoints: {sg: {}}", r"^endpoints\.sg\.url: Field required$"),
+        (f"endpoints: {{sg: {{{SINGAPORE}, workspace: -}}}}", r"^endpoints\.sg\.workspace: "),
+        (f"endpoints: {{sg: {{{SINGAPORE}, api_key_file: a, api_key_variable: b}}}}", r"^endpoints\.sg: .*not both$"),
+        (f"endpoints: {{sg: {{{SINGAPORE}, api_key_file: /nowhere}}}}", r"^endpoints\.sg\.api_key_file names /nowhere"),
+        (f"endpoints: {{sg: {{{SINGAPORE}, api_key_variable: SG}}}}", r"^endpoints\.sg\.api_key_variable: SG holds no"),
+        (f"endpoints: {{sg: {{{SINGAPORE}, api_key: {SECRET}}}}}", r"^endpoints\.sg\.api_key: a key never stands here"),
+        (f"endpoints: {{sg: {{url: {SECRET}}}}}", r"^endpoints\.sg\.url: must be scheme, host and port"),
+        ("aliases: {fast: [a]}", r"^aliases\.fast: "),
+    ],
+)
+def test_an_error_names_its_path_and_no_value(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as caught:
+        configured(tmp_path, text)
+    assert SECRET not in str(caught.value)
+
+
+def test_the_key_of_an_endpoint_comes_from_its_variable(tmp_path: Path) -> None:
+    text = f"endpoints: {{sg: {{{SINGAPORE}, api_key_variable: SG_KEY}}}}"
+    settings = configured(tmp_path, text, SG_KEY=f"{SECRET}\n")
+    key = settings.endpoints["sg"].api_key
+    assert key is not None
+    assert key.get_secret_value() == SECRET
+    assert SECRET not in f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["wss://dashscope.aliyuncs.com", "ws://127.0.0.1:8765", "ws://[::1]:8765", "wss://{workspace}.cn-beijing.maas.x"],
+)
+def test_an_endpoint_is_scheme_host_and_port(url: str) -> None:
+    assert read(ASRGATEWAY_DASHSCOPE_URL=f"{url}/").dashscope_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "dashscope.aliyuncs.com",
+        "https://dashscope.aliyuncs.com",
+        "wss://",
+        "wss://host/api-ws/v1/inference",
+        "wss://host?api_key=x",
+        "wss://user:password@host",
+        "wss://host:99999",
+        "wss://[::1",
+        "wss://{region}.host",
+        "wss://two words",
+    ],
+)
+def test_what_is_no_endpoint_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^ASRGATEWAY_DASHSCOPE_URL: must be scheme, host and port"):
+        read(ASRGATEWAY_DASHSCOPE_URL=url)

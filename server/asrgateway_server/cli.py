@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from asrgateway_server import emulator, logs
 from asrgateway_server.errors import GatewayError
-from asrgateway_server.models import catalogue
+from asrgateway_server.offer import offered
 from asrgateway_server.rpc.lifecycle import serve
 from asrgateway_server.settings import CONFIG_VARIABLE, Settings, SettingsError
 
@@ -77,6 +77,10 @@ async def _serve_with_emulator(settings: Settings) -> None:
                 update={
                     "dashscope_url": vendor.url,
                     "dashscope_api_key": SecretStr("emulator"),
+                    "endpoints": {
+                        name: endpoint.model_copy(update={"url": vendor.url, "api_key_file": "", "api_key": None})
+                        for name, endpoint in settings.endpoints.items()
+                    },
                     "embedded_workers": settings.worker_count,
                 }
             )
@@ -85,12 +89,13 @@ async def _serve_with_emulator(settings: Settings) -> None:
 
 def _list_models(options: argparse.Namespace) -> None:
     settings = _settings(options)
-    served = catalogue(default_model=settings.default_model, has_key=settings.dashscope_api_key is not None)
+    served = offered(settings)
     for name, model in sorted(served.models.items()):
         rates = ", ".join(str(rate) for rate in model.sample_rates_hertz)
-        print(f"{name:28}{model.backend:14}{rates:>12} Hz  {', '.join(model.language_codes)}")
+        place = " ".join(("at", model.endpoint, *model.regions)) if model.endpoint else "here"
+        print(f"{name:32}{model.backend:14}{place:28}{rates:>12} Hz  {', '.join(model.language_codes)}")
     for name, target in sorted(served.aliases.items()):
-        print(f"{name:28}= {target}")
+        print(f"{name:32}= {target}")
 
 
 def _emulate(options: argparse.Namespace) -> None:

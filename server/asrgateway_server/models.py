@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum, auto
 from types import MappingProxyType
 from typing import Final
@@ -54,6 +55,9 @@ class Model:
 
     Attributes:
         name: What callers ask for.
+        vendor_model: What the vendor calls it; the name if empty.
+        retirement_date: The day the vendor ends it; None if it has named none.
+        endpoint: Where it is reached, once it is in a catalogue; ``regions`` is then that of the endpoint, if known.
         backend: The registry's key of what recognizes.
         language_codes: BCP-47 codes of the languages it knows.
         sample_rates_hertz: Rates of audio it is given, ascending.
@@ -68,6 +72,9 @@ class Model:
     """
 
     name: str
+    vendor_model: str = ""
+    retirement_date: date | None = None
+    endpoint: str = ""
     backend: str
     language_codes: tuple[str, ...]
     sample_rates_hertz: tuple[int, ...]
@@ -79,6 +86,11 @@ class Model:
     outlasts_silence: bool = True
 
     @property
+    def upstream_name(self) -> str:
+        """What the vendor calls it."""
+        return self.vendor_model or self.name
+
+    @property
     def features(self) -> frozenset[Feature]:
         """What it can do, as far as its options show."""
         shown = {feature for feature, option in _OPTION_OF.items() if {option, f"{option}=true"} & self.options}
@@ -87,7 +99,7 @@ class Model:
     @property
     def is_remote(self) -> bool:
         """Whether it runs somewhere else."""
-        return bool(self.regions)
+        return bool(self.regions or self.endpoint)
 
     def rate_for(self, sample_rate_hertz: int | None) -> int:
         """Return the rate at which it is given audio of a rate: the nearest that keeps all of it, or loses least."""
@@ -395,21 +407,29 @@ class Catalogue:
         return model
 
 
-def catalogue(*, default_model: str, has_key: bool) -> Catalogue:
+def catalogue(
+    *,
+    default_model: str,
+    has_key: bool,
+    rows: Sequence[Model] | None = None,
+    aliases: Mapping[str, str] = MappingProxyType({}),
+) -> Catalogue:
     """Return what is served.
 
     Args:
         default_model: The model for callers that name none; empty: the best there is.
-        has_key: The vendor's models can be reached.
+        has_key: The gateway has a key of its own for the vendor.
+        rows: The vendor's models, the last one of a name counts; None: all there are, with a key.
+        aliases: The operator's; ``default`` outweighs ``default_model``.
 
     Raises:
         UnknownModel: ``default_model`` is not one of them.
     """
-    rows = (EMBEDDED, *(DASHSCOPE_MODELS if has_key else ()))
-    default = default_model or (_BEST_WITH_A_KEY if has_key else EMBEDDED.name)
-    served = Catalogue(
-        models=MappingProxyType({row.name: row for row in rows}),
-        aliases=MappingProxyType({DEFAULT_ALIAS: default}),
-    )
+    if rows is None:
+        rows = DASHSCOPE_MODELS if has_key else ()
+    models = {row.name: row for row in (EMBEDDED, *rows)}
+    best = _BEST_WITH_A_KEY if has_key and _BEST_WITH_A_KEY in models else EMBEDDED.name
+    default = aliases.get(default_model, default_model) or best
+    served = Catalogue(models=MappingProxyType(models), aliases=MappingProxyType({DEFAULT_ALIAS: default, **aliases}))
     served.find(default)
     return served

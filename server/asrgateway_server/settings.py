@@ -5,11 +5,24 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr, ValidationError, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -18,11 +31,17 @@ from pydantic_settings import (
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as SourceError
 
 PREFIX: Final = "ASRGATEWAY_"
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
 KEY_VARIABLE: Final = "DASHSCOPE_API_KEY"
 KEY_FILE_VARIABLE: Final = "DASHSCOPE_API_KEY_FILE_PATH"
+#: Source: Model Studio manual, "regions"; the official SDK refuses every other.
+WORKSPACE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+_NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+_URL: Final = re.compile(r"wss?://[^\s/?#@{}]+/?")
+_KEY: Final = re.compile(r"[!-~]{1,1024}")
 # Kubernetes describes every service of the namespace in variables such as ASRGATEWAY_SERVICE_HOST.
 _OF_KUBERNETES: Final = re.compile(r"_(SERVICE_|PORT(_|$))")
 
@@ -51,6 +70,48 @@ def parse_address(value: object) -> object:
     return Address(host.strip("[]"), int(port))
 
 
+def is_key(text: str) -> bool:
+    """Tell whether a text may be a key: printable ASCII without blanks, so that it fits into a header."""
+    return _KEY.fullmatch(text) is not None
+
+
+def _verify_key(key: SecretStr) -> SecretStr:
+    if not is_key(key.get_secret_value()):
+        raise ValueError("must be a key: printable ASCII without blanks")
+    return key
+
+
+def read_key_file(path: Path) -> str:
+    """Return the key that a file holds.
+
+    Raises:
+        ValueError: It holds none, or cannot be read; the message says why, without a word of the file.
+    """
+    try:
+        key = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError("cannot be read: it is no text") from None
+    if not is_key(key):
+        raise ValueError("holds no key: one line of printable ASCII without blanks")
+    return key
+
+
+def _verify_url(url: str) -> str:
+    """Take ``wss://host:port``; a part of the host may be ``{workspace}``."""
+    message = "must be scheme, host and port, such as wss://dashscope.aliyuncs.com or ws://127.0.0.1:8765"
+    plain = url.replace("{workspace}", "workspace")
+    try:
+        parts = urlsplit(plain)
+        is_valid = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid or not _URL.fullmatch(plain):
+        raise ValueError(message)
+    return url.rstrip("/")
+
+
 def parse_transports(value: object) -> object:
     """Read ``name=transport``, several of them parted by commas."""
     if not isinstance(value, str):
@@ -67,6 +128,87 @@ Transports = Annotated[
 ]
 ListenAddress = Annotated[Address, NoDecode, BeforeValidator(parse_address), PlainSerializer(str)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+ApiKey = Annotated[SecretStr, AfterValidator(_verify_key)]
+Name = Annotated[str, Field(pattern=_NAME_PATTERN)]
+Url = Annotated[str, AfterValidator(_verify_url)]
+Workspace = Annotated[str, Field(pattern=rf"^({WORKSPACE_PATTERN.strip('^$')})?$")]
+
+_RECORD: Final = ConfigDict(
+    extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True, str_strip_whitespace=True
+)
+
+
+class EndpointSettings(BaseModel):
+    """One more place where the vendor is reached: another region, a workspace's own host, another account."""
+
+    model_config = _RECORD
+
+    url: Url
+    """Scheme, host and port; `{workspace}` in it stands for the workspace's id."""
+
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{0,63}$")] = ""
+    """What callers are told, such as `ap-southeast-1`. Default: what the vendor's own host names tell."""
+
+    workspace: Workspace = ""
+    """Id of the workspace, sent as `X-DashScope-WorkSpace`."""
+
+    api_key_file: str = ""
+    """The file that holds its key; read again when it changes."""
+
+    api_key_variable: str = ""
+    """The environment variable that holds its key. Default, without a file: the key of `dashscope_url`."""
+
+    api_key: Annotated[ApiKey | None, Field(exclude=True, repr=False)] = None
+    """What the variable holds. Never written in a file."""
+
+    @model_validator(mode="after")
+    def _verify_one_key(self) -> Self:
+        if self.api_key_file and self.api_key_variable:
+            raise ValueError("takes api_key_file or api_key_variable, not both")
+        return self
+
+
+class ModelSettings(BaseModel):
+    """One more model of a kind that the gateway knows, or a known one with other properties."""
+
+    model_config = _RECORD
+
+    name: Name
+    """What callers ask for. The name of a model that is there anyway replaces it."""
+
+    like: str = ""
+    """The model whose properties it has, but for those given here."""
+
+    backend: str = ""
+    """How it is spoken to: `paraformer` and so on, as `asr-gateway models` shows. Needed without `like`."""
+
+    vendor_model: str = ""
+    """What the vendor calls it. Default: its name."""
+
+    endpoint: str = ""
+    """Where it is reached: a name of `endpoints`. Default: `default`, which is `dashscope_url`."""
+
+    languages: tuple[str, ...] | None = None
+    """BCP-47 codes of the languages it knows. Needed without `like`."""
+
+    rates_hertz: Annotated[tuple[Annotated[int, Field(ge=4_000, le=192_000)], ...], Field(min_length=1)] | None = None
+    """Rates of audio it hears. Needed without `like`."""
+
+    options: tuple[str, ...] | None = None
+    """Paths in `streaming_config` of the options it honours, as `features.enable_emotion`; with `=true` or `=false`
+    for that value only."""
+
+    price_per_second_cny: Annotated[float, Field(ge=0)] | None = None
+    """List price of a second of audio."""
+
+    retirement_date: date | None = None
+    """The day the vendor ends it, as YYYY-MM-DD."""
+
+    @model_validator(mode="after")
+    def _verify_properties(self) -> Self:
+        if not self.like and not (self.backend and self.languages is not None and self.rates_hertz):
+            raise ValueError("needs like, or backend, languages and rates_hertz")
+        return self
 
 
 class Settings(BaseSettings):
@@ -89,18 +231,44 @@ class Settings(BaseSettings):
     http_listen: ListenAddress = Address("127.0.0.1", 9464)
     """Where Prometheus finds `/metrics`."""
 
-    dashscope_api_key: SecretStr | None = None
-    """Key of Alibaba Cloud's Model Studio, from `DASHSCOPE_API_KEY` or the file that `DASHSCOPE_API_KEY_FILE_PATH`
-    names. Without one only the embedded model is served."""
+    dashscope_api_key: ApiKey | None = None
+    """Key of Alibaba Cloud's Model Studio, from `DASHSCOPE_API_KEY`; never in the file. Without a key only the embedded
+    model is served."""
 
-    dashscope_url: Annotated[str, Field(pattern=r"^wss?://[^/]+/?$")] = "wss://dashscope.aliyuncs.com"
-    """Scheme, host and port of Model Studio; `ws://127.0.0.1:8765` is the emulator. `HTTPS_PROXY` is honoured."""
+    dashscope_api_key_file: str = ""
+    """The file that holds it in its place, also from `DASHSCOPE_API_KEY_FILE_PATH`; read again when it changes."""
+
+    dashscope_url: Url = "wss://dashscope.aliyuncs.com"
+    """Scheme, host and port of Model Studio; `ws://127.0.0.1:8765` is the emulator. `{workspace}` in it stands for the
+    workspace's id. `HTTPS_PROXY` is honoured."""
+
+    dashscope_workspace: Workspace = ""
+    """Id of the workspace, sent as `X-DashScope-WorkSpace`. Default: that of the key."""
+
+    dashscope_temporary_tokens: bool = False
+    """Show the vendor a token of short life, made of the key, in place of the key itself."""
+
+    dashscope_token_seconds: Annotated[int, Field(ge=10, le=1800)] = 600
+    """How long such a token lives; it is renewed when a fifth of that is left."""
+
+    allow_caller_keys: bool = False
+    """Let callers bring keys of their own as metadata `x-dashscope-api-key`, with `x-dashscope-workspace` beside it."""
+
+    endpoints: dict[Name, EndpointSettings] = {}
+    """Where else the vendor is reached, by name; see [below](#endpoints)."""
+
+    models: tuple[ModelSettings, ...] = ()
+    """More models; see [below](#models)."""
+
+    aliases: dict[Name, str] = {}
+    """Other names, each for a model; `default` for callers that name none."""
 
     upstream_ca_file: str = ""
     """Certificates in PEM that the vendor's one is checked against. Default: the system's."""
 
     default_model: str = ""
-    """The model for callers that name none. Default: `fun-asr-realtime` with a key, `embedded` without one."""
+    """The model for callers that name none; the alias `default` does the same. Default: `fun-asr-realtime` with a key,
+    `embedded` without one."""
 
     transports: Transports = Field(default_factory=dict)
     """What carries a vendor's model, by model or backend, such as `paraformer=official_sdk`. `websocket`: the default;
@@ -179,8 +347,14 @@ class Settings(BaseSettings):
         """How many embedded workers are to be loaded."""
         if self.embedded_workers is not None:
             return self.embedded_workers
-        is_wanted = self.dashscope_api_key is None or self.default_model == "embedded"
+        default = self.default_model or ("" if self.has_key else "embedded")
+        is_wanted = "embedded" in {self.aliases.get("default", default), *self.aliases.values()}
         return len(os.sched_getaffinity(0)) if is_wanted else 0
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a key for ``dashscope_url``."""
+        return self.dashscope_api_key is not None or bool(self.dashscope_api_key_file)
 
     @classmethod
     def settings_customise_sources(
@@ -204,12 +378,37 @@ class Settings(BaseSettings):
         values: dict[str, Any] = {}  # Any: what stands in the file is only known once it is validated
         if path := environ.get(CONFIG_VARIABLE):
             values = _from_file(cls, Path(path))
-        if key := _key_from(environ):
+        if key := environ.get(KEY_VARIABLE, "").strip():
             values["dashscope_api_key"] = key
+        elif path := environ.get(KEY_FILE_VARIABLE):
+            values["dashscope_api_key_file"] = path
+            _verify_key_file(KEY_FILE_VARIABLE, path)
         try:
-            return cls(**values | _Environment(cls, environ)())
+            values |= _Environment(cls, environ)()
+            _refuse_keys(values.get("endpoints"))
+            settings = cls(**values)
         except ValidationError as error:
             raise SettingsError(_explain(error)) from None
+        except SourceError as error:
+            raise SettingsError(f"{error}; lists and mappings are written in JSON there") from None
+        return settings._with_keys(environ)
+
+    def _with_keys(self, environ: Mapping[str, str]) -> Self:
+        """Add what the variables of the endpoints hold, and see that their files can be read."""
+        if self.dashscope_api_key_file and not self.dashscope_api_key:
+            _verify_key_file("dashscope_api_key_file", self.dashscope_api_key_file)
+        endpoints = {}
+        for name, endpoint in self.endpoints.items():
+            endpoints[name] = endpoint
+            path = f"endpoints.{name}"
+            if endpoint.api_key_file:
+                _verify_key_file(f"{path}.api_key_file", endpoint.api_key_file)
+            if variable := endpoint.api_key_variable:
+                key = environ.get(variable, "").strip()
+                if not is_key(key):
+                    raise SettingsError(f"{path}.api_key_variable: {variable} holds no key")
+                endpoints[name] = endpoint.model_copy(update={"api_key": SecretStr(key)})
+        return self.model_copy(update={"endpoints": endpoints})
 
 
 class _Environment(EnvSettingsSource):
@@ -223,17 +422,21 @@ class _Environment(EnvSettingsSource):
         return {name.lower(): value for name, value in self._environ.items()}
 
 
-def _key_from(environ: Mapping[str, str]) -> str:
-    if key := environ.get(KEY_VARIABLE, "").strip():
-        return key
-    path = environ.get(KEY_FILE_VARIABLE)
-    if not path:
-        return ""
+def _refuse_keys(endpoints: object) -> None:
+    """Keep keys out of what is written down; only files and variables hold them."""
+    for name, endpoint in endpoints.items() if isinstance(endpoints, dict) else ():
+        if isinstance(endpoint, dict) and "api_key" in endpoint:
+            raise SettingsError(
+                f"endpoints.{name}.api_key: a key never stands here; name its file in api_key_file, or its variable in "
+                "api_key_variable"
+            )
+
+
+def _verify_key_file(name: str, path: str) -> None:
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise SettingsError(f"{KEY_FILE_VARIABLE} names {path}, which cannot be read: {reason}") from None
+        read_key_file(Path(path))
+    except ValueError as error:
+        raise SettingsError(f"{name} names {path}, which {error}") from None
 
 
 def _from_file(settings: type[Settings], path: Path) -> dict[str, Any]:
@@ -243,9 +446,11 @@ def _from_file(settings: type[Settings], path: Path) -> dict[str, Any]:
         values = YamlConfigSettingsSource(settings, yaml_file=path)()
     except Exception as error:  # noqa: BLE001 the reader raises its parser's own family, and plain errors
         raise SettingsError(f"{path} cannot be read as YAML: {str(error).splitlines()[0]}") from None
-    if unknown := sorted(str(name) for name in values if name not in settings.model_fields):
-        names = set(settings.model_fields)
-        raise SettingsError("; ".join(f"{path}: {_did_you_mean(name, names)}" for name in unknown))
+    names = set(settings.model_fields)
+    if unknown := sorted(str(name) for name in values if name not in names):
+        raise SettingsError("; ".join(f"{path}: {did_you_mean(name, names)}" for name in unknown))
+    if "dashscope_api_key" in values:
+        raise SettingsError(f"{path}: a key never stands in this file: dashscope_api_key_file names the one it is in")
     return values
 
 
@@ -255,17 +460,32 @@ def _refuse_unknown(environ: Mapping[str, str], fields: set[str]) -> None:
         name for name in environ if name.startswith(PREFIX) and name not in known and not _OF_KUBERNETES.search(name)
     )
     if unknown:
-        raise SettingsError("; ".join(_did_you_mean(name, known) for name in unknown))
+        raise SettingsError("; ".join(did_you_mean(name, known) for name in unknown))
 
 
-def _did_you_mean(name: str, known: set[str]) -> str:
+def did_you_mean(name: str, known: Collection[str], what: str = "setting") -> str:
+    """Say that something is not known, and which of the known ones is nearest."""
     near = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "")
+    return f"{name} is no {what}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+_RECORDS: Final[Mapping[str, type[BaseModel]]] = {"endpoints": EndpointSettings, "models": ModelSettings}
 
 
 def _explain(error: ValidationError) -> str:
     """Say what is wrong with each setting, without its value: it may be a secret."""
     return "; ".join(
-        f"{PREFIX}{'.'.join(str(part) for part in detail['loc']).upper()}: {detail['msg']}"
+        _explain_one(detail["loc"], detail["type"], detail["msg"].removeprefix("Value error, "))
         for detail in error.errors(include_url=False, include_input=False, include_context=False)
     )
+
+
+def _explain_one(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    field = str(location[0])
+    if len(location) == 1:
+        return f"{PREFIX}{field.upper()}: {message}"
+    path = field + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location[1:])
+    if kind == "extra_forbidden" and field in _RECORDS:
+        known = {name for name in _RECORDS[field].model_fields if name != "api_key"}
+        return did_you_mean(path, [path.rpartition(".")[0] + "." + name for name in known])
+    return f"{path}: {message}"

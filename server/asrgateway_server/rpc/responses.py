@@ -53,6 +53,7 @@ def response_from(reply: Reply | None, cursor: Cursor, call_id: str) -> pb.Recog
 def _fill_started(started: pb.Started, reply: Started, call_id: str) -> None:
     started.call_id = call_id
     started.model = reply.model.name
+    started.region = next(iter(reply.model.regions), "")
     started.upstream_request_id = reply.upstream_request_id
     started.sample_rate_hertz = reply.sample_rate_hertz
     for notice in reply.downgrades:
@@ -130,4 +131,6 @@ def _model_from(model: Model) -> pb.Model:
         ],
         regions=model.regions,
         price_per_second_cny=model.price_per_second_cny,
+        retirement_date=model.retirement_date.isoformat() if model.retirement_date else "",
+        endpoint=model.endpoint,
     )
