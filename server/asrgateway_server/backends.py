@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -14,8 +14,10 @@ from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.hotwords.preparation import HotwordPreparation
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import DASHSCOPE_MODELS
+from asrgateway_server.offer import offered
 from asrgateway_server.settings import Settings, SettingsError
 from asrgateway_server.transports.base import Backend, Emit, ItemSource, OpenBackend
+from asrgateway_server.transports.credentials import Keyring
 from asrgateway_server.transports.official_sdk import over_sdk, sessions, tasks
 from asrgateway_server.transports.prepared import PreparedBackend
 from asrgateway_server.transports.websocket import over_websocket
@@ -41,18 +43,19 @@ async def open_backends(settings: Settings, metrics: Metrics) -> AsyncIterator[M
     """Open every backend, and close them all at the end.
 
     Raises:
-        SettingsError: A transport is chosen for what has none.
+        SettingsError: A transport is chosen for what has none, or a key or certificate cannot be read.
     """
     on_sdk = _models_on_sdk(settings)
     async with AsyncExitStack() as stack:
+        keyring = await stack.enter_async_context(Keyring(settings))
         # One for all of them: the account's tables are few.
-        hotwords = await stack.enter_async_context(HotwordPreparation(settings))
+        hotwords = await stack.enter_async_context(HotwordPreparation(settings, key=keyring.key))
 
         async def opened(name: str) -> Backend:
-            usual = await stack.enter_async_context(BACKENDS[name](settings, metrics))
-            if name not in {model.backend for model in DASHSCOPE_MODELS if model.name in on_sdk}:
+            usual = await stack.enter_async_context(BACKENDS[name](settings, keyring, metrics))
+            if name not in on_sdk.values():
                 return usual
-            other = await stack.enter_async_context(ON_OFFICIAL_SDK[name](settings, metrics))
+            other = await stack.enter_async_context(ON_OFFICIAL_SDK[name](settings, keyring, metrics))
             return _ByModel(usual, other, on_sdk)
 
         yield {name: PreparedBackend(await opened(name), hotwords) for name in BACKENDS}
@@ -61,7 +64,7 @@ async def open_backends(settings: Settings, metrics: Metrics) -> AsyncIterator[M
 class _ByModel:
     """One backend on two transports; see ``Backend``."""
 
-    def __init__(self, usual: Backend, other: Backend, models: frozenset[str]) -> None:
+    def __init__(self, usual: Backend, other: Backend, models: Collection[str]) -> None:
         self._usual = usual
         self._other = other
         self._models = models
@@ -72,16 +75,17 @@ class _ByModel:
         await backend.converse(config, next_item, emit)
 
 
-def _models_on_sdk(settings: Settings) -> frozenset[str]:
-    """Return the names of the models that go over the vendor's own SDK; what is said of a model goes before all."""
-    rows = [model for model in DASHSCOPE_MODELS if model.backend in ON_OFFICIAL_SDK]
+def _models_on_sdk(settings: Settings) -> Mapping[str, str]:
+    """Return the models that go over the vendor's own SDK, with their backends; what is said of a model goes first."""
+    models = {model.name: model for model in (*DASHSCOPE_MODELS, *offered(settings).models.values())}
+    rows = [model for model in models.values() if model.backend in ON_OFFICIAL_SDK]
     known = {model.name for model in rows} | ON_OFFICIAL_SDK.keys()
     if unknown := sorted(settings.transports.keys() - known):
         raise SettingsError(
             f"transports: {unknown[0]} has no transport to choose; known are: {', '.join(sorted(known))}"
         )
-    return frozenset(
-        model.name
+    return {
+        model.name: model.backend
         for model in rows
         if settings.transports.get(model.name, settings.transports.get(model.backend)) == "official_sdk"
-    )
+    }

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum, auto
+from functools import partial
 from typing import Final
+
+from pydantic import SecretStr
 
 from asrgateway_server.models import Model
 
 #: How much a hot word is preferred when nothing is said; what the vendor's manual advises.
 DEFAULT_WEIGHT: Final = 4
+
+#: Metadata of the call that the client's own key and workspace come in.
+CALLER_KEY: Final = "x-dashscope-api-key"
+CALLER_WORKSPACE: Final = "x-dashscope-workspace"
 
 
 class Encoding(Enum):
@@ -222,6 +229,8 @@ class RecognitionConfig:
         resume: Where an earlier call stopped.
         wishes: Paths, within StreamingConfig, of the options that the client set and a model may be unable to honour;
             booleans end in ``=true`` or ``=false``, messages without a value in ``=``.
+        caller_key: The vendor's key that the client brought, for this call alone; None: the operator's is used.
+        caller_workspace: The workspace that goes with it; empty: that of the key.
     """
 
     model: Model
@@ -236,6 +245,13 @@ class RecognitionConfig:
     is_strict: bool = False
     resume: Resume = Resume()
     wishes: tuple[str, ...] = ()
+    caller_key: SecretStr | None = field(default=None, repr=False)
+    caller_workspace: str = field(default="", repr=False)
+
+    def __reduce__(self) -> tuple[partial[RecognitionConfig], tuple[()]]:
+        """Leave the client's key behind: the worker process that this is pickled for has no use for it."""
+        told = {each.name: getattr(self, each.name) for each in fields(self) if not each.name.startswith("caller_")}
+        return partial(RecognitionConfig, **told), ()
 
     @property
     def model_rate_hertz(self) -> int:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from asrgateway_server.settings import EndpointSettings, Settings, SettingsError
 
 #: The endpoint of ``dashscope_url`` and its key.
-DEFAULT_ENDPOINT: Final = "default"
+DEFAULT_ENDPOINT: Final = "dashscope"
 
 _WORKSPACE_SLOT: Final = "{workspace}"
 # Source: Model Studio manual, "regions".

@@ -186,7 +186,7 @@ class ModelSettings(BaseModel):
     """What the vendor calls it. Default: its name."""
 
     endpoint: str = ""
-    """Where it is reached: a name of `endpoints`. Default: `default`, which is `dashscope_url`."""
+    """Where it is reached: a name of `endpoints`. Default: `dashscope`, which is `dashscope_url`."""
 
     languages: tuple[str, ...] | None = None
     """BCP-47 codes of the languages it knows. Needed without `like`."""

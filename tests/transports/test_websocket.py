@@ -1,39 +1,11 @@
-"""What the transport makes of its surroundings."""
+"""What the transport makes of refused handshakes."""
 
 from __future__ import annotations
 
 import pytest
 
-from asrgateway_server.errors import GatewayError, Overloaded, UpstreamLost, UpstreamRefused
-from asrgateway_server.transports.websocket import proxy_for, refusal
-
-WSS = "wss://dashscope.aliyuncs.com/api-ws/v1/inference"
-WS = "ws://127.0.0.1:8765/api-ws/v1/inference"
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
-def test_without_a_proxy_there_is_none() -> None:
-    assert proxy_for(WSS) is None
-
-
-@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
-def test_wss_goes_through_the_proxy_for_https(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv(name, "http://proxy:3128")
-    assert proxy_for(WSS) == "http://proxy:3128"
-    assert proxy_for(WS) is None
-
-
-@pytest.mark.parametrize("exceptions", ["127.0.0.1", "*", "localhost,127.0.0.1:8765"])
-def test_exceptions_from_the_proxy_hold(monkeypatch: pytest.MonkeyPatch, exceptions: str) -> None:
-    monkeypatch.setenv("http_proxy", "http://proxy:3128")
-    monkeypatch.setenv("no_proxy", exceptions)
-    assert proxy_for(WS) is None
+from asrgateway_server.errors import GatewayError, Overloaded, Unauthenticated, UpstreamLost, UpstreamRefused
+from asrgateway_server.transports.websocket import refusal
 
 
 @pytest.mark.parametrize(
@@ -48,6 +20,18 @@ def test_exceptions_from_the_proxy_hold(monkeypatch: pytest.MonkeyPatch, excepti
     ],
 )
 def test_a_refused_handshake_means_what_its_status_says(status: int, means: type[GatewayError]) -> None:
-    error = refusal(status)
+    error = refusal(status, is_callers=False)
     assert type(error) is means
     assert error.upstream_code == f"HTTP {status}"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_rejected_key_of_the_callers_own_is_the_callers_affair(status: int) -> None:
+    error = refusal(status, is_callers=True)
+    assert type(error) is Unauthenticated
+    assert (error.field, error.upstream_code) == ("x-dashscope-api-key", f"HTTP {status}")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_other_refusals_have_nothing_to_do_with_the_key(status: int) -> None:
+    assert type(refusal(status, is_callers=True)) is type(refusal(status, is_callers=False))

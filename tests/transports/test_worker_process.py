@@ -22,6 +22,7 @@ from asrgateway_server.models import EMBEDDED
 from asrgateway_server.settings import Settings
 from asrgateway_server.transports import worker_process
 from asrgateway_server.transports.base import Commit
+from asrgateway_server.transports.credentials import Keyring
 from asrgateway_server.transports.worker_process import WINDOW, WorkerPool, in_worker
 from gateways import eventually
 
@@ -144,7 +145,7 @@ async def test_what_a_library_prints_disturbs_nothing() -> None:
 
 async def test_the_settings_decide_how_many_workers_there_are() -> None:
     settings = Settings.from_environment({"ASRGATEWAY_EMBEDDED_WORKERS": "2"})
-    async with in_worker(fakes.Echo)(settings, Metrics(CollectorRegistry())) as pool:
+    async with in_worker(fakes.Echo)(settings, Keyring(settings), Metrics(CollectorRegistry())) as pool:
         assert isinstance(pool, WorkerPool)
         assert len(set(pool.pids)) == 2
 

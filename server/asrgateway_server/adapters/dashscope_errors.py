@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
+from asrgateway_server.config import CALLER_KEY
 from asrgateway_server.errors import (
     GatewayError,
     Overloaded,
@@ -72,9 +73,12 @@ _VERDICTS: Final[Mapping[str, Verdict]] = {
     "DECODE_ERROR": _AUDIO,
 }
 
+_CALLERS_KEY: Final = partial(
+    Unauthenticated, "the vendor rejected the key that came with the call, or its workspace", field=CALLER_KEY
+)
 #: What becomes of a verdict where the key is the caller's own.
 _FOR_CALLERS: Final[Mapping[Verdict, Verdict]] = {
-    _KEY: partial(Unauthenticated, "the vendor rejected the key that came with the call"),
+    _KEY: _CALLERS_KEY,
     _ACCOUNT: partial(UpstreamRefused, "the vendor refused the account of the key that came with the call"),
     _MODEL: partial(UpstreamRefused, "the vendor does not offer this model to the key that came with the call"),
 }
@@ -125,7 +129,8 @@ def verdict(code: str, message: str, request_id: str) -> GatewayError:
 
 def for_callers_key(error: GatewayError) -> GatewayError:
     """Return what a vendor's error means where the key that it blames is the caller's own."""
-    means = _FOR_CALLERS.get(_meaning(error.upstream_code))
+    is_handshake = error.upstream_code in {"HTTP 401", "HTTP 403"}
+    means = _CALLERS_KEY if is_handshake else _FOR_CALLERS.get(_meaning(error.upstream_code))
     if means is None:
         return error
     return means(upstream_code=error.upstream_code, upstream_request_id=error.upstream_request_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from asrgateway_server.endpoints import DEFAULT_ENDPOINT, endpoints_of
 from asrgateway_server.settings import Settings
 
 
@@ -25,18 +26,11 @@ class Account:
 
 
 def account_of(settings: Settings) -> Account:
-    """Return the account that the gateway serves from."""
-    key = settings.dashscope_api_key
+    """Return the account that the gateway serves from, with the key that it has without looking into a file."""
+    endpoint = endpoints_of(settings)[DEFAULT_ENDPOINT]
     return Account(
-        http_url=http_url(settings.dashscope_url),
-        key=key.get_secret_value() if key else "",
+        http_url=endpoint.http_url(),
+        key=endpoint.key.get_secret_value() if endpoint.key else "",
+        workspace=endpoint.workspace or None,
         ca_file=settings.upstream_ca_file,
     )
-
-
-def http_url(websocket_url: str) -> str:
-    """Return the base of the HTTP API beside a WebSocket endpoint.
-
-    Source: Model Studio manual, "vocabulary HTTP API".
-    """
-    return "http" + websocket_url.removeprefix("ws").rstrip("/") + "/api/v1"

@@ -11,13 +11,14 @@ from types import TracebackType
 from typing import Final, Self
 
 from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.endpoints import DEFAULT_ENDPOINT
 from asrgateway_server.errors import GatewayError, UnsupportedOption
 from asrgateway_server.events import Notice, NoticeCode
 from asrgateway_server.hotwords.account import account_of
 from asrgateway_server.hotwords.content import content_of
 from asrgateway_server.hotwords.families import OPTION, Mechanism, family_of
 from asrgateway_server.hotwords.leases import Clock, Leases
-from asrgateway_server.hotwords.service import HotwordService
+from asrgateway_server.hotwords.service import CurrentKey, HotwordService
 from asrgateway_server.hotwords.tables import Tables
 from asrgateway_server.settings import Settings
 
@@ -32,13 +33,14 @@ class HotwordPreparation:
     Args:
         settings: What the operator allows.
         clock: Seconds since the epoch.
+        key: Returns the key to ask with; None: that of the settings.
     """
 
-    def __init__(self, settings: Settings, clock: Clock = time.time) -> None:
+    def __init__(self, settings: Settings, clock: Clock = time.time, key: CurrentKey | None = None) -> None:
         timeout_seconds = settings.hotword_timeout_seconds
         self._compiles = settings.hotword_tables != "off"
         self._is_failure_fatal = settings.hotword_failures == "fail"
-        self._service = HotwordService(account_of(settings), timeout_seconds)
+        self._service = HotwordService(account_of(settings), timeout_seconds, key)
         self._tables = Tables(
             self._service,
             recycles=settings.hotword_tables == "recycle",
@@ -100,7 +102,12 @@ class HotwordPreparation:
                 "hotword_tables",
                 field=_FIELD,
             )
-        content = content_of(config.model.name, config.adaptation.hotwords)
+        if config.caller_key or config.model.endpoint not in ("", DEFAULT_ENDPOINT):
+            raise UnsupportedOption(
+                f"this gateway compiles hot words in its own account at {DEFAULT_ENDPOINT!r}, not where this call goes",
+                field=_FIELD,
+            )
+        content = content_of(config.model.upstream_name, config.adaptation.hotwords)
         leases = self._phrases if mechanism is Mechanism.PHRASES else self._tables
         async with leases.lease(content) as table:
             yield table

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from asrgateway_server.hotwords.account import Account
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 QUOTA: Final = "Throttling.AllocationQuota"
 _THREADS: Final = 4
 _T = TypeVar("_T")
+#: Returns the key that counts now: a file may change, a token may end.
+CurrentKey = Callable[[], Awaitable[str]]
 
 
 class HotwordService:
@@ -27,10 +30,12 @@ class HotwordService:
     Args:
         account: Whose tables they are.
         timeout_seconds: How long a request may take.
+        key: Returns the key to ask with; None: the account's.
     """
 
-    def __init__(self, account: Account, timeout_seconds: float) -> None:
+    def __init__(self, account: Account, timeout_seconds: float, key: CurrentKey | None = None) -> None:
         self._account = account
+        self._key = key
         self._timeout_seconds = timeout_seconds
         # Its own threads, so that a vendor that hangs holds up nothing else.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="hot words")
@@ -60,9 +65,10 @@ class HotwordService:
         return await self._ask(lambda sdk: sdk.compile_phrases(content))
 
     async def _ask(self, question: Callable[[VendorSdk], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: question(self._sdk()))
+        account = replace(self._account, key=await self._key()) if self._key else self._account
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: question(self._sdk(account)))
 
-    def _sdk(self) -> VendorSdk:
+    def _sdk(self, account: Account) -> VendorSdk:
         from asrgateway_server.hotwords.vendor_sdk import VendorSdk  # noqa: PLC0415 on first use, in a thread
 
-        return VendorSdk(self._account, self._timeout_seconds)
+        return VendorSdk(account, self._timeout_seconds)

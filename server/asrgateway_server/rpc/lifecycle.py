@@ -20,7 +20,7 @@ from prometheus_client.exposition import choose_encoder
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server.backends import open_backends
 from asrgateway_server.metrics import SERVICE, Metrics
-from asrgateway_server.models import catalogue
+from asrgateway_server.offer import offered
 from asrgateway_server.recognition.recognizer import Limits
 from asrgateway_server.rpc.drain import Drain
 from asrgateway_server.rpc.health import HealthServer
@@ -85,6 +85,7 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     Raises:
         SettingsError: A port is taken, or a setting names something that is not there.
     """
+    catalogue = offered(settings)
     metrics = Metrics(CollectorRegistry())
     metrics.build_info.labels(metadata.version("asrgateway-server"), settings.revision).set(1)
     metrics.streams_limit.set(settings.max_streams)
@@ -95,7 +96,7 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         http_address = await stack.enter_async_context(_http_server(settings.http_listen, metrics))
         backends = await stack.enter_async_context(open_backends(settings, metrics))
         servicer = RecognitionServicer(
-            catalogue(default_model=settings.default_model, has_key=settings.dashscope_api_key is not None),
+            catalogue,
             backends,
             _edge_limits(settings),
             _call_limits(settings),
@@ -119,6 +120,7 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
 def _edge_limits(settings: Settings) -> EdgeLimits:
     return EdgeLimits(
         max_streams=settings.max_streams,
+        allow_caller_keys=settings.allow_caller_keys,
         max_message_bytes=settings.max_message_bytes,
         config_timeout_seconds=settings.config_timeout_seconds,
         write_timeout_seconds=settings.write_timeout_seconds,

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, cast
 
 import grpc
@@ -22,6 +22,7 @@ from asrgateway_server.models import Catalogue
 from asrgateway_server.recognition.farewell import Farewell
 from asrgateway_server.recognition.recognizer import Limits, recognize
 from asrgateway_server.recognition.replies import CallFinished, Cursor, Reply
+from asrgateway_server.rpc.caller import Caller, caller_from
 from asrgateway_server.rpc.drain import Drain
 from asrgateway_server.rpc.requests import CONFIG_FIELD, config_from, update_from
 from asrgateway_server.rpc.responses import models_from, response_from
@@ -42,6 +43,7 @@ class EdgeLimits:
 
     Attributes:
         max_streams: Open Recognize calls.
+        allow_caller_keys: Callers may bring keys of their own for the vendor.
         max_message_bytes: Largest audio message.
         config_timeout_seconds: How long a call may take to send its config.
         write_timeout_seconds: How long a caller may leave a response unread.
@@ -51,6 +53,7 @@ class EdgeLimits:
     max_message_bytes: int
     config_timeout_seconds: float
     write_timeout_seconds: float
+    allow_caller_keys: bool = False
 
 
 class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
@@ -89,8 +92,11 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
 
     async def _recognize(self, client: GrpcClient, farewell: Farewell) -> None:
         with self._refusals_counted(client):
+            caller = client.caller()
             message = await client.read_config()
-            config = config_from(message, self._catalogue)
+            config = replace(
+                config_from(message, self._catalogue), caller_key=caller.key, caller_workspace=caller.workspace
+            )
         logs.add_to_call(model=config.model.name, request_id=message.request_id, resumes=message.resume.call_id)
         backend = self._backends[config.model.backend]
         with self._counted(config):
@@ -165,6 +171,14 @@ class GrpcClient:
         if self._reading is not None:
             self._reading.reschedule(asyncio.get_running_loop().time())
         return True
+
+    def caller(self) -> Caller:
+        """Return what the caller brings for the vendor.
+
+        Raises:
+            InvalidRequest: It may bring none, or what it brings is none.
+        """
+        return caller_from(self._context.invocation_metadata() or (), is_allowed=self._limits.allow_caller_keys)
 
     async def read_config(self) -> pb.StreamingConfig:
         """Return the first request's config.

@@ -12,6 +12,7 @@ from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.events import BackendEvent
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import Settings
+from asrgateway_server.transports.credentials import Keyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +41,4 @@ class Backend(Protocol):
 
 
 #: Opens a backend for the life of the process.
-OpenBackend = Callable[[Settings, Metrics], AbstractAsyncContextManager[Backend]]
+OpenBackend = Callable[[Settings, Keyring, Metrics], AbstractAsyncContextManager[Backend]]

@@ -16,12 +16,16 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
+from asrgateway_server.adapters.dashscope_errors import for_callers_key
 from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.errors import UpstreamLost, UpstreamRefused
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import Settings
+from asrgateway_server.transports import credentials
 from asrgateway_server.transports.base import Emit, ItemSource, OpenBackend
+from asrgateway_server.transports.credentials import Keyring
 from asrgateway_server.transports.sdk_threads import Access, Inbox, RunInThread
-from asrgateway_server.transports.websocket import Connection, Conversation, MakeAdapter
+from asrgateway_server.transports.websocket import Connection, Conversation, MakeAdapter, in_vendors_words
 
 Value = TypeVar("Value")
 
@@ -57,8 +61,8 @@ def sessions(path: str, access: Access, inbox: Inbox, run: RunInThread) -> SdkCo
 def over_sdk(make_adapter: MakeAdapter, make_connection: MakeConnection) -> OpenBackend:
     """Return what opens a backend whose every call has an adapter and a connection of the SDK."""
 
-    def open_backend(settings: Settings, metrics: Metrics) -> SdkBackend:
-        return SdkBackend(make_adapter, make_connection, settings, metrics)
+    def open_backend(settings: Settings, keyring: Keyring, metrics: Metrics) -> SdkBackend:
+        return SdkBackend(make_adapter, make_connection, settings, keyring, metrics)
 
     return open_backend
 
@@ -67,16 +71,16 @@ class SdkBackend:
     """Opens a connection of the SDK for each call; see ``Backend``."""
 
     def __init__(
-        self, make_adapter: MakeAdapter, make_connection: MakeConnection, settings: Settings, metrics: Metrics
+        self,
+        make_adapter: MakeAdapter,
+        make_connection: MakeConnection,
+        settings: Settings,
+        keyring: Keyring,
+        metrics: Metrics,
     ) -> None:
-        key = settings.dashscope_api_key
         self._make_adapter = make_adapter
         self._make_connection = make_connection
-        self._access = Access(
-            url=settings.dashscope_url.rstrip("/"),
-            key=key.get_secret_value() if key else "",
-            timeout_seconds=settings.upstream_ready_timeout_seconds,
-        )
+        self._keyring = keyring
         self._ready_timeout_seconds = settings.upstream_ready_timeout_seconds
         self._stall_timeout_seconds = settings.upstream_stall_timeout_seconds
         self._metrics = metrics
@@ -97,17 +101,34 @@ class SdkBackend:
 
     async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
         """Run one connection; see ``Backend``."""
-        adapter = self._make_adapter(config, lambda: uuid.uuid4().hex)
+        adapter = self._make_adapter(in_vendors_words(config), lambda: uuid.uuid4().hex)
+        access = self._keyring.access(config)
+        told = await self._told(access)
         inbox = Inbox()
-        connection = await self._run(lambda: self._make_connection(adapter.path, self._access, inbox, self._run))
+        connection = await self._run(lambda: self._make_connection(adapter.path, told, inbox, self._run))
         try:
             await connection.open()
             conversation = Conversation(connection, adapter, next_item, emit)
             await conversation.run(self._ready_timeout_seconds, self._stall_timeout_seconds)
+        except UpstreamRefused as refused:
+            if access.is_callers:
+                raise for_callers_key(refused) from None
+            raise
         finally:
             inbox.close()
             # Begun even if the call is cancelled once more while it waits.
             await asyncio.shield(self._run(connection.end))
+
+    async def _told(self, access: credentials.Access) -> Access:
+        """Return what the SDK is told of the way to the vendor."""
+        try:
+            async with asyncio.timeout(self._ready_timeout_seconds):
+                key = await access.credential.key()
+        except TimeoutError:
+            raise UpstreamLost(f"the vendor gave no token within {self._ready_timeout_seconds:g} s") from None
+        return Access(
+            url=access.url, key=key, workspace=access.workspace, timeout_seconds=self._ready_timeout_seconds
+        )
 
     def _run(self, block: Callable[[], Value]) -> asyncio.Future[Value]:
         return asyncio.get_running_loop().run_in_executor(self._threads, block)

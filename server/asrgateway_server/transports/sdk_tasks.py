@@ -153,6 +153,7 @@ class Task(RecognitionCallback):
             callback=self,
             link=self._link,
             api_key=access.key,
+            workspace=access.workspace or None,
             base_address=address,
             request_timeout=access.timeout_seconds,
             **parameters,

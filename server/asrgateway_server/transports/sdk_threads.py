@@ -27,11 +27,13 @@ class Access:
     Attributes:
         url: Scheme, host and port, such as ``wss://dashscope.aliyuncs.com``.
         key: The key; never a module's global, so that calls with different keys do not meet.
+        workspace: Goes with the key; empty: that of the key.
         timeout_seconds: How long a handshake may take.
     """
 
     url: str
     key: str = field(repr=False)
+    workspace: str = ""
     timeout_seconds: float
 
 

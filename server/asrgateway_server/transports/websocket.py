@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
 from asrgateway_server.adapters.base import Output, Send, WebSocketAdapter
-from asrgateway_server.adapters.dashscope_errors import code_family
+from asrgateway_server.adapters.dashscope_errors import code_family, for_callers_key
 from asrgateway_server.audio.chunk import PcmChunk
 from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import (
@@ -30,9 +28,11 @@ from asrgateway_server.errors import (
     first_error,
 )
 from asrgateway_server.events import Finished
-from asrgateway_server.metrics import Metrics
-from asrgateway_server.settings import Settings, SettingsError
+from asrgateway_server.metrics import EndpointMetrics, Metrics
+from asrgateway_server.settings import Settings
 from asrgateway_server.transports.base import Commit, Emit, ItemSource, OpenBackend
+from asrgateway_server.transports.credentials import Access, Keyring
+from asrgateway_server.transports.network import proxy_for, tls
 
 MakeAdapter = Callable[[RecognitionConfig, Callable[[], str]], WebSocketAdapter]
 
@@ -46,15 +46,13 @@ UNSENT_BYTES: Final = 8 * 1024
 TCP_NOTSENT_LOWAT: Final = 25
 _CLOSE_SECONDS: Final = 1.0
 _MODEL_NOT_FOUND: Final = 1007
-# What the one address is called in metrics.
-_ENDPOINT: Final = "dashscope"
 
 
 def over_websocket(make_adapter: MakeAdapter) -> OpenBackend:
     """Return what opens a backend whose every call has an adapter and a connection of its own."""
 
-    def open_backend(settings: Settings, metrics: Metrics) -> WebSocketBackend:
-        return WebSocketBackend(make_adapter, settings, metrics)
+    def open_backend(settings: Settings, keyring: Keyring, metrics: Metrics) -> WebSocketBackend:
+        return WebSocketBackend(make_adapter, settings, keyring, metrics)
 
     return open_backend
 
@@ -62,14 +60,15 @@ def over_websocket(make_adapter: MakeAdapter) -> OpenBackend:
 class WebSocketBackend:
     """Opens a connection for each call; see ``Backend``."""
 
-    def __init__(self, make_adapter: MakeAdapter, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, make_adapter: MakeAdapter, settings: Settings, keyring: Keyring, metrics: Metrics) -> None:
         self._make_adapter = make_adapter
-        self._url = settings.dashscope_url.rstrip("/")
-        self._key = settings.dashscope_api_key
+        self._keyring = keyring
         self._ca_file = settings.upstream_ca_file
         self._ready_timeout_seconds = settings.upstream_ready_timeout_seconds
         self._stall_timeout_seconds = settings.upstream_stall_timeout_seconds
-        self._metrics = metrics.of_endpoint(_ENDPOINT)
+        self._metrics = metrics
+        for name in keyring.endpoints:
+            metrics.of_endpoint(name)  # So that their series begin with the process.
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -78,7 +77,7 @@ class WebSocketBackend:
         Raises:
             SettingsError: The CA file cannot be read.
         """
-        connector = aiohttp.TCPConnector(limit=0, socket_factory=_eager_socket, ssl=_tls(self._ca_file))
+        connector = aiohttp.TCPConnector(limit=0, socket_factory=_eager_socket, ssl=tls(self._ca_file))
         self._session = aiohttp.ClientSession(
             connector=connector, ws_response_class=BoundedWebSocket, cookie_jar=aiohttp.DummyCookieJar()
         )
@@ -93,10 +92,12 @@ class WebSocketBackend:
 
     async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
         """Run one connection; see ``Backend``."""
-        adapter = self._make_adapter(config, lambda: uuid.uuid4().hex)
+        adapter = self._make_adapter(in_vendors_words(config), lambda: uuid.uuid4().hex)
+        access = self._keyring.access(config)
+        metrics = self._metrics.of_endpoint(access.endpoint)
         try:
-            connection = await self._open(adapter.path)
-            with self._metrics.connections["in_use"].track_inprogress():
+            connection = await self._open(access, adapter.path, metrics)
+            with metrics.connections["in_use"].track_inprogress():
                 try:
                     conversation = Conversation(connection, adapter, next_item, emit)
                     await conversation.run(self._ready_timeout_seconds, self._stall_timeout_seconds)
@@ -105,43 +106,61 @@ class WebSocketBackend:
         except ClientStalled:
             raise
         except GatewayError as error:
-            self._metrics.failed(code_family(error.upstream_code))
+            metrics.failed(code_family(error.upstream_code))
+            if access.is_callers:
+                raise for_callers_key(error) from None
             raise
 
-    async def _open(self, path: str) -> aiohttp.ClientWebSocketResponse:
+    async def _open(self, access: Access, path: str, metrics: EndpointMetrics) -> aiohttp.ClientWebSocketResponse:
         began = time.monotonic()
         try:
-            with self._metrics.connections["connecting"].track_inprogress():
+            with metrics.connections["connecting"].track_inprogress():
                 async with asyncio.timeout(self._ready_timeout_seconds):
-                    connection = await self._connect(path)
+                    connection = await self._connect(access, path)
         except TimeoutError:
-            self._metrics.connects["timeout"].inc()
+            metrics.connects["timeout"].inc()
             raise UpstreamLost(f"the vendor did not answer within {self._ready_timeout_seconds:g} s") from None
         except GatewayError as error:
-            self._metrics.connects[_connect_result(error)].inc()
+            metrics.connects[_connect_result(error)].inc()
             raise
-        self._metrics.connects["ok"].inc()
-        self._metrics.connect_duration.observe(time.monotonic() - began)
+        metrics.connects["ok"].inc()
+        metrics.connect_duration.observe(time.monotonic() - began)
         return connection
 
-    async def _connect(self, path: str) -> aiohttp.ClientWebSocketResponse:
+    async def _connect(self, access: Access, path: str) -> aiohttp.ClientWebSocketResponse:
+        """Open a connection; once more if the vendor rejects the key, and there is another one by now."""
+        key = await access.credential.key()
+        try:
+            return await self._shake_hands(access, key, path)
+        except UpstreamRefused:
+            other = await access.credential.key(instead_of=key)
+            if other == key:
+                raise
+            return await self._shake_hands(access, other, path)
+
+    async def _shake_hands(self, access: Access, key: str, path: str) -> aiohttp.ClientWebSocketResponse:
         if self._session is None:
             raise RuntimeError("the backend is not open")
-        key = self._key.get_secret_value() if self._key else ""
-        url = self._url + path
+        url = access.url + path
         try:
             return await self._session.ws_connect(
                 url,
-                headers={"Authorization": f"Bearer {key}"},
+                headers=access.headers(key),
                 heartbeat=_PING_INTERVAL_SECONDS,
                 max_msg_size=_MAX_MESSAGE_BYTES,
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
                 proxy=proxy_for(url),
             )
         except aiohttp.WSServerHandshakeError as error:
-            raise refusal(error.status) from error
+            # Its cause is left out: it holds the headers of the request, and with them the key.
+            raise refusal(error.status) from None
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamLost("the vendor cannot be reached") from error
+
+
+def in_vendors_words(config: RecognitionConfig) -> RecognitionConfig:
+    """Return what an adapter is told: the model under the vendor's name, and no key."""
+    return replace(config, model=replace(config.model, name=config.model.upstream_name), caller_key=None)
 
 
 class BoundedWebSocket(aiohttp.ClientWebSocketResponse):
@@ -294,21 +313,6 @@ def refusal(status: int) -> GatewayError:
             )
         case _:
             return UpstreamLost(f"the vendor refused the connection with HTTP status {status}", upstream_code=code)
-
-
-def proxy_for(url: str) -> str | None:
-    """Return the environment's proxy for a ``ws`` or ``wss`` URL, by the rules for ``http`` and ``https``."""
-    parts = urlsplit(url)
-    if parts.hostname is None or proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return None
-    return getproxies().get("https" if parts.scheme == "wss" else "http")
-
-
-def _tls(ca_file: str) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file or None)
-    except OSError as error:
-        raise SettingsError(f"upstream_ca_file: {ca_file} cannot be read: {error.strerror or error}") from None
 
 
 def _eager_socket(address: Any) -> socket.socket:  # Any: the library's alias of what getaddrinfo returns

@@ -25,6 +25,7 @@ from asrgateway_server.events import BackendEvent, Finished
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import Settings
 from asrgateway_server.transports.base import Commit, Emit, ItemSource, OpenBackend
+from asrgateway_server.transports.credentials import Keyring
 from asrgateway_server.transports.frames import HEADER, Frame, pack
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ _STOP_SECONDS: Final = 2.0
 def in_worker(adapter: type[InProcessAdapter]) -> OpenBackend:
     """Return what opens ``adapter`` in a pool of worker processes."""
 
-    def open_backend(settings: Settings, metrics: Metrics) -> WorkerPool:
+    def open_backend(settings: Settings, _keyring: Keyring, metrics: Metrics) -> WorkerPool:
         return WorkerPool(
             adapter,
             size=settings.worker_count,

@@ -1,0 +1,29 @@
+"""How connections to the vendor are made: TLS and proxies, for WebSockets and HTTP alike."""
+
+from __future__ import annotations
+
+import ssl
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from asrgateway_server.settings import SettingsError
+
+
+def tls(ca_file: str) -> ssl.SSLContext:
+    """Return what checks the vendor's certificate.
+
+    Raises:
+        SettingsError: The file cannot be read.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        raise SettingsError(f"upstream_ca_file: {ca_file} cannot be read: {error.strerror or error}") from None
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the environment's proxy for a URL; that of ``http`` is for ``ws`` too, that of ``https`` for ``wss``."""
+    parts = urlsplit(url)
+    if parts.hostname is None or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return getproxies().get("https" if parts.scheme in {"https", "wss"} else "http")
