@@ -11,7 +11,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from asrgateway_server.metrics import Metrics
+from asrgateway_server.offer import offered
 from asrgateway_server.rpc.status import STATUSES
+from asrgateway_server.settings import Settings
 from calls import ROOT
 
 README = ROOT / "README.md"
@@ -64,3 +66,16 @@ def test_every_metric_that_is_named_exists(page: Path) -> None:
 def test_the_readme_tells_every_status() -> None:
     text = README.read_text(encoding="utf-8")
     assert [code.name for code in STATUSES.values() if f"| {code.name} |" not in text] == []
+
+
+def test_the_example_of_a_configuration_is_one(tmp_path: Path) -> None:
+    """As it stands but for the folder of its secrets."""
+    for name in ("dashscope-beijing", "dashscope-singapore"):
+        (tmp_path / name).write_text("sk-1")
+    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "models.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "gateway.yaml").write_text(example.replace("/run/secrets", str(tmp_path)), encoding="utf-8")
+    environ = {"ASRGATEWAY_CONFIG": str(tmp_path / "gateway.yaml"), "SALES_API_KEY": "sk-2"}
+    served = offered(Settings.from_environment(environ))
+    assert served.find("").name == "paraformer-realtime-v3"
+    assert served.find("fast").upstream_name == "paraformer-realtime-v2"
+    assert served.find("paraformer-english-8k").regions == ("ap-southeast-1",)

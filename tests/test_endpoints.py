@@ -13,7 +13,9 @@ def endpoints(**settings: object) -> dict[str, Endpoint]:
 
 
 def test_without_any_there_is_the_default_one() -> None:
-    assert endpoints() == {"default": Endpoint(name="default", url="wss://dashscope.aliyuncs.com", region="cn-beijing")}
+    assert endpoints() == {
+        "dashscope": Endpoint(name="dashscope", url="wss://dashscope.aliyuncs.com", region="cn-beijing")
+    }
 
 
 @pytest.mark.parametrize(
@@ -67,9 +69,9 @@ def test_an_endpoint_with_a_key_file_uses_only_that() -> None:
     assert (found["sg"].key, found["sg"].key_file) == (None, "/key")
 
 
-def test_nobody_else_may_be_called_default() -> None:
-    with pytest.raises(SettingsError, match=r"^endpoints\.default: this is the name of dashscope_url"):
-        endpoints(endpoints={"default": {"url": "wss://host"}})
+def test_nobody_else_may_be_called_dashscope() -> None:
+    with pytest.raises(SettingsError, match=r"^endpoints\.dashscope: this is the name of dashscope_url"):
+        endpoints(endpoints={"dashscope": {"url": "wss://host"}})
 
 
 @pytest.mark.parametrize(

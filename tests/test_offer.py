@@ -36,7 +36,7 @@ def test_a_key_in_a_file_is_a_key() -> None:
 
 def test_every_model_of_the_vendor_is_at_the_default_endpoint_in_its_region() -> None:
     rows = [row for row in offer().models.values() if row is not EMBEDDED]
-    assert {(row.endpoint, row.regions) for row in rows} == {("default", ("cn-beijing",))}
+    assert {(row.endpoint, row.regions) for row in rows} == {("dashscope", ("cn-beijing",))}
 
 
 def test_an_endpoint_of_unknown_region_is_remote_too() -> None:
@@ -111,7 +111,7 @@ def test_a_model_that_cannot_be_names_its_path(model: dict[str, Any], message: s
 
 
 def test_a_model_that_nobody_has_a_key_for_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"^models\[0\]: there is no key for its endpoint default$"):
+    with pytest.raises(SettingsError, match=r"^models\[0\]: there is no key for its endpoint dashscope$"):
         offer({"name": "new", "like": V2}, dashscope_api_key=None)
     assert "new" in offer({"name": "new", "like": V2}, dashscope_api_key=None, allow_caller_keys=True).models
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asrgateway_server.errors import GatewayError, Overloaded, Unauthenticated, UpstreamLost, UpstreamRefused
+from asrgateway_server.errors import GatewayError, Overloaded, UpstreamLost, UpstreamRefused
 from asrgateway_server.transports.websocket import refusal
 
 
@@ -20,18 +20,6 @@ from asrgateway_server.transports.websocket import refusal
     ],
 )
 def test_a_refused_handshake_means_what_its_status_says(status: int, means: type[GatewayError]) -> None:
-    error = refusal(status, is_callers=False)
+    error = refusal(status)
     assert type(error) is means
     assert error.upstream_code == f"HTTP {status}"
-
-
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_rejected_key_of_the_callers_own_is_the_callers_affair(status: int) -> None:
-    error = refusal(status, is_callers=True)
-    assert type(error) is Unauthenticated
-    assert (error.field, error.upstream_code) == ("x-dashscope-api-key", f"HTTP {status}")
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_other_refusals_have_nothing_to_do_with_the_key(status: int) -> None:
-    assert type(refusal(status, is_callers=True)) is type(refusal(status, is_callers=False))

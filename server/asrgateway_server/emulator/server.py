@@ -72,6 +72,7 @@ class Emulator:
             journals=self._journals,
         )
         self._connections = 0
+        self._tokens_made = 0
         self._is_stopping = asyncio.Event()
         self._open: set[web.WebSocketResponse] = set()
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_CLOSE_SECONDS)
@@ -105,6 +106,11 @@ class Emulator:
     def phrases(self) -> PhraseLists:
         """The phrase lists of the account."""
         return self._world.phrases
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens have been handed out."""
+        return self._tokens_made
 
     @property
     def connections(self) -> int:
@@ -234,6 +240,7 @@ class Emulator:
         asked = request.query.get("expire_in_seconds", "60")
         if not asked.isdecimal() or not 1 <= int(asked) <= _MAX_TOKEN_SECONDS:
             return rest.error(400, "InvalidParameter", "expire_in_seconds must be from 1 to 1800.")
+        self._tokens_made += 1
         token = self._credentials.exchange(int(asked))
         return web.json_response({"token": token.text, "expires_at": token.expires_at})
 

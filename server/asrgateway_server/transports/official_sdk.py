@@ -126,9 +126,7 @@ class SdkBackend:
                 key = await access.credential.key()
         except TimeoutError:
             raise UpstreamLost(f"the vendor gave no token within {self._ready_timeout_seconds:g} s") from None
-        return Access(
-            url=access.url, key=key, workspace=access.workspace, timeout_seconds=self._ready_timeout_seconds
-        )
+        return Access(url=access.url, key=key, workspace=access.workspace, timeout_seconds=self._ready_timeout_seconds)
 
     def _run(self, block: Callable[[], Value]) -> asyncio.Future[Value]:
         return asyncio.get_running_loop().run_in_executor(self._threads, block)

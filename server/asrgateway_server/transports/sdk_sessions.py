@@ -81,7 +81,11 @@ class Session(OmniRealtimeCallback):
         self._sending = threading.Lock()
         # Any: its types are narrower than what it takes.
         self._conversation: Any = _Conversation(
-            model=model, callback=self, url=access.url + address, api_key=access.key
+            model=model,
+            callback=self,
+            url=access.url + address,
+            api_key=access.key,
+            workspace=access.workspace or None,
         )
         self._conversation.failed = self._failed
 

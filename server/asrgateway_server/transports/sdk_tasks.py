@@ -153,7 +153,7 @@ class Task(RecognitionCallback):
             callback=self,
             link=self._link,
             api_key=access.key,
-            workspace=access.workspace or None,
+            workspace=access.workspace or None,  # type: ignore[arg-type] # its own default
             base_address=address,
             request_timeout=access.timeout_seconds,
             **parameters,
