@@ -6,16 +6,14 @@ import asyncio
 import contextlib
 import gc
 import socket
-import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
 import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator import Emulator, Fault
+from asrgateway_server.emulator import Fault
 from asrgateway_server.emulator.faults import (
     Close,
     Drop,
@@ -29,10 +27,9 @@ from asrgateway_server.emulator.faults import (
 )
 from asrgateway_server.emulator.recognizers.markers import marker_audio, silent_audio
 from asrgateway_server.emulator.recognizers.script import Script, say
-from asrgateway_server.rpc.lifecycle import Gateway
 from calls import Outcome, RecognizeCall, Stub, audio, commit, config, in_messages, outcome_of, recognize
 from gateways import eventually, open_gateway
-from vendors import vendor_and_gateway
+from on_sdk import ON_SDK, sdk_threads, vendor_and_gateway_on_sdk
 
 # The SDK leaves the event loop it made, and its socket, to the garbage collector.
 pytestmark = [
@@ -46,7 +43,6 @@ FUN_ASR = "fun-asr-realtime"
 SENTENCES = ("w0 w1 w2 w3 w4", "w5 w6 w7 w8 w9")
 MARKED = marker_audio(0, 150) + silent_audio(150) + marker_audio(150, 150)
 SPEECH = marker_audio(0, 150)
-ON_SDK = "paraformer=official_sdk,fun_asr=official_sdk"
 FAST = {"upstream_ready_timeout_seconds": 0.5, "upstream_stall_timeout_seconds": 0.5}
 
 OK = grpc.StatusCode.OK
@@ -62,28 +58,6 @@ def garbage() -> Iterator[None]:
     """What the SDK leaves lying about is collected here, not in somebody else's test."""
     yield
     gc.collect()
-
-
-@asynccontextmanager
-async def vendor_and_gateway_on_sdk(
-    *, emulator: dict[str, Any] | None = None, **settings: Any
-) -> AsyncIterator[tuple[Emulator, Gateway, Stub]]:
-    """The gateway speaks to the vendor through its SDK; in the end no thread of that is left."""
-    wanted = {"transports": ON_SDK} | settings
-    async with vendor_and_gateway(emulator=emulator, **wanted) as running:
-        yield running
-        await eventually(lambda: sdk_threads() == [], within_seconds=5.0)
-    assert [name for name in thread_names() if "official_sdk" in name] == []
-
-
-def sdk_threads() -> list[str]:
-    """Threads that the SDK started, by name; the gateway's own, which wait for work, are not among them."""
-    known = ("MainThread", "official_sdk", "asyncio", "_poll_wrapper", "pytest_timeout")
-    return [name for name in thread_names() if not any(other in name for other in known)]
-
-
-def thread_names() -> list[str]:
-    return [thread.name for thread in threading.enumerate()]
 
 
 async def speak(stub: Stub, *, model: str = V2, data: bytes = MARKED, **wishes: object) -> Outcome:

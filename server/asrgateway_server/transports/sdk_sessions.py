@@ -15,6 +15,8 @@ import json
 import socket
 import sys
 import threading
+import time
+from types import SimpleNamespace
 from typing import Any, Final
 
 import aiohttp
@@ -32,6 +34,7 @@ from asrgateway_server.transports.websocket import TCP_NOTSENT_LOWAT, UNSENT_BYT
 
 _CLOSE_SECONDS: Final = 1.0
 _JOIN_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.02
 # What it raises when the connection goes while it is used.
 _GONE: Final = (WebSocketException, OSError, AttributeError)
 
@@ -77,7 +80,8 @@ class Session(OmniRealtimeCallback):
         self._inbox = inbox
         self._is_ended = False
         self._has_begun = False
-        self._connecting = threading.Lock()
+        self._has_started = False
+        self._starting = threading.Lock()
         self._sending = threading.Lock()
         # Any: its types are narrower than what it takes.
         self._conversation: Any = _Conversation(
@@ -91,9 +95,10 @@ class Session(OmniRealtimeCallback):
 
     def connect(self) -> None:
         """Connect; blocks until then, or for 5 s if that fails."""
-        with self._connecting:
+        with self._starting:
             if self._is_ended:
                 return
+            self._has_started = True
         # Why it failed has been told by then. A handshake that takes longer has the time that the operator gives it.
         with contextlib.suppress(TimeoutError):
             self._conversation.connect()
@@ -112,21 +117,34 @@ class Session(OmniRealtimeCallback):
 
     def end(self) -> None:
         """End its thread, whatever it waits for; blocks for a bounded time."""
-        with self._connecting:
+        with self._starting:
             self._is_ended = True
-        application = self._conversation.ws
-        if application is None:
+        if not self._has_started:
             return
-        if self._sending.acquire(timeout=_CLOSE_SECONDS):
-            with contextlib.suppress(*_GONE):
-                application.sock.settimeout(_CLOSE_SECONDS)
-                if application.sock.connected:
-                    application.sock.send_close()
-                    self._conversation.thread.join(_CLOSE_SECONDS)
+        thread, application = self._conversation.wait_for_thread()
+        if self._say_goodbye(application):
+            thread.join(_CLOSE_SECONDS)
+        until = time.monotonic() + _JOIN_SECONDS
+        while thread.is_alive() and time.monotonic() < until:
+            with contextlib.suppress(*_GONE):  # Again and again: it may be about to connect.
+                application.sock.sock.shutdown(socket.SHUT_RDWR)
+            thread.join(_POLL_SECONDS)
+        self._conversation.stop_waiting()
+
+    def _say_goodbye(self, application: Any) -> bool:  # Any: a WebSocketApp
+        """Close in order; return False if there is no connection, or something is stuck."""
+        if not self._sending.acquire(timeout=_CLOSE_SECONDS):
+            return False
+        try:
+            if not application.sock.connected:
+                return False
+            application.sock.settimeout(_CLOSE_SECONDS)
+            application.sock.send_close()
+        except _GONE:
+            return False
+        finally:
             self._sending.release()
-        with contextlib.suppress(*_GONE):
-            application.sock.sock.shutdown(socket.SHUT_RDWR)
-        self._conversation.thread.join(_JOIN_SECONDS)
+        return True
 
     # What the SDK calls, in its threads -------------------------------------------------------------------------
 
@@ -159,6 +177,18 @@ class _Conversation(OmniRealtimeConversation):
     """A conversation that tells what went wrong, which the SDK only logs."""
 
     failed: Any  # Any: takes the error
+    thread: threading.Thread
+    ws: Any  # Any: a WebSocketApp, or None before the start
+
+    def wait_for_thread(self) -> tuple[threading.Thread, Any]:  # Any: a WebSocketApp
+        """Return the thread that is being started, once it runs, and the connection that it serves."""
+        while not hasattr(self, "thread") or self.thread.ident is None:
+            time.sleep(_POLL_SECONDS)
+        return self.thread, self.ws
+
+    def stop_waiting(self) -> None:
+        """Let ``connect`` return, which looks at nothing but this for 5 s: the connection may have come and gone."""
+        self.ws = SimpleNamespace(sock=SimpleNamespace(connected=True))
 
     def _on_error(self, ws: object, error: Exception) -> None:  # noqa: ARG002 the SDK's names
         self.failed(error)
