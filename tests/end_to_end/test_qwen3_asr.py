@@ -351,6 +351,16 @@ async def test_an_unknown_event_is_passed_over() -> None:
     assert (outcome.code, outcome.texts) == (grpc.StatusCode.OK, list(SENTENCES))
 
 
+async def test_a_manual_utterance_that_nobody_commits_is_cut_by_the_gateway() -> None:
+    manual = pb.EndpointingConfig(manual=pb.ManualEndpointing())
+    async with vendor_and_gateway() as (vendor, _, stub):
+        outcome = await speak(stub, marker_audio(0, 4500), endpointing=manual)
+        assert vendor.journals[0].blocks == list(range(4500))
+    assert outcome.code is grpc.StatusCode.OK
+    assert " ".join(outcome.texts).split() == [f"w{number}" for number in range(150)]
+    assert [final.forced for final in outcome.finals].count(True) >= 2
+
+
 # A hundred calls ------------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from asrgateway_server.audio.chunk import BYTES_PER_SAMPLE, PcmChunk
 from asrgateway_server.audio.chunker import CHUNK_MS
 from asrgateway_server.audio.pipeline import AudioPipeline
-from asrgateway_server.config import KeepAlivePolicy, RecognitionConfig, Update
+from asrgateway_server.config import KeepAlivePolicy, ManualEndpointing, RecognitionConfig, Update
 from asrgateway_server.errors import (
     InvalidRequest,
     UpstreamLost,
@@ -134,7 +134,7 @@ class _Call:
         self._teller = Teller(config, client, self._cursor, self._delays, self._metrics, farewell)
         self._final_ms = 0
         # In the backend's time: where the open utterance begins, and where anything was last heard of it.
-        self._utterance_start_ms: int | None = None
+        self._utterance_start_ms = self._when_nothing_is_open()
         self._news_ms = 0
         # Who asked for each commit that has no answer yet: added as it is sent, taken off as it is answered.
         self._commits: deque[_CommitOrigin] = deque()
@@ -302,6 +302,11 @@ class _Call:
             case Finished():
                 self._teller.backend_finished(event, read_at)
 
+    def _when_nothing_is_open(self) -> int | None:
+        """Return where the next utterance begins: unknown, but where only commits end one, it is here."""
+        is_asked = isinstance(self._config.endpointing, ManualEndpointing)
+        return self._timeline.position_ms if is_asked and "endpointing.manual" in self._config.model.options else None
+
     def _open_utterance(self, start_ms: int | None) -> None:
         if self._utterance_start_ms is None:
             self._utterance_start_ms = self._timeline.position_ms if start_ms is None else start_ms
@@ -313,7 +318,7 @@ class _Call:
             await self._teller.tell(self._timeline.move_boundary(event))
 
     async def _receive_final(self, event: FinalResult, read_at: float) -> None:
-        self._utterance_start_ms = None
+        self._utterance_start_ms = self._when_nothing_is_open()
         if event.is_forced:
             self._commits.popleft()
         end_ms = self._timeline.position_ms if event.end_ms is None else event.end_ms
@@ -323,7 +328,7 @@ class _Call:
         await self._teller.final(self._timeline.move_result(event), read_at, heard_at)
 
     async def _receive_empty(self, event: CommitEmpty) -> None:
-        self._utterance_start_ms = None
+        self._utterance_start_ms = self._when_nothing_is_open()
         if self._commits.popleft() is _CommitOrigin.CLIENT:
             await self._teller.tell(event)
 
