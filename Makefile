@@ -26,6 +26,7 @@ check: $(VENV)/.development $(VENV)/.generator  ## format, lint, types, contract
 	@$(BIN)/buf lint protos
 	@$(VENV)/protos/bin/python protos/generate.py --check
 	@$(BIN)/python docs/generate.py --check
+	@$(BIN)/python docs/generate_values.py --check
 	@$(BIN)/python -m pytest tests/test_layering.py
 
 bench: $(VENV)/.development  ## measure gateway, official SDK and a bare relay side by side; 8 minutes
@@ -34,8 +35,9 @@ bench: $(VENV)/.development  ## measure gateway, official SDK and a bare relay s
 compat: $(VENV)/.development  ## import the client's stubs on the oldest and newest libraries
 	@$(BIN)/python tests/compat.py
 
-docs: $(VENV)/.runtime  ## write docs/settings.md from the settings
+docs: $(VENV)/.runtime  ## write docs/settings.md and the chart's table of values
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python docs/generate_values.py
 
 protos: $(VENV)/.generator  ## write the Python stubs from the contract
 	@$(VENV)/protos/bin/python protos/generate.py
