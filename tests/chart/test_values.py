@@ -1,0 +1,234 @@
+"""Every value is documented, does something, and is refused with a sentence when it cannot be right."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from calls import ROOT
+from charts import (
+    ANONYMOUS,
+    CHART,
+    FILES,
+    Refused,
+    Values,
+    at,
+    manifests,
+    merged,
+    templates,
+    texts_of,
+    value,
+    values_in,
+    without,
+)
+
+# Any: JSON Schema.
+Schema = dict[str, Any]
+
+DEFAULTS: Final[Values] = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+SCHEMA: Final[Schema] = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+KEYED: Final[Values] = {"auth": {"existingSecret": "callers"}}
+
+
+def groups(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
+    """The maps whose keys are ours, by path."""
+    if schema.get("additionalProperties") is False:
+        yield path, schema
+        for key, inner in schema["properties"].items():
+            yield from groups(inner, f"{path}.{key}".lstrip("."))
+
+
+GROUPS: Final = dict(groups(SCHEMA))
+
+
+def table() -> dict[str, str]:
+    """The README's table: each value's default; empty for the heading of a group."""
+    text = (CHART / "README.md").read_text(encoding="utf-8").partition("\n## Values\n")[2]
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    return {row[0].strip("| `"): row[1].strip() for row in rows}
+
+
+# Documentation -----------------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_values_is_fresh() -> None:
+    check = [sys.executable, str(ROOT / "docs" / "generate_values.py"), "--check"]
+    assert subprocess.run(check, capture_output=True, text=True, check=False).stderr == ""
+
+
+def test_every_value_is_documented() -> None:
+    paths = [f"{path}.{key}".lstrip(".") for path, schema in GROUPS.items() for key in schema["properties"]]
+    there = {path for path in paths if list(at(DEFAULTS, path)) and not re.match(r"probes\.\w+\.", path)}
+    assert there - set(table()) == set()
+
+
+# Schema ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", GROUPS, ids=lambda path: path or "top")
+def test_the_schema_knows_the_values_that_there_are(path: str) -> None:
+    (defaults,) = at(DEFAULTS, path) if path else [DEFAULTS]
+    assert isinstance(defaults, dict)
+    of_any_chart_or_left_out = {"global", "name", "kind", "group", "initialDelaySeconds", "successThreshold"}
+    assert set(defaults) <= set(GROUPS[path]["properties"])
+    assert set(GROUPS[path]["properties"]) - set(defaults) <= of_any_chart_or_left_out
+
+
+@pytest.mark.parametrize("path", GROUPS, ids=lambda path: path or "top")
+def test_a_misspelt_value_is_refused(path: str) -> None:
+    with pytest.raises(Refused, match="misspelt"):
+        templates(merged(ANONYMOUS, value(f"{path}.misspelt".lstrip("."), 1)))
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("image.digest", "sha256:0123"),
+        ("image.pullPolicy", "Sometimes"),
+        ("logLevel", "debug"),
+        ("embeddedWorkers", -1),
+        ("limits.maxStreams", 0),
+        ("limits.maxMessageBytes", 1),
+        ("drain.timeoutSeconds", 7200),
+        ("replicaCount", "two"),
+        ("tmp.sizeLimit", "1Gi"),
+        ("service.type", "ExternalName"),
+        ("service.port", 65536),
+        ("ingress.hosts", ["https://speech.example.com"]),
+        ("prometheusRule.slo.objective", 99.5),
+        ("tracing.otlpEndpoint", "collector:4317"),
+        ("keda.serverAddress", "prometheus:9090"),
+        ("serviceMonitor.interval", "15"),
+        ("networkPolicy.egress.cidrs", ["dashscope.aliyuncs.com"]),
+        ("pdb.minAvailable", "half"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(path: str, content: object) -> None:
+    with pytest.raises(Refused, match=path.rpartition(".")[2]):
+        templates(merged(ANONYMOUS, value(path, content)))
+
+
+# Contradictions ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({}, "name a Secret with caller keys in auth.existingSecret, or set auth.allowAnonymous to true"),
+        (merged(KEYED, ANONYMOUS), "auth.existingSecret and auth.allowAnonymous exclude each other"),
+        (
+            {"dashscope": {"existingSecret": "vendor", "demoKey": "key"}},
+            "dashscope.existingSecret and dashscope.demoKey exclude each other",
+        ),
+        (
+            {"config": {"backlog_speed": 2}, "existingConfigMap": "own"},
+            "config and existingConfigMap exclude each other",
+        ),
+        ({"config": {"drain_seconds": 5}}, "config.drain_seconds is decided by a value of the chart"),
+        ({"config": {"otlp_endpoint": "x"}}, "config.otlp_endpoint is decided by a value of the chart"),
+        ({"config": {"dashscope_api_key": "x"}}, "config.dashscope_api_key would show the key in a ConfigMap"),
+        (
+            {"extraEnv": [{"name": "ASRGATEWAY_LISTEN", "value": "x"}]},
+            "extraEnv sets ASRGATEWAY_LISTEN, which is decided by a value of the chart",
+        ),
+        ({"tls": {"enabled": True}}, "tls.enabled needs a certificate"),
+        (
+            {"tls": {"enabled": True, "certManager": {"enabled": True}}},
+            "tls.certManager.enabled needs tls.certManager.issuerRef.name",
+        ),
+        (
+            {"tls": {"enabled": True, "existingSecret": "tls", "certManager": {"enabled": True}}},
+            "tls.existingSecret and tls.certManager.enabled exclude each other",
+        ),
+        ({"tls": {"existingSecret": "tls"}}, "tls has a certificate or an authority but is off"),
+        (
+            {"terminationGracePeriodSeconds": 324},
+            "terminationGracePeriodSeconds is 324, but the drain needs 325",
+        ),
+        (
+            {"autoscaling": {"enabled": True}, "keda": {"enabled": True, "serverAddress": "http://prometheus"}},
+            "autoscaling.enabled and keda.enabled exclude each other",
+        ),
+        ({"keda": {"enabled": True}}, "keda.enabled needs keda.serverAddress"),
+        (
+            {"autoscaling": {"enabled": True, "minReplicas": 11}},
+            "autoscaling.minReplicas is above autoscaling.maxReplicas",
+        ),
+        (
+            {
+                "autoscaling": {
+                    "enabled": True,
+                    "activeStreams": {"enabled": False},
+                    "cpu": {"targetUtilization": None},
+                }
+            },
+            "autoscaling has nothing to measure",
+        ),
+        (
+            {"autoscaling": {"enabled": True}, "resources": {"limits": {"memory": "1Gi"}}},
+            "autoscaling.cpu.targetUtilization is a share of resources.requests.cpu, which is not set",
+        ),
+        (
+            {"pdb": {"minAvailable": 1, "maxUnavailable": 1}},
+            "pdb.minAvailable and pdb.maxUnavailable exclude each other",
+        ),
+        (
+            {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}},
+            "serviceMonitor.enabled and podMonitor.enabled exclude each other",
+        ),
+        ({"podMonitor": {"enabled": True}, "metrics": {"enabled": False}}, "a monitor needs metrics.enabled"),
+        ({"metrics": {"port": 50052}}, "metrics.port is taken"),
+        ({"grpcRoute": {"enabled": True}}, "grpcRoute.enabled needs grpcRoute.parentRefs"),
+        ({"ingress": {"enabled": True}}, "ingress.enabled needs ingress.hosts"),
+    ],
+    ids=lambda argument: argument if isinstance(argument, str) else "",
+)
+def test_what_contradicts_itself_is_refused_with_a_sentence(values: Values, sentence: str) -> None:
+    auth = {} if not values else ANONYMOUS
+    with pytest.raises(Refused) as refused:
+        templates(merged(auth, values))
+    assert sentence in str(refused.value)
+
+
+def test_all_contradictions_are_told_at_once() -> None:
+    with pytest.raises(Refused) as refused:
+        templates({"keda": {"enabled": True}, "ingress": {"enabled": True}})
+    assert str(refused.value).count("needs") == 2
+    assert "auth.allowAnonymous" in str(refused.value)
+
+
+# Effect ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_value_does_something() -> None:
+    """A value is left out of a file that sets it: the manifests change, or it was needed."""
+    dashboards = list((CHART / "files" / "dashboards").glob("*.json"))
+    values = [
+        path for path, default in table().items() if default and (dashboards or not path.startswith("dashboard."))
+    ]
+    idle = [path for path in values if not any(does_something(path, file) for file in FILES)]
+    assert sorted(idle) == []
+
+
+def does_something(path: str, file: Path) -> bool:
+    values = values_in(file)
+    if not list(at(values, path)):
+        return False
+    try:
+        rendered = templates(without(values, path))
+    except Refused:
+        return True
+    return manifests(rendered) != texts_of(file)
+
+
+def test_every_file_tells_what_it_is_for() -> None:
+    assert [file.name for file in FILES if not file.read_text(encoding="utf-8").startswith("# ")] == []
+    assert all(texts_of(file) for file in FILES)
