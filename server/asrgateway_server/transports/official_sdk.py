@@ -16,14 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from asrgateway_server.adapters.dashscope_errors import for_callers_key
+from asrgateway_server.adapters.dashscope_errors import code_family, for_callers_key
 from asrgateway_server.config import RecognitionConfig
-from asrgateway_server.errors import UpstreamLost, UpstreamRefused
+from asrgateway_server.errors import ClientStalled, GatewayError, UpstreamLost, UpstreamRefused
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import Settings
-from asrgateway_server.transports import credentials
 from asrgateway_server.transports.base import Emit, ItemSource, OpenBackend
-from asrgateway_server.transports.credentials import Keyring
+from asrgateway_server.transports.credentials import Credential, Keyring
 from asrgateway_server.transports.sdk_threads import Access, Inbox, RunInThread
 from asrgateway_server.transports.websocket import Connection, Conversation, MakeAdapter, in_vendors_words
 
@@ -101,32 +100,83 @@ class SdkBackend:
 
     async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
         """Run one connection; see ``Backend``."""
-        adapter = self._make_adapter(in_vendors_words(config), lambda: uuid.uuid4().hex)
         access = self._keyring.access(config)
-        told = await self._told(access)
+        metrics = self._metrics.of_endpoint(access.endpoint)
+        key = _Key(access.credential, self._ready_timeout_seconds)
+        told = Access(
+            url=access.url,
+            key=key.current,
+            workspace=access.workspace or None,
+            timeout_seconds=self._ready_timeout_seconds,
+        )
+        try:
+            with metrics.connections["in_use"].track_inprogress():
+                while not await self._is_carried(config, told, key, next_item, emit):
+                    pass
+        except ClientStalled:
+            raise
+        except GatewayError as error:
+            metrics.failed(code_family(error.upstream_code))
+            if access.is_callers:
+                raise for_callers_key(error) from None
+            raise
+
+    async def _is_carried(
+        self, config: RecognitionConfig, access: Access, key: _Key, next_item: ItemSource, emit: Emit
+    ) -> bool:
+        """Run one connection; return False if the vendor rejected the key at once, and there is another one by now."""
+        adapter = self._make_adapter(in_vendors_words(config), lambda: uuid.uuid4().hex)
         inbox = Inbox()
-        connection = await self._run(lambda: self._make_connection(adapter.path, told, inbox, self._run))
+        connection = await self._run(lambda: self._make_connection(adapter.path, access, inbox, self._run))
         try:
             await connection.open()
             conversation = Conversation(connection, adapter, next_item, emit)
             await conversation.run(self._ready_timeout_seconds, self._stall_timeout_seconds)
-        except UpstreamRefused as refused:
-            if access.is_callers:
-                raise for_callers_key(refused) from None
-            raise
+        except UpstreamRefused:
+            if inbox.has_messages or not await key.is_replaced():
+                raise
+            return False
         finally:
             inbox.close()
             # Begun even if the call is cancelled once more while it waits.
             await asyncio.shield(self._run(connection.end))
-
-    async def _told(self, access: credentials.Access) -> Access:
-        """Return what the SDK is told of the way to the vendor."""
-        try:
-            async with asyncio.timeout(self._ready_timeout_seconds):
-                key = await access.credential.key()
-        except TimeoutError:
-            raise UpstreamLost(f"the vendor gave no token within {self._ready_timeout_seconds:g} s") from None
-        return Access(url=access.url, key=key, workspace=access.workspace, timeout_seconds=self._ready_timeout_seconds)
+        return True
 
     def _run(self, block: Callable[[], Value]) -> asyncio.Future[Value]:
         return asyncio.get_running_loop().run_in_executor(self._threads, block)
+
+
+class _Key:
+    """The key of one call, which is asked for again for each of its connections.
+
+    Args:
+        credential: Has it.
+        timeout_seconds: How long it may take to come.
+    """
+
+    def __init__(self, credential: Credential, timeout_seconds: float) -> None:
+        self._credential = credential
+        self._timeout_seconds = timeout_seconds
+        self._last = ""
+        self._is_second_try = False
+
+    async def current(self, instead_of: str = "") -> str:
+        """Return the key to show now.
+
+        Raises:
+            UpstreamLost: It does not come in time.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                self._last = await self._credential.key(instead_of)
+        except TimeoutError:
+            raise UpstreamLost(f"the vendor gave no token within {self._timeout_seconds:g} s") from None
+        return self._last
+
+    async def is_replaced(self) -> bool:
+        """Return whether there is another key than the last one, which was rejected; for the first time only."""
+        if self._is_second_try:
+            return False
+        self._is_second_try = True
+        rejected = self._last
+        return await self.current(instead_of=rejected) != rejected

@@ -46,15 +46,22 @@ class SessionConnection:
         self.close_code: int | None = None
         self._inbox = inbox
         self._run = run
-        self._session = Session(path, access, inbox)
+        self._path = path
+        self._access = access
+        self._session: Session | None = None
 
     async def open(self) -> None:
         """Begin to connect; the first message, or the reason why there is none, arrives later."""
-        self._run(self._session.connect)
+        session = Session(self._path, self._access, await self._access.key(), self._inbox)
+        self._session = session
+        self._run(session.connect)
 
     async def send_str(self, data: str, /) -> None:
         """Send a message; wait until the kernel has taken it."""
-        await self._run(lambda: self._session.send(data))
+        session = self._session
+        if session is None:
+            raise ConnectionResetError("the connection is not open")
+        await self._run(lambda: session.send(data))
 
     async def send_bytes(self, data: bytes, /) -> None:
         """See ``Connection``; the dialect has no binary messages."""
@@ -69,13 +76,14 @@ class SessionConnection:
 
     def end(self) -> None:
         """See ``SdkConnection``."""
-        self._session.end()
+        if self._session:
+            self._session.end()
 
 
 class Session(OmniRealtimeCallback):
     """One session: a conversation of the SDK, which cannot be used again."""
 
-    def __init__(self, path: str, access: Access, inbox: Inbox) -> None:
+    def __init__(self, path: str, access: Access, key: str, inbox: Inbox) -> None:
         address, _, model = path.partition("?model=")
         self._inbox = inbox
         self._is_ended = False
@@ -88,8 +96,8 @@ class Session(OmniRealtimeCallback):
             model=model,
             callback=self,
             url=access.url + address,
-            api_key=access.key,
-            workspace=access.workspace or None,
+            api_key=key,
+            workspace=access.workspace,
         )
         self._conversation.failed = self._failed
 

@@ -25,6 +25,7 @@ from dashscope.common.constants import WEBSOCKET_ERROR_CODE
 from dashscope.common.error import InvalidParameter
 
 from asrgateway_server.errors import GatewayError, UnsupportedOption, UpstreamLost
+from asrgateway_server.transports.credentials import WORKSPACE_HEADER
 from asrgateway_server.transports.sdk_threads import Access, Inbox, RunInThread, message_of, unreadable
 from asrgateway_server.transports.websocket import refusal
 
@@ -96,7 +97,7 @@ class TaskConnection:
         return self._tasks[-1]
 
     async def _run_task(self, task_id: str, payload: Json) -> None:
-        task = Task(task_id, payload, self._address, self._access, self._inbox)
+        task = Task(task_id, payload, self._address, self._access, await self._access.key(), self._inbox)
         self._tasks = [*(earlier for earlier in self._tasks if not earlier.is_over), task]
         self._window = asyncio.Semaphore(WINDOW_FRAMES)
         await self._run(task.start)
@@ -134,7 +135,7 @@ class Frame:
 class Task(RecognitionCallback):
     """One task: a ``Recognition`` of its own, which cannot be used again."""
 
-    def __init__(self, task_id: str, payload: Json, address: str, access: Access, inbox: Inbox) -> None:
+    def __init__(self, task_id: str, payload: Json, address: str, access: Access, key: str, inbox: Inbox) -> None:
         parameters = payload["parameters"]
         if taken := sorted(RESERVED.intersection(parameters)):
             raise UnsupportedOption(
@@ -152,8 +153,8 @@ class Task(RecognitionCallback):
             model=payload["model"],
             callback=self,
             link=self._link,
-            api_key=access.key,
-            workspace=access.workspace or None,  # type: ignore[arg-type] # its own default
+            api_key=key,
+            workspace=access.workspace,  # type: ignore[arg-type] # its own default
             base_address=address,
             request_timeout=access.timeout_seconds,
             **parameters,
@@ -317,9 +318,10 @@ class _Reachable(BaseApi):
     """Follows `Recognition` in the order of its methods: what it calls to open a connection."""
 
     @classmethod
-    def call(cls, *, link: Link, **options: Any) -> Iterator[Any]:  # type: ignore[override] # Any: the SDK's own
+    def call(cls, *, link: Link, workspace: str | None, **options: Any) -> Iterator[Any]:  # type: ignore[override] # Any: the SDK's own
         """Do what ``BaseApi.call`` does, and keep hold of the request."""
-        return link.follow(_build_api_request(sdk_module="audio", **options))
+        headers = {WORKSPACE_HEADER: workspace} if workspace else None
+        return link.follow(_build_api_request(sdk_module="audio", headers=headers, **options))
 
 
 class _Recognition(Recognition, _Reachable):  # type: ignore[misc] # its `call` recognizes a file, the other one opens

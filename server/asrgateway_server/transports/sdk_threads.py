@@ -1,4 +1,4 @@
-"""What crosses from the threads of the vendor's SDK to the event loop, and what they need to know of the gateway."""
+"""What crosses from the threads of the vendor's SDK to the event loop, and what the SDK is told of the vendor."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ class Access:
 
     Attributes:
         url: Scheme, host and port, such as ``wss://dashscope.aliyuncs.com``.
-        key: The key; never a module's global, so that calls with different keys do not meet.
-        workspace: Goes with the key; empty: that of the key.
+        key: Returns the key for a connection that is opened now. It is never a module's global, so that calls with
+            different keys do not meet.
+        workspace: Sent along; None: that of the key.
         timeout_seconds: How long a handshake may take.
     """
 
     url: str
-    key: str = field(repr=False)
-    workspace: str = ""
+    key: Callable[[], Awaitable[str]] = field(repr=False)
+    workspace: str | None = None
     timeout_seconds: float
 
 
@@ -56,6 +57,12 @@ class Inbox:
         self._queue: asyncio.Queue[Arrival] = asyncio.Queue()
         self._room = threading.Semaphore(capacity)
         self._is_closed = False
+        self._is_empty = True
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether the vendor has ever said anything."""
+        return not self._is_empty
 
     def put(self, arrival: Arrival) -> None:
         """Add what arrived, from any thread but the loop's own; wait for room, and drop what comes after the end."""
@@ -70,6 +77,7 @@ class Inbox:
         """Return the next arrival, in order."""
         arrival = await self._queue.get()
         self._room.release()
+        self._is_empty &= not isinstance(arrival, str)
         return arrival
 
     def close(self) -> None:
