@@ -26,12 +26,12 @@ Written from `server/asrgateway_server/settings.py` by `make docs`.
 
 Each setting is an environment variable, or a line of a YAML file that `{CONFIG_VARIABLE}` or `--config` names:
 
-    {PREFIX}LISTEN=0.0.0.0:50051 asr-gateway serve
+    {PREFIX}LISTEN=127.0.0.1:6000 asr-gateway serve
 
     asr-gateway serve --config gateway.yaml
 
 ```yaml
-listen: 0.0.0.0:50051
+listen: 127.0.0.1:6000
 log_level: DEBUG
 ```
 

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from getpass import getpass
 
 import uvloop
 from pydantic import SecretStr
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 from asrgateway_server import emulator, logs
 from asrgateway_server.errors import GatewayError
 from asrgateway_server.offer import offered
+from asrgateway_server.rpc.keys import hashed_line
 from asrgateway_server.rpc.lifecycle import serve
 from asrgateway_server.settings import CONFIG_VARIABLE, Settings, SettingsError
 
@@ -32,8 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="asr-gateway",
         description="Speech recognition over gRPC. Without an account it runs on its embedded recogniser.",
-        epilog="Every setting is an environment variable, ASRGATEWAY_LISTEN=0.0.0.0:50051 for example, or a line of "
-        "the configuration file, such as `listen: 0.0.0.0:50051`. docs/settings.md lists them.",
+        epilog="Every setting is an environment variable, ASRGATEWAY_LISTEN=127.0.0.1:6000 for example, or a line of "
+        "the configuration file, such as `listen: 127.0.0.1:6000`. docs/settings.md lists them.",
     )
     config = argparse.ArgumentParser(add_help=False)
     config.add_argument("--config", metavar="FILE", help=f"a YAML file of settings (or set {CONFIG_VARIABLE})")
@@ -47,6 +49,14 @@ def _parser() -> argparse.ArgumentParser:
     serving.set_defaults(run=_serve)
     listing = commands.add_parser("models", parents=[config], help="list the models that `serve` would offer")
     listing.set_defaults(run=_list_models)
+    hashing = commands.add_parser(
+        "hash-key",
+        help="print the line that lets a caller's key in",
+        description="Reads a key from the prompt or standard input, and prints the line for the file of api_keys_file. "
+        "The key itself is kept nowhere. `openssl rand -hex 24` makes a good one.",
+    )
+    hashing.add_argument("--name", default="", help="what the log calls who shows this key")
+    hashing.set_defaults(run=_hash_key)
     emulating = commands.add_parser(
         "emulator",
         help="run an emulator of the vendor alone",
@@ -96,6 +106,14 @@ def _list_models(options: argparse.Namespace) -> None:
         print(f"{name:32}{model.backend:14}{place:28}{rates:>12} Hz  {', '.join(model.language_codes)}")
     for name, target in sorted(served.aliases.items()):
         print(f"{name:32}= {target}")
+
+
+def _hash_key(options: argparse.Namespace) -> None:
+    key = getpass("Key: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    try:
+        print(hashed_line(key, options.name))
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
 def _emulate(options: argparse.Namespace) -> None:

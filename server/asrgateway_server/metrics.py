@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -229,6 +230,11 @@ class Metrics:
         self.drain_streams_cut = self._counter(
             "asrgateway_drain_streams_cut", "Recognize calls cut because the process stopped."
         )
+        self.tls_certificate_expiry = self._gauge(
+            "asrgateway_tls_certificate_expiry_timestamp_seconds",
+            "When the certificate that callers see expires; NaN without one.",
+        )
+        self.tls_certificate_expiry.set(math.nan)
         self.build_info = self._gauge("asrgateway_build_info", "Always 1.", ["version", "revision"])
 
     def _gauge(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Gauge:

@@ -223,13 +223,32 @@ class Settings(BaseSettings):
     )
 
     listen: ListenAddress = Address("127.0.0.1", 50051)
-    """Where callers reach the gateway: gRPC without TLS."""
+    """Where callers reach the gateway: gRPC, without TLS unless `tls_cert_file` is set."""
 
     health_listen: ListenAddress = Address("127.0.0.1", 50052)
     """Where probes reach it: gRPC health checking, always plaintext, never counted against a limit."""
 
     http_listen: ListenAddress = Address("127.0.0.1", 9464)
     """Where Prometheus finds `/metrics`."""
+
+    tls_cert_file: str = ""
+    """Certificate chain in PEM that callers see on the gRPC port. Read again when it changes; so are the next three."""
+
+    tls_key_file: str = ""
+    """Private key of the certificate, in PEM, without a password."""
+
+    tls_client_ca_file: str = ""
+    """Certificates in PEM: callers must show one that these have signed (mutual TLS)."""
+
+    api_keys_file: str = ""
+    """Who may call: a line for each key, as `asr-gateway hash-key` prints it. See [security](security.md)."""
+
+    allow_anonymous: bool = False
+    """Let anyone call who reaches the port. Where `listen` is no loopback address, the gateway does not start without
+    this, `api_keys_file` or `tls_client_ca_file`."""
+
+    reflection: bool = True
+    """Whether the gRPC port tells its contract, so that tools need no files."""
 
     dashscope_api_key: ApiKey | None = None
     """Key of Alibaba Cloud's Model Studio, from `DASHSCOPE_API_KEY`; never in the file. Without a key only the embedded
@@ -297,6 +316,13 @@ class Settings(BaseSettings):
 
     max_message_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """Largest audio message that is taken."""
+
+    max_metadata_bytes: int = Field(default=16 * 1024, ge=1024, le=1024 * 1024)
+    """Most metadata that a call may bring; with more it ends with RESOURCE_EXHAUSTED."""
+
+    max_connection_age_seconds: Annotated[float, Field(ge=0, le=604_800)] = 1800.0
+    """After so long, give or take a tenth, callers are asked to open another connection, so that they find new
+    gateways; their open calls go on. 0: never."""
 
     max_utterance_seconds: Annotated[float, Field(ge=1, le=60)] = 20.0
     """An utterance that goes on for longer is ended as a commit would end it."""

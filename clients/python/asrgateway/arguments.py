@@ -1,6 +1,7 @@
 """The command line of ``asr-client``, turned into one record per command."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ ENCODINGS: Final = {
     for name, encoding in AudioEncoding.items()
     if encoding != AudioEncoding.AUDIO_ENCODING_UNSPECIFIED
 }
+
+API_KEY_VARIABLE: Final = "ASR_API_KEY"
 
 _EXAMPLES: Final = """\
 examples:
@@ -39,6 +42,7 @@ class Connection:
         ca_file: Certificates to trust in place of the public ones.
         cert_file: Shows who calls, with ``key_file``.
         key_file: Key of ``cert_file``.
+        api_key_file: Holds the key that the gateway asks for; None: ``ASR_API_KEY`` in the environment, if it is set.
     """
 
     target: str
@@ -46,6 +50,17 @@ class Connection:
     ca_file: Path | None
     cert_file: Path | None
     key_file: Path | None
+    api_key_file: Path | None
+
+    def api_key(self) -> str | None:
+        """Read the key; None if there is none.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        if self.api_key_file is None:
+            return os.environ.get(API_KEY_VARIABLE, "").strip() or None
+        return self.api_key_file.read_text(encoding="utf-8", errors="replace").strip()
 
     def credentials(self) -> grpc.ChannelCredentials | None:
         """Read the files; None for plain text.
@@ -119,6 +134,7 @@ def parse(arguments: Sequence[str] | None) -> FileCommand | ModelsCommand:
         ca_file=values.ca,
         cert_file=values.cert,
         key_file=values.key,
+        api_key_file=values.api_key_file,
     )
     if values.command == "models":
         return ModelsCommand(connection=connection, is_json=values.json)
@@ -202,6 +218,12 @@ def _add_connection(command: argparse.ArgumentParser) -> None:
     group.add_argument("--ca", type=Path, metavar="F", help="trust the certificates in this PEM file")
     group.add_argument("--cert", type=Path, metavar="F", help="client certificate, for mutual TLS")
     group.add_argument("--key", type=Path, metavar="F", help="key of the client certificate")
+    group.add_argument(
+        "--api-key-file",
+        type=Path,
+        metavar="F",
+        help=f"send the API key in this file (default: the one in {API_KEY_VARIABLE}, if that is set)",
+    )
 
 
 def _positive_int(text: str) -> int:

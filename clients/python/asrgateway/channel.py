@@ -16,6 +16,19 @@ CHANNEL_OPTIONS: Final = (
 )
 
 
+def with_api_key(metadata: Metadata, api_key: str | None) -> tuple[tuple[str, str | bytes], ...]:
+    """Return the metadata of every call, with the key that the gateway asks for.
+
+    Raises:
+        ValueError: The key cannot travel as metadata; what it is stays untold.
+    """
+    if api_key is None:
+        return tuple(metadata)
+    if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
+        raise ValueError("the API key must be of ASCII letters, digits and signs, without blanks")
+    return (*metadata, ("authorization", f"Bearer {api_key}"))
+
+
 def tls_credentials(
     *,
     ca_file: Path | str | None = None,

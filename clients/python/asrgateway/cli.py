@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
-from asrgateway.arguments import ENCODINGS, FileCommand, ModelsCommand, parse
+from asrgateway.arguments import ENCODINGS, Connection, FileCommand, ModelsCommand, parse
 from asrgateway.audio_file import AudioFile, UnusableFile, open_audio
 from asrgateway.client import RecognitionClient
 from asrgateway.errors import RecognitionError
@@ -88,11 +88,18 @@ async def _recognize_file(command: FileCommand, terminal: Terminal) -> None:
     report = Report(terminal, audio, is_json=command.is_json)
     messages = _sent(_messages(audio, is_fast=command.is_fast), report)
     async with (
-        RecognitionClient(command.connection.target, credentials=command.connection.credentials()) as client,
+        _client(command.connection) as client,
         aclosing(client.recognize(config, messages, timeout=command.timeout_seconds)) as responses,
     ):
         async for response in responses:
             report.heard(response)
+
+
+def _client(connection: Connection) -> RecognitionClient:
+    try:
+        return RecognitionClient(connection.target, credentials=connection.credentials(), api_key=connection.api_key())
+    except ValueError as error:
+        raise UnusableFile(str(error)) from None
 
 
 def _messages(audio: AudioFile, *, is_fast: bool) -> AsyncIterator[bytes]:
@@ -108,7 +115,7 @@ async def _sent(messages: AsyncIterator[bytes], report: Report) -> AsyncIterator
 
 
 async def _list_models(command: ModelsCommand, terminal: Terminal) -> None:
-    async with RecognitionClient(command.connection.target, credentials=command.connection.credentials()) as client:
+    async with _client(command.connection) as client:
         response = await client.list_models(timeout=_MODELS_TIMEOUT_SECONDS)
     lines = [to_json(response)] if command.is_json else model_table(response)
     for line in lines:

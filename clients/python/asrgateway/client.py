@@ -8,7 +8,7 @@ from typing import Self
 import grpc
 
 from asrgateway.call import RecognizeCall
-from asrgateway.channel import CHANNEL_OPTIONS, Metadata
+from asrgateway.channel import CHANNEL_OPTIONS, Metadata, with_api_key
 from asrgateway.errors import decode
 from asrgateway.requests import AudioItem
 from asrgateway.v1.recognition_pb2 import (
@@ -29,6 +29,7 @@ class RecognitionClient:
         target: ``host:port``, or any other name that gRPC resolves.
         credentials: TLS, as `tls_credentials` makes it; None: plain text.
         metadata: Sent with every call.
+        api_key: Sent with every call too, for gateways that ask for one. Without TLS others may read it on the way.
     """
 
     def __init__(
@@ -37,14 +38,15 @@ class RecognitionClient:
         *,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
+        api_key: str | None = None,
     ) -> None:
+        self._metadata = with_api_key(metadata, api_key)
         self._channel = (
             grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
             if credentials is None
             else grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
         )
         self._stub = SpeechRecognitionServiceStub(self._channel)
-        self._metadata = tuple(metadata)
 
     async def __aenter__(self) -> Self:
         return self

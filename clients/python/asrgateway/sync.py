@@ -7,7 +7,7 @@ from typing import Self
 
 import grpc
 
-from asrgateway.channel import CHANNEL_OPTIONS, Metadata
+from asrgateway.channel import CHANNEL_OPTIONS, Metadata, with_api_key
 from asrgateway.errors import decode
 from asrgateway.requests import AudioItem, first_request, requests_for
 from asrgateway.v1.recognition_pb2 import (
@@ -27,6 +27,7 @@ class RecognitionClient:
         target: ``host:port``, or any other name that gRPC resolves.
         credentials: TLS, as `asrgateway.tls_credentials` makes it; None: plain text.
         metadata: Sent with every call.
+        api_key: Sent with every call too, for gateways that ask for one. Without TLS others may read it on the way.
     """
 
     def __init__(
@@ -35,14 +36,15 @@ class RecognitionClient:
         *,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
+        api_key: str | None = None,
     ) -> None:
+        self._metadata = with_api_key(metadata, api_key)
         self._channel = (
             grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
             if credentials is None
             else grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
         )
         self._stub = SpeechRecognitionServiceStub(self._channel)
-        self._metadata = tuple(metadata)
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ import grpc
 from asrgateway_server import logs
 from asrgateway_server.errors import GatewayError
 from asrgateway_server.metrics import SERVICE, Metrics
+from asrgateway_server.rpc import keys
 from asrgateway_server.rpc.status import BLAME_WITHOUT_ERROR, blame_for, code_of, details_of, endings
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         metrics = self._metrics.of_method(method)
 
         async def wrapped(request: Any, context: Any) -> Any:
-            fields: dict[str, Any] = {"method": method, "peer": context.peer()}
+            fields: dict[str, Any] = {"method": method, "peer": context.peer(), "caller": keys.caller.get()}
             logs.call_fields.set(fields)
             metrics.started.inc()
             began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Builds the servers, runs them, and stops them gracefully."""
+"""Opens everything that a gateway is made of, and closes it gracefully."""
 
 from __future__ import annotations
 
@@ -11,30 +11,24 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Final
 
-import grpc
 from aiohttp import web
-from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server.backends import open_backends
-from asrgateway_server.metrics import SERVICE, Metrics
+from asrgateway_server.metrics import Metrics
 from asrgateway_server.offer import offered
 from asrgateway_server.recognition.recognizer import Limits
 from asrgateway_server.rpc.drain import Drain
 from asrgateway_server.rpc.health import HealthServer
-from asrgateway_server.rpc.interceptor import CallInterceptor
 from asrgateway_server.rpc.loop_lag import observed_loop
-from asrgateway_server.rpc.ports import ONLY_ONE_LISTENER, bind
+from asrgateway_server.rpc.server import recognition_server, verify_exposure
 from asrgateway_server.rpc.servicer import EdgeLimits, RecognitionServicer
 from asrgateway_server.settings import Address, Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
 _LOOP_CHECK_SECONDS: Final = 0.25
-# The first new calls after SIGTERM are those that were on their way; a proxy that knows of it sends no more.
-_REFUSE_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +79,7 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     Raises:
         SettingsError: A port is taken, or a setting names something that is not there.
     """
+    verify_exposure(settings)
     catalogue = offered(settings)
     metrics = Metrics(CollectorRegistry())
     metrics.build_info.labels(metadata.version("asrgateway-server"), settings.revision).set(1)
@@ -103,7 +98,7 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             metrics,
             drain,
         )
-        address = await stack.enter_async_context(_recognition_server(settings, servicer, metrics, drain))
+        address = await stack.enter_async_context(recognition_server(settings, servicer, metrics, drain))
         await health.set_ready(is_ready=True)
         yield Gateway(
             address=address,
@@ -135,50 +130,6 @@ def _call_limits(settings: Settings) -> Limits:
         quiet_after_seconds=settings.quiet_after_seconds,
         task_silence_seconds=settings.task_silence_seconds,
     )
-
-
-@asynccontextmanager
-async def _recognition_server(
-    settings: Settings, servicer: RecognitionServicer, metrics: Metrics, drain: Drain
-) -> AsyncIterator[Address]:
-    server = grpc.aio.server(
-        interceptors=[CallInterceptor(metrics)],
-        options=[
-            ONLY_ONE_LISTENER,
-            # Above our own limit, so that a message a little too large gets an error that names its field.
-            ("grpc.max_receive_message_length", 2 * settings.max_message_bytes),
-            # Without this the C core takes 4 MB, two minutes of audio, from a caller whose call nobody reads.
-            ("grpc.http2.bdp_probe", 0),
-            # A second of audio may be on its way to us: enough for ten times realtime over 100 ms.
-            ("grpc.http2.lookahead_bytes", 32 * 1024),
-            ("grpc.keepalive_time_ms", 60_000),
-            ("grpc.keepalive_timeout_ms", 20_000),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
-        ],
-    )
-    pb_grpc.add_SpeechRecognitionServiceServicer_to_server(servicer, server)
-    reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
-    address = bind(server, settings.listen)
-    await server.start()
-    try:
-        yield address
-    finally:
-        await _stop(server, drain)
-
-
-async def _stop(server: grpc.aio.Server, drain: Drain) -> None:
-    """Close the port, wait for the open calls, cut those that remain; other streams, such as reflection, wait for none.
-
-    Once a server stops, gRPC cancels calls that had reached it and not yet its handler. So for a moment it refuses them
-    itself, with an error that tells callers what to do.
-    """
-    drain.begin()
-    await asyncio.sleep(min(_REFUSE_SECONDS, drain.grace_seconds / 20))
-    stopping = asyncio.create_task(server.stop(drain.grace_seconds), name="stop")
-    await drain.finish()
-    await server.stop(0)
-    await stopping
 
 
 @asynccontextmanager

@@ -12,13 +12,15 @@ from asrgateway_server.settings import Address, SettingsError
 ONLY_ONE_LISTENER: Final = ("grpc.so_reuseport", 0)
 
 
-def bind(server: grpc.aio.Server, listen: Address) -> Address:
-    """Open a plaintext port; return where it is, also when port 0 asked for any free one.
+def bind(server: grpc.aio.Server, listen: Address, credentials: grpc.ServerCredentials | None = None) -> Address:
+    """Open a port, plaintext without credentials; return where it is, also when port 0 asked for any free one.
 
     Raises:
         SettingsError: It cannot be opened.
     """
     try:
-        return Address(listen.host, server.add_insecure_port(str(listen)))
+        if credentials is None:
+            return Address(listen.host, server.add_insecure_port(str(listen)))
+        return Address(listen.host, server.add_secure_port(str(listen), credentials))
     except RuntimeError:
         raise SettingsError(f"cannot listen on {listen}: is it taken, or no address of this machine?") from None

@@ -1,0 +1,114 @@
+"""The server that callers reach: its port, who may use it, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import grpc
+from grpc_reflection.v1alpha import reflection
+
+from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
+from asrgateway_server.metrics import SERVICE, Metrics
+from asrgateway_server.rpc.drain import Drain
+from asrgateway_server.rpc.interceptor import CallInterceptor
+from asrgateway_server.rpc.keys import CallerKeys, KeyInterceptor
+from asrgateway_server.rpc.ports import ONLY_ONE_LISTENER, bind
+from asrgateway_server.rpc.servicer import RecognitionServicer
+from asrgateway_server.rpc.tls import credentials_from
+from asrgateway_server.settings import Address, Settings, SettingsError
+
+log = logging.getLogger(__name__)
+
+# The first new calls after SIGTERM are those that were on their way; a proxy that knows of it sends no more.
+_REFUSE_SECONDS: Final = 0.25
+
+
+def verify_exposure(settings: Settings) -> None:
+    """Refuse to let anyone on the network call, unless that is what the operator says.
+
+    Raises:
+        SettingsError: Others than this machine reach the port, and nothing tells who may call.
+    """
+    if _is_loopback(settings.listen.host) or settings.allow_anonymous:
+        return
+    if not settings.api_keys_file and not settings.tls_client_ca_file:
+        raise SettingsError(
+            f"listen is {settings.listen}: anyone who reaches this machine could call. Set api_keys_file, or "
+            "tls_client_ca_file, to say who may; or set allow_anonymous=true where the network sees to that"
+        )
+    if settings.api_keys_file and not settings.tls_cert_file:
+        log.warning("callers' keys arrive without TLS; let a proxy or mesh encrypt them, or set tls_cert_file")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@asynccontextmanager
+async def recognition_server(
+    settings: Settings, servicer: RecognitionServicer, metrics: Metrics, drain: Drain
+) -> AsyncIterator[Address]:
+    """Serve callers; at the end let open calls finish.
+
+    Raises:
+        SettingsError: The port is taken, or a file of keys or certificates cannot be used.
+    """
+    interceptors: list[grpc.aio.ServerInterceptor] = [CallInterceptor(metrics)]
+    if settings.api_keys_file:
+        interceptors.append(KeyInterceptor(CallerKeys(Path(settings.api_keys_file)), metrics))
+    server = grpc.aio.server(interceptors=interceptors, options=_options(settings))
+    pb_grpc.add_SpeechRecognitionServiceServicer_to_server(servicer, server)
+    if settings.reflection:
+        reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
+    address = bind(server, settings.listen, credentials_from(settings, metrics))
+    await server.start()
+    try:
+        yield address
+    finally:
+        await _stop(server, drain)
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    options = [
+        ONLY_ONE_LISTENER,
+        # Above our own limit, so that a message a little too large gets an error that names its field.
+        ("grpc.max_receive_message_length", 2 * settings.max_message_bytes),
+        # Between the two limits gRPC would refuse at random.
+        ("grpc.max_metadata_size", settings.max_metadata_bytes),
+        ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
+        # Without this the C core takes 4 MB, two minutes of audio, from a caller whose call nobody reads.
+        ("grpc.http2.bdp_probe", 0),
+        # A second of audio may be on its way to us: enough for ten times realtime over 100 ms.
+        ("grpc.http2.lookahead_bytes", 32 * 1024),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
+    ]
+    if settings.max_connection_age_seconds:
+        # Without a grace: calls that are open then go on for as long as they like.
+        options.append(("grpc.max_connection_age_ms", round(settings.max_connection_age_seconds * 1000)))
+    return options
+
+
+async def _stop(server: grpc.aio.Server, drain: Drain) -> None:
+    """Close the port, wait for the open calls, cut those that remain; other streams, such as reflection, wait for none.
+
+    Once a server stops, gRPC cancels calls that had reached it and not yet its handler. So for a moment it refuses them
+    itself, with an error that tells callers what to do.
+    """
+    drain.begin()
+    await asyncio.sleep(min(_REFUSE_SECONDS, drain.grace_seconds / 20))
+    stopping = asyncio.create_task(server.stop(drain.grace_seconds), name="stop")
+    await drain.finish()
+    await server.stop(0)
+    await stopping

@@ -1,0 +1,77 @@
+"""Files that the operator may replace while the gateway runs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from asrgateway_server.settings import SettingsError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+CHECK_SECONDS: Final = 1.0
+
+# Inode, time and size: a mounted secret is replaced by a link to another file, which may be as old and as long.
+_Version = tuple[tuple[int, int, int], ...]
+
+
+class WatchedFiles(Generic[T]):
+    """What some files mean, read again when one of them changes.
+
+    While new files make no sense, the old meaning holds; the log tells once.
+
+    Args:
+        paths: The files.
+        read: Returns what they mean; raises OSError or ValueError, whose text names no content.
+        check_seconds: How long one look at the files is good for.
+
+    Raises:
+        SettingsError: They make no sense from the start.
+    """
+
+    def __init__(self, paths: Sequence[Path], read: Callable[[], T], check_seconds: float = CHECK_SECONDS) -> None:
+        self._paths = tuple(paths)
+        self._read = read
+        self._check_seconds = check_seconds
+        self._checked_at = time.monotonic()
+        try:
+            self._version = self._look()
+            self._meaning = read()
+        except (OSError, ValueError) as error:
+            raise SettingsError(_told(error)) from None
+
+    def current(self) -> T:
+        """Return what the files mean now; may be called from any thread."""
+        now = time.monotonic()
+        if now - self._checked_at >= self._check_seconds:
+            self._checked_at = now
+            self._check()
+        return self._meaning
+
+    def _check(self) -> None:
+        try:
+            version = self._look()
+            if version == self._version:
+                return
+            # Before the reading, so that a change in the middle of it is seen the next time.
+            self._version = version
+            self._meaning = self._read()
+        except (OSError, ValueError) as error:
+            log.warning("the new files are of no use, the old ones hold", extra={"problem": _told(error)})
+        else:
+            log.info("files read again", extra={"files": ", ".join(str(path) for path in self._paths)})
+
+    def _look(self) -> _Version:
+        states = [path.stat() for path in self._paths]
+        return tuple((state.st_ino, state.st_mtime_ns, state.st_size) for state in states)
+
+
+def _told(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename} cannot be read: {error.strerror}"
+    return str(error)

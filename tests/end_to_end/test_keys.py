@@ -1,0 +1,196 @@
+"""Who may call, and what they are told who may not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+import asrgateway.sync
+from asrgateway import RecognitionClient, RecognitionError
+from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.rpc.keys import hashed_line
+from asrgateway_server.rpc.lifecycle import Gateway
+from calls import RECORDINGS, Stub, config, outcome_of
+from gateways import eventually, open_gateway
+from processes import gateway_process, start
+
+KEY = "correct-horse-battery"
+GATEWAY = str(Path(sys.executable).with_name("asr-gateway"))
+CLIENT = str(Path(sys.executable).with_name("asr-client"))
+RECORDING = str(RECORDINGS / "boy.wav")
+REFUSED = grpc.StatusCode.UNAUTHENTICATED
+BEARER = (("authorization", f"Bearer {KEY}"),)
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    path = tmp_path / "keys"
+    path.write_text(f"{hashed_line(KEY, 'team-a')}\n")
+    return path
+
+
+@asynccontextmanager
+async def guarded(keys_file: Path) -> AsyncIterator[tuple[Gateway, Stub]]:
+    async with open_gateway(api_keys_file=str(keys_file)) as gateway_and_stub:
+        yield gateway_and_stub
+
+
+async def models_with(stub: Stub, *metadata: tuple[str, str]) -> grpc.StatusCode:
+    call = stub.ListModels(pb.ListModelsRequest(), metadata=metadata)
+    return await call.code()
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [("authorization", f"Bearer {KEY}"), ("authorization", f"bearer  {KEY}"), ("x-api-key", KEY)],
+)
+async def test_a_known_key_lets_in(keys_file: Path, shown: tuple[str, str]) -> None:
+    async with guarded(keys_file) as (_, stub):
+        assert await models_with(stub, shown) is grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        ("other", KEY),
+        ("authorization", KEY),
+        ("authorization", f"Basic {KEY}"),
+        ("authorization", "Bearer "),
+        ("authorization", "Bearer wrong-wrong-wrong"),
+        ("x-api-key", "wrong-wrong-wrong"),
+        ("x-api-key", hashed_line(KEY)),
+    ],
+)
+async def test_any_other_is_refused_and_counted(keys_file: Path, shown: tuple[str, str]) -> None:
+    async with guarded(keys_file) as (gateway, stub):
+        assert await models_with(stub, shown) is REFUSED
+        assert gateway.metrics.registry.get_sample_value("asrgateway_streams_rejected_total", {"reason": "auth"}) == 1
+
+
+async def test_a_refused_call_is_told_why_and_not_with_what(keys_file: Path) -> None:
+    async with guarded(keys_file) as (_, stub):
+        unknown = await outcome_of(stub.Recognize(metadata=(("x-api-key", "wrong-wrong-wrong"),)))
+        assert (unknown.code, unknown.reason) == (REFUSED, "UNAUTHENTICATED")
+        assert unknown.message == "the key is not known here"
+        without = await outcome_of(stub.Recognize())
+        assert without.message == "this gateway asks for a key: send the metadata `authorization: Bearer KEY`"
+
+
+async def reflected(gateway: Gateway, *metadata: tuple[str, str]) -> grpc.StatusCode:
+    """Ask for the list of services."""
+    async with grpc.aio.insecure_channel(str(gateway.address)) as channel:
+        ask = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
+        call = ask(iter([reflection_pb2.ServerReflectionRequest(list_services="*")]), metadata=metadata)
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            while await call.read() is not grpc.aio.EOF:
+                pass
+        code: grpc.StatusCode = await call.code()
+        return code
+
+
+async def test_reflection_asks_for_a_key_and_health_does_not(keys_file: Path) -> None:
+    async with guarded(keys_file) as (gateway, _):
+        assert await reflected(gateway) is REFUSED
+        assert await reflected(gateway, *BEARER) is grpc.StatusCode.OK
+        async with grpc.aio.insecure_channel(str(gateway.health_address)) as channel:
+            answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_without_reflection_nothing_is_told() -> None:
+    async with open_gateway(reflection=False) as (gateway, _):
+        assert await reflected(gateway) is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_key_that_is_taken_back_lets_nobody_in_any_more(keys_file: Path) -> None:
+    async with guarded(keys_file) as (_, stub):
+        call = stub.Recognize(metadata=BEARER)
+        await call.write(config())
+        await call.read()
+        keys_file.write_text("")  # noqa: ASYNC240 nothing
+        codes: list[grpc.StatusCode] = []
+        async with asyncio.timeout(5):
+            while REFUSED not in codes:
+                codes.append(await models_with(stub, *BEARER))
+        assert not call.done()
+        call.cancel()
+
+
+async def test_both_python_clients_show_their_key(keys_file: Path) -> None:
+    async with guarded(keys_file) as (gateway, _):
+        async with RecognitionClient(str(gateway.address), api_key=KEY) as client:
+            assert (await client.list_models()).models
+        async with RecognitionClient(str(gateway.address), api_key="wrong-wrong-wrong") as client:
+            with pytest.raises(RecognitionError, match="UNAUTHENTICATED"):
+                await client.list_models()
+        with asrgateway.sync.RecognitionClient(str(gateway.address), api_key=KEY) as waiting:
+            assert (await asyncio.to_thread(waiting.list_models)).models
+
+
+# Processes --------------------------------------------------------------------------------------------------------
+
+
+async def ended(program: str, *arguments: str, said: bytes = b"", **variables: str) -> tuple[int | None, str, str]:
+    """Run a program to its end; return its exit code, output and errors."""
+    process = await asyncio.create_subprocess_exec(
+        *(program, *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | variables,
+    )
+    async with asyncio.timeout(20):
+        out, error = await process.communicate(said)
+    return process.returncode, out.decode(), error.decode()
+
+
+async def test_the_printed_line_lets_the_key_of_the_command_line_in(tmp_path: Path) -> None:
+    key_file, keys_file = tmp_path / "key", tmp_path / "keys"
+    key_file.write_text(f"{KEY}\n")
+    code, line, _ = await ended(GATEWAY, "hash-key", "--name", "team-a", said=f"{KEY}\n".encode())
+    assert code == 0
+    keys_file.write_text(line)
+    async with gateway_process(api_keys_file=str(keys_file)) as (gateway, _):
+        target = ("--target", await gateway.address("grpc"))
+        by_file = await ended(CLIENT, "file", RECORDING, "--fast", *target, "--api-key-file", str(key_file))
+        by_variable = await ended(CLIENT, "models", *target, ASR_API_KEY=KEY)
+        without = await ended(CLIENT, "models", *target)
+        await eventually(lambda: "UNAUTHENTICATED" in str(gateway.lines))
+        assert "team-a" in {line.get("caller") for line in gateway.lines}
+    assert by_file[:2] == (0, "the boy was there when the sun rose\n")
+    assert by_variable[0] == 0
+    assert without[0] == 1
+    assert "UNAUTHENTICATED: this gateway asks for a key" in without[2]
+
+
+async def test_a_key_that_is_too_short_gets_no_line() -> None:
+    assert await ended(GATEWAY, "hash-key", said=b"secret\n") == (
+        2,
+        "",
+        "asr-gateway: the key has 6 characters; at least 16 keep it from being guessed\n",
+    )
+
+
+async def test_a_port_for_others_needs_to_know_who_may_call() -> None:
+    process = await start("serve", listen="0.0.0.0:0")
+    async with asyncio.timeout(20):
+        _, error = await process.communicate()
+    assert process.returncode == 2
+    assert error.decode().startswith("asr-gateway: listen is 0.0.0.0:0: anyone who reaches this machine could call.")
+
+
+@pytest.mark.parametrize("setting", ["allow_anonymous", "api_keys_file"])
+async def test_a_port_for_others_opens_once_it_is_known(keys_file: Path, setting: str) -> None:
+    value = {"allow_anonymous": "true", "api_keys_file": str(keys_file)}[setting]
+    async with gateway_process(listen="0.0.0.0:0", embedded_workers="0", **{setting: value}) as (gateway, _):
+        assert await gateway.line("listening")
