@@ -48,8 +48,8 @@ async def open_backends(settings: Settings, metrics: Metrics) -> AsyncIterator[M
     on_sdk = _models_on_sdk(settings)
     async with AsyncExitStack() as stack:
         keyring = await stack.enter_async_context(Keyring(settings))
-        # One for all of them: the account's tables are few.
-        hotwords = await stack.enter_async_context(HotwordPreparation(settings, key=keyring.key))
+        # One for all of them: an account's tables are few.
+        hotwords = await stack.enter_async_context(HotwordPreparation(settings, keyring))
 
         async def opened(name: str) -> Backend:
             usual = await stack.enter_async_context(BACKENDS[name](settings, keyring, metrics))

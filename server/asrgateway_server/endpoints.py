@@ -63,8 +63,13 @@ class Endpoint:
 
     def http_url(self, workspace: str = "") -> str:
         """Return the base of the HTTP interface, which hands out tokens and keeps hot words."""
-        scheme, _, rest = self.websocket_url(workspace).partition("://")
-        return f"{'https' if scheme == 'wss' else 'http'}://{rest}/api/v1"
+        return http_url_beside(self.websocket_url(workspace))
+
+
+def http_url_beside(websocket_url: str) -> str:
+    """Return the base of the HTTP interface at the host of a WebSocket URL."""
+    scheme, _, rest = websocket_url.partition("://")
+    return f"{'https' if scheme == 'wss' else 'http'}://{rest}/api/v1"
 
 
 def endpoints_of(settings: Settings) -> Mapping[str, Endpoint]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import web
 
 from asrgateway_server.emulator import rest
+from asrgateway_server.emulator.knobs import Knobs
 from asrgateway_server.emulator.phrases import PhraseList, PhraseLists, PhrasesRefused
 from asrgateway_server.emulator.vocabularies import Vocabularies, Vocabulary, VocabularyRefused
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _MODEL: Final = "speech-biasing"
 _TRAINING: Final = "compile_asr_phrase"
@@ -23,9 +27,11 @@ class HotwordApi:
     Args:
         vocabularies: The compiled lists, which the recognisers know too.
         phrases: The lists of the first models, likewise.
+        knobs: How it behaves.
     """
 
-    def __init__(self, vocabularies: Vocabularies, phrases: PhraseLists) -> None:
+    def __init__(self, vocabularies: Vocabularies, phrases: PhraseLists, knobs: Knobs) -> None:
+        self._knobs = knobs
         self._vocabularies = vocabularies
         self._phrases = phrases
         self._actions: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -39,12 +45,23 @@ class HotwordApi:
     def routes(self) -> list[web.RouteDef]:
         """Where it is served."""
         return [
-            web.post("/api/v1/services/audio/asr/customization", self._customize),
-            web.post("/api/v1/fine-tunes", self._compile_phrases),
-            web.get("/api/v1/fine-tunes/outputs", self._list_phrases),
-            web.get("/api/v1/fine-tunes/outputs/{phrase_id}", self._query_phrases),
-            web.delete("/api/v1/fine-tunes/outputs/{phrase_id}", self._delete_phrases),
+            web.post("/api/v1/services/audio/asr/customization", self._as_turned(self._customize)),
+            web.post("/api/v1/fine-tunes", self._as_turned(self._compile_phrases)),
+            web.get("/api/v1/fine-tunes/outputs", self._as_turned(self._list_phrases)),
+            web.get("/api/v1/fine-tunes/outputs/{phrase_id}", self._as_turned(self._query_phrases)),
+            web.delete("/api/v1/fine-tunes/outputs/{phrase_id}", self._as_turned(self._delete_phrases)),
         ]
+
+    def _as_turned(self, handle: Handler) -> Handler:
+        """Let a handler be as slow, and fail, as the knobs say."""
+
+        async def turned(request: web.Request) -> web.StreamResponse:
+            await asyncio.sleep(self._knobs.hotword_seconds)
+            if self._knobs.hotword_status:
+                return rest.refusal(self._knobs.hotword_status)
+            return await handle(request)
+
+        return turned
 
     async def _customize(self, request: web.Request) -> web.Response:
         body = await _body(request)

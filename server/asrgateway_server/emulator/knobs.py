@@ -84,6 +84,8 @@ class Knobs:
         session_item_ms: Longest item in VAD mode, in audio; 0 = no limit.
         session_fatal_errors: Types of ``error`` after which the session is closed.
         vocabulary_lists: Lists per account; the vendor says 10.
+        hotword_seconds: How long each request about hot words takes, not scaled.
+        hotword_status: HTTP status with which each of them fails; 0 = they are answered.
     """
 
     missing_key_status: int = 401
@@ -147,6 +149,8 @@ class Knobs:
     session_item_ms: int = 0
     session_fatal_errors: tuple[str, ...] = ("server_error",)
     vocabulary_lists: int = 10
+    hotword_seconds: float = 0.0
+    hotword_status: int = 0
 
 
 def load_knobs(path: Path) -> Knobs:

@@ -145,7 +145,8 @@ class Emulator:
         for path in ("/api-ws/v1/realtime", "/api-ws/v1/realtime/"):
             application.router.add_get(path, self._realtime)
         application.router.add_post("/api/v1/tokens", self._tokens)
-        application.router.add_routes(HotwordApi(self._world.vocabularies, self._world.phrases).routes())
+        hotwords = HotwordApi(self._world.vocabularies, self._world.phrases, self._options.knobs)
+        application.router.add_routes(hotwords.routes())
         application.on_shutdown.append(self._close_connections)
         return application
 

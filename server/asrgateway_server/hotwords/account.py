@@ -1,36 +1,66 @@
-"""Whose hot-word tables: the account behind a key, and where its service is reached."""
+"""Whose hot-word tables: the account behind a key, and how a call reaches it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass
+from typing import Protocol
 
-from asrgateway_server.endpoints import DEFAULT_ENDPOINT, endpoints_of
-from asrgateway_server.settings import Settings
+from asrgateway_server.config import RecognitionConfig
+
+
+class Credential(Protocol):
+    """What the vendor is shown."""
+
+    async def key(self, instead_of: str = "") -> str:
+        """Return the key or token; another one, if there is any, in place of a rejected one."""
+
+
+class Access(Protocol):
+    """How a call reaches the vendor."""
+
+    @property
+    def http_url(self) -> str:
+        """Base of the vendor's HTTP API."""
+
+    @property
+    def workspace(self) -> str:
+        """Within the account; empty: that of the key."""
+
+    @property
+    def credential(self) -> Credential:
+        """What the vendor is shown."""
+
+    @property
+    def is_callers(self) -> bool:
+        """It is the caller's own."""
+
+
+class Reach(Protocol):
+    """Knows how calls reach the vendor."""
+
+    def access(self, config: RecognitionConfig) -> Access:
+        """Return how a call does; raise a GatewayError if it cannot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """An account of the vendor.
+    """An account of the vendor, as far as tables are shared within it.
 
     Attributes:
         http_url: Base of the vendor's HTTP API.
-        key: Its key.
-        workspace: Within the account; None: the default one.
-        ca_file: Certificates in PEM that the vendor's one is checked against; empty: the system's.
+        workspace: Within the account; empty: that of the key.
+        caller: Fingerprint of the caller's own key; empty: the account is the operator's.
     """
 
     http_url: str
-    key: str = field(repr=False)
-    workspace: str | None = None
-    ca_file: str = ""
+    workspace: str
+    caller: str
 
 
-def account_of(settings: Settings) -> Account:
-    """Return the account that the gateway serves from, with the key that it has without looking into a file."""
-    endpoint = endpoints_of(settings)[DEFAULT_ENDPOINT]
-    return Account(
-        http_url=endpoint.http_url(),
-        key=endpoint.key.get_secret_value() if endpoint.key else "",
-        workspace=endpoint.workspace or None,
-        ca_file=settings.upstream_ca_file,
-    )
+def account_of(config: RecognitionConfig, access: Access) -> Account:
+    """Return the account that a call's tables are in: a caller's own key leads to no table of anybody else."""
+    caller = ""
+    if access.is_callers and config.caller_key:
+        caller = hashlib.sha256(config.caller_key.get_secret_value().encode()).hexdigest()
+    return Account(http_url=access.http_url, workspace=access.workspace, caller=caller)

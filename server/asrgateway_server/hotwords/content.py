@@ -60,12 +60,11 @@ class Content:
         """Whether a table that the vendor shows is this one."""
         if target_model != self.model or not isinstance(vocabulary, list):
             return False
-        rows = [row for row in vocabulary if isinstance(row, dict)]
         shown = [
-            Entry(text=str(row.get("text")), weight=int(row.get("weight") or 0), language=str(row.get("lang") or ""))
-            for row in rows
+            (row.get("text"), row.get("weight"), row.get("lang") or "") for row in vocabulary if isinstance(row, dict)
         ]
-        return len(rows) == len(vocabulary) and _sorted(shown) == self.entries
+        wanted = {(entry.text, entry.weight, entry.language) for entry in self.entries}
+        return len(shown) == len(vocabulary) == len(wanted) and set(shown) == wanted
 
 
 def content_of(model: str, words: Iterable[Hotword]) -> Content:

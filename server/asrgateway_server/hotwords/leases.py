@@ -50,6 +50,11 @@ class Leases:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call has or waits for anything."""
+        return not self._users and not self._flights
+
     def is_used(self, prefix: str) -> bool:
         """Whether a running call has it, or waits for it."""
         return self._users[prefix] > 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from asrgateway_server.hotwords.account import Account
+from asrgateway_server.errors import UpstreamRefused
+from asrgateway_server.hotwords.account import Credential
 from asrgateway_server.hotwords.content import Content
 
 if TYPE_CHECKING:
@@ -18,31 +18,23 @@ if TYPE_CHECKING:
 
 #: The vendor's code for one table too many.
 QUOTA: Final = "Throttling.AllocationQuota"
-_THREADS: Final = 4
+_KEY_REJECTED: Final = frozenset(("InvalidApiKey", "HTTP 401", "HTTP 403"))
 _T = TypeVar("_T")
-#: Returns the key that counts now: a file may change, a token may end.
-CurrentKey = Callable[[], Awaitable[str]]
 
 
 class HotwordService:
     """The calls of ``VendorSdk``, awaited; each raises a GatewayError.
 
     Args:
-        account: Whose tables they are.
-        timeout_seconds: How long a request may take.
-        key: Returns the key to ask with; None: the account's.
+        make_sdk: Returns what speaks to the account with a key; called in a thread.
+        credential: Whose key.
+        threads: Where the calls block.
     """
 
-    def __init__(self, account: Account, timeout_seconds: float, key: CurrentKey | None = None) -> None:
-        self._account = account
-        self._key = key
-        self._timeout_seconds = timeout_seconds
-        # Its own threads, so that a vendor that hangs holds up nothing else.
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="hot words")
-
-    def close(self) -> None:
-        """Take no more requests."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def __init__(self, make_sdk: Callable[[str], VendorSdk], credential: Credential, threads: Executor) -> None:
+        self._make_sdk = make_sdk
+        self._credential = credential
+        self._threads = threads
 
     async def create(self, content: Content) -> str:
         """Compile a table; return its id."""
@@ -65,10 +57,17 @@ class HotwordService:
         return await self._ask(lambda sdk: sdk.compile_phrases(content))
 
     async def _ask(self, question: Callable[[VendorSdk], _T]) -> _T:
-        account = replace(self._account, key=await self._key()) if self._key else self._account
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: question(self._sdk(account)))
+        key = await self._credential.key()
+        try:
+            return await self._answer(key, question)
+        except UpstreamRefused as refused:
+            if refused.upstream_code not in _KEY_REJECTED:
+                raise
+            other = await self._credential.key(instead_of=key)
+            if other == key:
+                raise
+        return await self._answer(other, question)
 
-    def _sdk(self, account: Account) -> VendorSdk:
-        from asrgateway_server.hotwords.vendor_sdk import VendorSdk  # noqa: PLC0415 on first use, in a thread
-
-        return VendorSdk(account, self._timeout_seconds)
+    async def _answer(self, key: str, question: Callable[[VendorSdk], _T]) -> _T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: question(self._make_sdk(key)))

@@ -56,6 +56,11 @@ class Tables:
         """Have a table for the time of a call: its id; see ``Leases.lease``."""
         return self._leases.lease(content)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call has or waits for any."""
+        return self._leases.is_idle
+
     async def close(self) -> None:
         """Give up what is being compiled."""
         await self._leases.close()

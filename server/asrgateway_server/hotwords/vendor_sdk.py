@@ -56,12 +56,17 @@ class VendorSdk:
 
     Args:
         account: Whose tables they are.
+        key: Its key, or a token.
+        ca_file: Certificates in PEM that the vendor's one is checked against; empty: the system's.
         timeout_seconds: How long a request may take.
     """
 
-    def __init__(self, account: Account, timeout_seconds: float) -> None:
+    def __init__(self, account: Account, key: str, *, ca_file: str, timeout_seconds: float) -> None:
         self._account = account
+        self._key = key
+        self._ca_file = ca_file
         self._timeout_seconds = timeout_seconds
+        self._workspace = account.workspace or None
 
     def create(self, content: Content) -> str:
         """Compile a table; return its id."""
@@ -94,8 +99,8 @@ class VendorSdk:
                 answer = AsrPhraseManager.create_phrases(
                     model=content.model,
                     phrases={entry.text: entry.weight for entry in content.entries},
-                    workspace=self._account.workspace,  # type: ignore[arg-type] # its default is None too
-                    api_key=self._account.key,
+                    workspace=self._workspace,  # type: ignore[arg-type] # its default is None too
+                    api_key=self._key,
                     base_address=self._account.http_url,
                     request_timeout=self._timeout_seconds,
                 )
@@ -106,10 +111,10 @@ class VendorSdk:
         return _phrase_id(answer.output)
 
     def _ask(self, action: str, *arguments: object) -> Any:  # Any: each action has an answer of its own
-        with _Session(self._account.ca_file) as session:
+        with _Session(self._ca_file) as session:
             service = VocabularyService(
-                api_key=self._account.key,
-                workspace=self._account.workspace,
+                api_key=self._key,
+                workspace=self._workspace,
                 base_address=self._account.http_url,
                 request_timeout=self._timeout_seconds,
                 session=session,

@@ -18,7 +18,7 @@ import aiohttp
 from pydantic import SecretStr
 
 from asrgateway_server.config import CALLER_KEY, CALLER_WORKSPACE, RecognitionConfig
-from asrgateway_server.endpoints import DEFAULT_ENDPOINT, Endpoint, endpoints_of
+from asrgateway_server.endpoints import DEFAULT_ENDPOINT, Endpoint, endpoints_of, http_url_beside
 from asrgateway_server.errors import GatewayError, InvalidRequest, Unauthenticated, UpstreamLost, UpstreamRefused
 from asrgateway_server.settings import Settings, SettingsError, is_key, read_key_file
 from asrgateway_server.transports.network import proxy_for, tls
@@ -220,6 +220,11 @@ class Access:
     credential: Credential = field(repr=False)
     is_callers: bool
 
+    @property
+    def http_url(self) -> str:
+        """Base of the vendor's HTTP interface there."""
+        return http_url_beside(self.url)
+
     def headers(self, key: str) -> dict[str, str]:
         """Return what every request to the vendor bears."""
         return headers(key, self.workspace)
@@ -261,11 +266,6 @@ class Keyring:
     def endpoints(self) -> Collection[str]:
         """The names of all endpoints."""
         return self._endpoints.keys()
-
-    async def key(self) -> str:
-        """Return the gateway's key or token for the default endpoint, where its hot words are; empty without one."""
-        credential = self._credentials.get(DEFAULT_ENDPOINT)
-        return await credential.key() if credential else ""
 
     def access(self, config: RecognitionConfig) -> Access:
         """Return how a call reaches the vendor.
