@@ -152,12 +152,13 @@ class _Run:
         step = self._schedule.search_step
         if not step:
             return highest, ""
-        if highest != self._schedule.streams[-1]:
-            return highest, "more did not hold"
+        if highest is None or highest != self._schedule.streams[-1]:
+            is_void = any(row.is_void for row in self.rows if row.subject is Subject.GATEWAY)
+            return highest, "void: the load core was too busy" if is_void else "more did not hold"
         for streams in range(highest + step, self._schedule.search_limit + 1, step):
             row = await self._measure(Subject.GATEWAY, self._short_plan(streams))
             if row.is_void:
-                return highest, f"at {streams} the load core was busier than the load may make it"
+                return highest, f"at {streams} the load core was too busy"
             if not self._holds(row):
                 return highest, f"{streams} did not hold"
             highest = streams

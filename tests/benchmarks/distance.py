@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 _READ_BYTES: Final = 65_536
+_END_SECONDS: Final = 5.0
 # Timers of the loop are late by up to this; the last of it is waited out awake.
 _TIMER_SECONDS: Final = 0.0015
 
@@ -20,18 +21,21 @@ async def distance_to(host: str, port: int, round_trip_seconds: float) -> AsyncI
     The kernel's handshake with the relay takes no time, so the client's first bytes wait for the round trip that
     it would have taken.
     """
-    connections: set[asyncio.Task[None]] = set()
+    connections: set[asyncio.StreamWriter] = set()
+    is_idle = asyncio.Event()
+    is_idle.set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        connections.add(task)
+        connections.add(writer)
+        is_idle.clear()
         try:
             with contextlib.suppress(OSError):
                 await _relay(reader, writer, host, port, round_trip_seconds)
         finally:
-            connections.discard(task)
             writer.close()
+            connections.discard(writer)
+            if not connections:
+                is_idle.set()
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     try:
@@ -39,8 +43,10 @@ async def distance_to(host: str, port: int, round_trip_seconds: float) -> AsyncI
     finally:
         server.close()
         for connection in connections:
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+            connection.transport.abort()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_END_SECONDS):
+                await is_idle.wait()
 
 
 async def _relay(

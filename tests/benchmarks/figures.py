@@ -56,7 +56,7 @@ class Row:
     @property
     def is_whole(self) -> bool:
         """Whether every result came, once."""
-        return not (self.outcome.lost or self.outcome.repeated or self.outcome.errors)
+        return not (self.outcome.lost or self.outcome.repeated or self.outcome.failed)
 
     def to_json(self) -> dict[str, Any]:  # Any: JSON values
         """Return it as a JSON object."""

@@ -135,7 +135,7 @@ def _capacity(figures: Figures) -> Iterable[Goal]:
         limit=0.0,
         unit="",
         measured=float(
-            sum(row.outcome.lost + row.outcome.repeated + len(row.outcome.errors) for row in _gateway_rows(figures))
+            sum(row.outcome.lost + row.outcome.repeated + row.outcome.failed for row in _gateway_rows(figures))
         ),
     )
     tls = next((row for row in figures.rows if row.memory_kb is not None), None)

@@ -27,7 +27,8 @@ class Outcome:
         lost: Results that were due and did not come.
         repeated: Results that came again.
         extra: Results beyond those that were due: packets came so late that the gateway sent silence in their place.
-        errors: How streams ended that should not have; the first few.
+        failed: Streams that ended as they should not have.
+        errors: How; the first few.
         window_audio_seconds: Audio sent within the window, by all streams together.
         lag_p50_ms: Median of the time from the emulator's socket to here, over the results of the window.
         lag_p99_ms: Its 99th percentile.
@@ -41,6 +42,7 @@ class Outcome:
     lost: int
     repeated: int
     extra: int
+    failed: int
     errors: tuple[str, ...]
     window_audio_seconds: float
     lag_p50_ms: float | None
@@ -132,6 +134,7 @@ class Recorder:
             lost=sum(count for count in missing if count > 0),
             repeated=sum(stream.repeated for stream in self._streams),
             extra=-sum(count for count in missing if count < 0),
+            failed=len(self.errors),
             errors=tuple(self.errors[:3]),
             window_audio_seconds=self.window_packets * PACKET_SECONDS,
             lag_p50_ms=_quantile_ms(lags, 0.5),

@@ -139,8 +139,8 @@ def _lost(row: Row) -> str:
         parts.append(f"{outcome.repeated} twice")
     if outcome.extra:
         parts.append(f"{outcome.extra} more")
-    if outcome.errors:
-        parts.append(f"errors: {outcome.errors[0][:60]}")
+    if outcome.failed:
+        parts.append(f"{outcome.failed} streams failed: {''.join(outcome.errors[:1])[:60]}")
     return ", ".join(parts)
 
 

@@ -44,6 +44,7 @@ def outcome(streams: int, lag_ms: float, first_package_ms: float, lost: int = 0)
         lost=lost,
         repeated=0,
         extra=0,
+        failed=0,
         errors=(),
         window_audio_seconds=20.0 * streams,
         lag_p50_ms=lag_ms,
