@@ -79,6 +79,17 @@ def test_a_model_may_have_another_name_for_the_vendor() -> None:
     assert (served.find("here").upstream_name, served.find("there").upstream_name) == (V2, V2)
 
 
+def test_a_model_has_the_ways_of_the_one_that_it_is_like() -> None:
+    v1 = "paraformer-realtime-v1"
+    served = offer(
+        {"name": "next", "like": v1},
+        {"name": "here", "like": v1, "vendor_model": v1},
+        {"name": "after", "like": "next"},
+        {"name": "alone", "backend": "paraformer", "languages": ["en"], "rates_hertz": [16_000], "vendor_model": "v9"},
+    )
+    assert [served.find(name).kind for name in ("next", "here", "after", "alone", v1)] == [v1, v1, v1, "v9", v1]
+
+
 def test_a_model_takes_the_region_of_its_endpoint() -> None:
     new = offer({"name": "new", "like": V2, "endpoint": "sg"}, endpoints=SINGAPORE).find("new")
     assert (new.endpoint, new.regions) == ("sg", ("ap-southeast-1",))

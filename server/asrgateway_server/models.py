@@ -56,6 +56,7 @@ class Model:
     Attributes:
         name: What callers ask for.
         vendor_model: What the vendor calls it; the name if empty.
+        like: The vendor's model whose ways it has, as that is called; its own if empty.
         retirement_date: The day the vendor ends it; None if it has named none.
         endpoint: Where it is reached, once it is in a catalogue; ``regions`` is then that of the endpoint, if known.
         backend: The registry's key of what recognizes.
@@ -73,6 +74,7 @@ class Model:
 
     name: str
     vendor_model: str = ""
+    like: str = ""
     retirement_date: date | None = None
     endpoint: str = ""
     backend: str
@@ -89,6 +91,11 @@ class Model:
     def upstream_name(self) -> str:
         """What the vendor calls it."""
         return self.vendor_model or self.name
+
+    @property
+    def kind(self) -> str:
+        """The vendor's name for the model whose ways it has: what hot words it takes, and how."""
+        return self.like or self.upstream_name
 
     @property
     def features(self) -> frozenset[Feature]:

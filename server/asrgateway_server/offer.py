@@ -73,6 +73,7 @@ def _model(path: str, chosen: ModelSettings, known: Mapping[str, Model]) -> Mode
         like,
         name=chosen.name,
         vendor_model=chosen.vendor_model or like.vendor_model,
+        like=like.kind,
         backend=chosen.backend or like.backend,
         language_codes=like.language_codes if chosen.languages is None else chosen.languages,
         sample_rates_hertz=tuple(sorted(chosen.rates_hertz or like.sample_rates_hertz)),

@@ -17,7 +17,7 @@ from asrgateway_server.emulator import Emulator, EmulatorOptions, Fault, running
 from asrgateway_server.emulator.faults import Fail, Phase
 from asrgateway_server.emulator.knobs import Knobs
 from asrgateway_server.emulator.recognizers.markers import marker_audio
-from calls import Outcome, Stub, config, in_messages, outcome_of
+from calls import Outcome, Stub, config, in_messages, outcome_of, recognize
 from gateways import open_gateway
 
 V2 = "paraformer-realtime-v2"
@@ -246,6 +246,47 @@ async def test_metadata_that_cannot_be_meant_is_an_error(metadata: dict[str, str
         outcome = await call(stub, **metadata)
         assert dashscope.connections == 0
     assert (outcome.code, outcome.field) == (INVALID, field)
+
+
+# Whatever carries the call ----------------------------------------------------------------------------------------
+
+ON_SDK: dict[str, Any] = {"transports": {"paraformer": "official_sdk"}}
+
+
+async def test_the_official_sdk_uses_the_same_keys_and_workspaces() -> None:
+    async with (
+        vendor(api_key="sk-right") as dashscope,
+        gateway(
+            dashscope.url, dashscope_api_key="sk-right", dashscope_workspace="ws-1", allow_caller_keys=True, **ON_SDK
+        ) as stub,
+    ):
+        own = await call(stub)
+        callers = await call(stub, x_dashscope_api_key="sk-right", x_dashscope_workspace="ws-2")
+        assert (own.code, callers.code) == (OK, OK)
+        assert [journal.headers["x-dashscope-workspace"] for journal in dashscope.journals] == ["ws-1", "ws-2"]
+
+
+async def test_a_callers_key_is_rejected_on_the_official_sdk_too() -> None:
+    async with (
+        vendor(api_key="sk-right") as dashscope,
+        gateway(dashscope.url, allow_caller_keys=True, **ON_SDK) as stub,
+    ):
+        outcome = await call(stub, x_dashscope_api_key="sk-wrong")
+    assert (outcome.code, outcome.upstream_code) == (UNAUTHENTICATED, "HTTP 401")
+
+
+BIRDS = pb.SpeechAdaptation(hotwords=[pb.Hotword(text="Kestrel")])
+
+
+@pytest.mark.parametrize("tokens", [False, True], ids=["key", "token"])
+async def test_hot_words_are_compiled_with_the_key_in_the_file(tmp_path: Path, *, tokens: bool) -> None:
+    path = tmp_path / "key"
+    path.write_text("sk-right")
+    settings = {"dashscope_api_key_file": str(path), "dashscope_temporary_tokens": tokens}
+    async with vendor(api_key="sk-right") as dashscope, gateway(dashscope.url, **settings) as stub:
+        outcome = await recognize(stub, [config(model=V2, adaptation=BIRDS), *SPEECH])
+        assert (outcome.code, "warning" in outcome.kinds) == (OK, False)
+        assert dashscope.journals[0].parameters["vocabulary_id"]
 
 
 # Secrets ----------------------------------------------------------------------------------------------------------

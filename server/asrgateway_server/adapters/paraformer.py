@@ -15,7 +15,7 @@ def paraformer(config: RecognitionConfig, new_task_id: Callable[[], str]) -> Tas
     Source: Model Studio manual, "Paraformer client events"; the first generation takes its hot words as a resource.
     """
     options = config.model.options
-    if not config.model.name.endswith("-v1"):
+    if not config.model.kind.endswith("-v1"):
         return TaskAdapter(config, new_task_id, task_parameters(config, options))
     parameters = task_parameters(config, options - {"adaptation.vocabulary_id"})
     return TaskAdapter(config, new_task_id, parameters, _resources(config))

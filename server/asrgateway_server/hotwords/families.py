@@ -145,4 +145,4 @@ def family_of(model: Model) -> Family | None:
     """Return what a model takes as hot words; None if it takes none."""
     if OPTION not in model.options:
         return None
-    return next((family for family in _FAMILIES if family.names.fullmatch(model.upstream_name)), None)
+    return next((family for family in _FAMILIES if family.names.fullmatch(model.kind)), None)
