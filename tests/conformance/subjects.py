@@ -41,4 +41,8 @@ SUBJECTS: Final = (
     # Without interim results, which are opt-in, nobody knows how long an utterance has been open.
     Subject(model="qwen-audio-3.1-asr-flash-message", lacks=frozenset({"update", "cut"})),
     Subject(model="qwen3-asr-flash-realtime", lacks=WITHOUT_TIMES),
+    Subject(model="paraformer-realtime-v2", transport="official_sdk", lacks=WITHOUT_UPDATE),
+    Subject(model="paraformer-realtime-8k-v1", rate=8000, transport="official_sdk", lacks=WITHOUT_UPDATE),
+    Subject(model="fun-asr-realtime", transport="official_sdk"),
+    Subject(model="qwen3-asr-flash-realtime", transport="official_sdk", lacks=WITHOUT_TIMES),
 )

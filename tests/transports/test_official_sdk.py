@@ -218,7 +218,7 @@ def test_transports_are_read_from_a_variable(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["official_sdk", "paraformer=carrier_pigeon", "="])
 def test_a_transport_that_is_none_ends_the_start(value: str) -> None:
-    with pytest.raises(SettingsError, match="(?i)transports"):
+    with pytest.raises(SettingsError, match=r"(?i)transports"):
         Settings.from_environment({"ASRGATEWAY_TRANSPORTS": value})
 
 
