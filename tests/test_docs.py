@@ -23,6 +23,7 @@ PAGES = [
     ROOT / "CHANGELOG.md",
     ROOT / "clients" / "python" / "README.md",
     ROOT / "clients" / "recordings" / "README.md",
+    ROOT / "helm" / "asr-gateway" / "README.md",
 ]
 
 
