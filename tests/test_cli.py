@@ -36,6 +36,14 @@ def test_models_are_listed_with_their_endpoints_and_aliases(tmp_path: Path, caps
     assert ["fast", "=", "new"] in lines
 
 
+def test_columns_stay_apart_however_long_a_name_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = "a-model-with-a-name-longer-than-any-that-the-vendor-has-thought-of"
+    main(["models", "--config", configured(tmp_path, CONFIG.replace("new", long))])
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines() if line.startswith("a-model")] == [
+        [long, "paraformer"]
+    ]
+
+
 def test_a_wrong_setting_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--config", configured(tmp_path, CONFIG.replace("like: para", "like: pra"))]) == 2
     output = capsys.readouterr()

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from asrgateway_server import emulator, logs
 from asrgateway_server.errors import GatewayError
+from asrgateway_server.models import Model
 from asrgateway_server.offer import offered
 from asrgateway_server.rpc.keys import hashed_line
 from asrgateway_server.rpc.lifecycle import serve
@@ -100,12 +101,19 @@ async def _serve_with_emulator(settings: Settings) -> None:
 def _list_models(options: argparse.Namespace) -> None:
     settings = _settings(options)
     served = offered(settings)
+    width = max(len(name) for name in (*served.models, *served.aliases)) + 2
+    places = {name: _place(model) for name, model in served.models.items()}
+    place_width = max(len(place) for place in places.values())
     for name, model in sorted(served.models.items()):
         rates = ", ".join(str(rate) for rate in model.sample_rates_hertz)
-        place = " ".join(("at", model.endpoint, *model.regions)) if model.endpoint else "here"
-        print(f"{name:32}{model.backend:14}{place:28}{rates:>12} Hz  {', '.join(model.language_codes)}")
+        languages = ", ".join(model.language_codes)
+        print(f"{name:{width}}{model.backend:14}{places[name]:{place_width}}{rates:>13} Hz  {languages}")
     for name, target in sorted(served.aliases.items()):
-        print(f"{name:32}= {target}")
+        print(f"{name:{width}}= {target}")
+
+
+def _place(model: Model) -> str:
+    return " ".join(("at", model.endpoint, *model.regions)) if model.endpoint else "here"
 
 
 def _hash_key(options: argparse.Namespace) -> None:
