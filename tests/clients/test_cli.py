@@ -267,3 +267,29 @@ async def test_with_only_standard_error_on_a_terminal_the_pipe_stays_clean(
     out, _ = await process.communicate()
     assert out == b"hello\n"
     assert b"hel" in os.read(ours, 65536)
+
+
+async def test_the_api_key_of_a_file_is_sent(gateway: Gateway, tmp_path: Path) -> None:
+    key_file = tmp_path / "key"
+    key_file.write_text("the-key\n")
+    gateway.script.models = ListModelsResponse()
+    assert await asr_client("models", "--target", gateway.target, "--api-key-file", key_file) == 0
+    assert gateway.script.metadata["authorization"] == "Bearer the-key"
+
+
+async def test_the_api_key_of_the_environment_is_sent(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASR_API_KEY", "the-key")
+    gateway.script.models = ListModelsResponse()
+    assert await asr_client("models", "--target", gateway.target) == 0
+    assert gateway.script.metadata["authorization"] == "Bearer the-key"
+
+
+@pytest.mark.parametrize("content", ["", "two keys", "ключ"])
+async def test_an_api_key_that_cannot_be_sent_is_told_and_not_shown(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key_file = tmp_path / "key"
+    key_file.write_text(content, encoding="utf-8")
+    assert await asr_client("models", "--api-key-file", key_file) == 2
+    error = capsys.readouterr().err
+    assert error == "asr-client: the API key must be of ASCII letters, digits and signs, without blanks\n"
