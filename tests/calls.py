@@ -109,10 +109,11 @@ async def recognize(
     requests: Iterable[pb.RecognizeRequest] | AsyncIterator[pb.RecognizeRequest],
     *,
     timeout: float = 30.0,  # noqa: ASYNC109 the call's own deadline
+    metadata: Metadata | None = None,
 ) -> Outcome:
     """Send every request, half-close, and read to the end."""
     pulled = requests if isinstance(requests, AsyncIterator) else iter(requests)
-    return await outcome_of(stub.Recognize(pulled, timeout=timeout))
+    return await outcome_of(stub.Recognize(pulled, timeout=timeout, metadata=metadata))
 
 
 async def outcome_of(call: RecognizeCall) -> Outcome:

@@ -30,7 +30,7 @@ ROWS = (
 LEVELS = {name: level for level, row in enumerate(ROWS) for name in row}
 
 #: These may be used from everywhere left of the adapters, and use nothing of ours themselves.
-SERVICES = {"logs", "metrics"}
+SERVICES = {"logs", "metrics", "tracing"}
 
 #: What nobody may import who only turns values into values.
 IMPURE = {"aiohttp", "asyncio", "grpc", "logging", "os", "random", "socket", "subprocess", "threading", "time"}

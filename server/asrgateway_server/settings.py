@@ -365,6 +365,13 @@ class Settings(BaseSettings):
     revision: str = "unknown"
     """The commit that the program was built from, as `asrgateway_build_info` tells it; images set it."""
 
+    otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
+    """Where traces go: OTLP over HTTP, such as `http://collector:4318`. Needs `asrgateway-server[tracing]`. Empty: no
+    traces; the ids of callers who trace still stand in the log."""
+
+    trace_sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of the calls that are traced, of those whose callers have not decided it."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least important lines that are logged."""
 

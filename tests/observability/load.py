@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import ClientSession
+from grpc.aio import Metadata
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.emulator import Fault
@@ -22,6 +23,9 @@ from vendors import vendor_and_gateway
 
 V2 = "paraformer-realtime-v2"
 MODELS = (V2, "paraformer-realtime-8k-v2", "fun-asr-realtime")
+#: Every call is part of this trace, as its caller says.
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACED = Metadata(("traceparent", f"00-{TRACE_ID}-00f067aa0ba902b7-01"))
 SPEECH = marker_audio(0, 150) + silent_audio(100)
 #: Wrong from the start, refused by the vendor, and cut short by it.
 FAILING = ("no such model", "paraformer-realtime-v1", "fun-asr-realtime-2025-09-15")
@@ -73,7 +77,7 @@ async def observe(stack: AsyncExitStack, folder: Path) -> Observed:
 async def _call_every_model(stub: Stub) -> None:
     mother = pcm(RECORDINGS / "mother.wav")
     await asyncio.gather(
-        *(recognize(stub, _requests(model, SPEECH)) for model in (*MODELS, *FAILING)),
+        *(recognize(stub, _requests(model, SPEECH), metadata=TRACED) for model in (*MODELS, *FAILING)),
         recognize(stub, _requests("embedded", mother)),
         _pause(stub),
     )

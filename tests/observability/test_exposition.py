@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from asrgateway_server.metrics import MAX_MODELS
-from observability.load import MODELS, Observed
+from observability.load import MODELS, TRACE_ID, Observed
 from observability.prometheus import tool
 
 
@@ -35,3 +35,14 @@ def test_a_scrape_stays_small(observed: Observed) -> None:
 def test_a_scrape_is_quick(observed: Observed) -> None:
     (seconds,) = observed.prometheus.query("quantile_over_time(0.5, scrape_duration_seconds[1m])", observed.at)
     assert float(seconds["value"][1]) < 0.1
+
+
+def test_delays_lead_to_the_traces_of_their_calls(observed: Observed) -> None:
+    for name in ("first_package_delay", "last_package_delay", "result_lag"):
+        found = observed.prometheus.get(
+            "query_exemplars",
+            query=f"asrgateway_{name}_seconds_bucket",
+            start=observed.at - 300,
+            end=observed.at,
+        )
+        assert {exemplar["labels"]["trace_id"] for series in found for exemplar in series["exemplars"]} == {TRACE_ID}

@@ -56,7 +56,7 @@ def test_there_is_no_realtime_factor_without_audio_or_end() -> None:
 
 
 def test_only_a_delay_that_there_was_is_counted() -> None:
-    counted: list[float] = []
-    observe(counted.append, None)
-    observe(counted.append, 0.0)
-    assert counted == [0.0]
+    counted: list[tuple[float, dict[str, str] | None]] = []
+    observe(lambda *observed: counted.append(observed), None)
+    observe(lambda *observed: counted.append(observed), 0.0, {"trace_id": "t"})
+    assert counted == [(0.0, {"trace_id": "t"})]

@@ -24,6 +24,7 @@ from asrgateway_server.rpc.drain import Drain
 from asrgateway_server.rpc.interceptor import CallInterceptor
 from asrgateway_server.rpc.ports import ONLY_ONE_LISTENER
 from asrgateway_server.rpc.servicer import EdgeLimits, RecognitionServicer
+from asrgateway_server.tracing import OnlyIds
 from asrgateway_server.transports.base import Emit, ItemSource
 from calls import Outcome, Stub, audio, config, outcome_of, recognize
 from gateways import eventually
@@ -86,7 +87,7 @@ def edge() -> EdgeLimits:
 @pytest.fixture
 async def service(edge: EdgeLimits) -> AsyncIterator[Service]:
     metrics, backend = Metrics(CollectorRegistry()), Counting()
-    server = grpc.aio.server(interceptors=[CallInterceptor(metrics)], options=[ONLY_ONE_LISTENER])
+    server = grpc.aio.server(interceptors=[CallInterceptor(metrics, OnlyIds())], options=[ONLY_ONE_LISTENER])
     served = catalogue(default_model="", has_key=False)
     servicer = RecognitionServicer(
         served, {"pocketsphinx": backend}, edge, LIMITS, metrics, Drain(0.1, 0.1, 0.0, metrics)

@@ -55,10 +55,14 @@ class Delays:
         return _between(self.half_close_read, now)
 
 
-def observe(observer: Callable[[float], None], seconds: float | None) -> None:
-    """Count a delay that there was."""
+def observe(
+    observer: Callable[[float, dict[str, str] | None], None],
+    seconds: float | None,
+    exemplar: dict[str, str] | None = None,
+) -> None:
+    """Count a delay that there was, with what leads to its call's trace."""
     if seconds is not None:
-        observer(seconds)
+        observer(seconds, exemplar)
 
 
 def _between(start: float | None, end: float | None) -> float | None:

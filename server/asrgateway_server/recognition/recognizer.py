@@ -48,6 +48,7 @@ from asrgateway_server.recognition.replies import Cursor
 from asrgateway_server.recognition.teller import Teller
 from asrgateway_server.recognition.timeline import Timeline
 from asrgateway_server.recognition.wishes import is_met, unmet, unmet_update
+from asrgateway_server.tracing import call_trace
 from asrgateway_server.transports.base import Backend, Commit
 
 # A third of a second of live audio: with what is added on the way (pipeline, window of the transport, kernel) it stays
@@ -130,6 +131,7 @@ class _Call:
         # What runs in this gateway takes audio as fast as it can.
         self._pace = Pace(limits.backlog_speed) if config.model.is_remote else None
         self._arrivals = Arrivals()
+        self._trace = call_trace.get()
         self._delays = Delays()
         self._teller = Teller(config, client, self._cursor, self._delays, self._metrics, farewell)
         self._final_ms = 0
@@ -217,7 +219,8 @@ class _Call:
 
     async def _ask(self) -> None:
         try:
-            await self._backend.converse(self._config, self._next_item, self._receive)
+            with self._trace.tasks(self._config.model.name):
+                await self._backend.converse(self._config, self._next_item, self._receive)
         except UpstreamLost as lost:
             raise UpstreamUnavailable(
                 f"{lost.message}; try again",
@@ -294,6 +297,7 @@ class _Call:
             case CommitEmpty():
                 await self._receive_empty(event)
             case Ready():
+                self._trace.task_ready(event.request_id)
                 await self._teller.ready(event, self._notices)
             case UpdateApplied():
                 await self._teller.tell(event)

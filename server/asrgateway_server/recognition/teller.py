@@ -15,6 +15,7 @@ from asrgateway_server.recognition.delays import Delays, observe
 from asrgateway_server.recognition.farewell import Farewell
 from asrgateway_server.recognition.replies import CallFinished, Cursor, GoingAway, Reply, Result, Started
 from asrgateway_server.recognition.results import ResultNumbering
+from asrgateway_server.tracing import call_trace
 
 
 class Client(Protocol):
@@ -111,7 +112,7 @@ class Teller:
         if result := self._numbering.final(event):
             await self._result(result, read_at)
             if heard_at is not None:
-                self._metrics.result_lag.observe(time.monotonic() - heard_at)
+                self._metrics.result_lag.observe(time.monotonic() - heard_at, call_trace.get().exemplar)
 
     async def keep_awake(self, interval_seconds: float) -> None:
         """Tell when the call has to end, and send a sign of life after so much quiet, until ``rest`` is called."""
@@ -138,11 +139,12 @@ class Teller:
     async def finish(self) -> None:
         """Tell what the call took."""
         delays, metrics, cursor = self._delays, self._metrics, self._cursor()
+        exemplar = call_trace.get().exemplar
         last_package = delays.last_package_seconds(time.monotonic())
-        observe(metrics.first_package_delay_client.observe, delays.first_package_seconds)
-        observe(metrics.first_package_delay_upstream.observe, delays.upstream_first_package_seconds)
-        observe(metrics.last_package_delay_client.observe, last_package)
-        observe(metrics.last_package_delay_upstream.observe, delays.upstream_last_package_seconds)
+        observe(metrics.first_package_delay_client.observe, delays.first_package_seconds, exemplar)
+        observe(metrics.first_package_delay_upstream.observe, delays.upstream_first_package_seconds, exemplar)
+        observe(metrics.last_package_delay_client.observe, last_package, exemplar)
+        observe(metrics.last_package_delay_upstream.observe, delays.upstream_last_package_seconds, exemplar)
         observe(metrics.realtime_factor.observe, delays.realtime_factor(cursor.sent_ms / 1000))
         await self.tell(
             CallFinished(

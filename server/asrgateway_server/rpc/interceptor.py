@@ -15,6 +15,7 @@ from asrgateway_server.errors import GatewayError
 from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.rpc import keys
 from asrgateway_server.rpc.status import BLAME_WITHOUT_ERROR, blame_for, code_of, details_of, endings
+from asrgateway_server.tracing import Tracer, call_trace
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +31,9 @@ Handler = Callable[[Any, Any], Awaitable[Any]]
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the methods of the service; lets those of health and reflection pass."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, tracer: Tracer) -> None:
         self._metrics = metrics
+        self._tracer = tracer
         # So that a rate over the first error of a kind is right.
         for code, blame in endings():
             metrics.stream_errors.labels(code, blame)
@@ -62,7 +64,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         metrics = self._metrics.of_method(method)
 
         async def wrapped(request: Any, context: Any) -> Any:
-            fields: dict[str, Any] = {"method": method, "peer": context.peer(), "caller": keys.caller.get()}
+            trace = self._tracer.begin(method, dict(context.invocation_metadata() or ()))
+            call_trace.set(trace)
+            fields: dict[str, Any] = {
+                "method": method,
+                "peer": context.peer(),
+                "caller": keys.caller.get(),
+                "trace_id": trace.trace_id,
+            }
             logs.call_fields.set(fields)
             metrics.started.inc()
             began = time.monotonic()
@@ -76,6 +85,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 metrics.handled[outcome.code].inc()
                 if method == "Recognize" and outcome.code is not grpc.StatusCode.OK:
                     self._metrics.stream_errors.labels(outcome.code.name, outcome.blame).inc()
+                trace.end(outcome.code.value[0], outcome.reason or outcome.code.name)
                 log.info(
                     "call finished",
                     extra={"grpc_code": outcome.code.name, "seconds": round(seconds, 3), "reason": outcome.reason},

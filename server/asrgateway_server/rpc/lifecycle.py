@@ -24,6 +24,7 @@ from asrgateway_server.rpc.health import HealthServer
 from asrgateway_server.rpc.loop_lag import observed_loop
 from asrgateway_server.rpc.server import recognition_server, verify_exposure
 from asrgateway_server.rpc.servicer import EdgeLimits, RecognitionServicer
+from asrgateway_server.rpc.tracer import open_tracer
 from asrgateway_server.settings import Address, Settings, SettingsError
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     metrics.streams_limit.set(settings.max_streams)
     drain = Drain(settings.drain_seconds, settings.drain_finalize_seconds, settings.max_stream_seconds, metrics)
     async with AsyncExitStack() as stack:
+        tracer = await stack.enter_async_context(open_tracer(settings.otlp_endpoint, settings.trace_sample_ratio))
         health = await stack.enter_async_context(HealthServer(settings.health_listen))
         await stack.enter_async_context(observed_loop(metrics.event_loop_lag.observe, _LOOP_CHECK_SECONDS))
         http_address = await stack.enter_async_context(_http_server(settings.http_listen, metrics))
@@ -98,7 +100,7 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             metrics,
             drain,
         )
-        address = await stack.enter_async_context(recognition_server(settings, servicer, metrics, drain))
+        address = await stack.enter_async_context(recognition_server(settings, servicer, metrics, tracer, drain))
         await health.set_ready(is_ready=True)
         yield Gateway(
             address=address,

@@ -22,6 +22,7 @@ from asrgateway_server.rpc.ports import ONLY_ONE_LISTENER, bind
 from asrgateway_server.rpc.servicer import RecognitionServicer
 from asrgateway_server.rpc.tls import credentials_from
 from asrgateway_server.settings import Address, Settings, SettingsError
+from asrgateway_server.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -55,14 +56,14 @@ def _is_loopback(host: str) -> bool:
 
 @asynccontextmanager
 async def recognition_server(
-    settings: Settings, servicer: RecognitionServicer, metrics: Metrics, drain: Drain
+    settings: Settings, servicer: RecognitionServicer, metrics: Metrics, tracer: Tracer, drain: Drain
 ) -> AsyncIterator[Address]:
     """Serve callers; at the end let open calls finish.
 
     Raises:
         SettingsError: The port is taken, or a file of keys or certificates cannot be used.
     """
-    interceptors: list[grpc.aio.ServerInterceptor] = [CallInterceptor(metrics)]
+    interceptors: list[grpc.aio.ServerInterceptor] = [CallInterceptor(metrics, tracer)]
     if settings.api_keys_file:
         interceptors.append(KeyInterceptor(CallerKeys(Path(settings.api_keys_file)), metrics))
     server = grpc.aio.server(interceptors=interceptors, options=_options(settings))

@@ -26,6 +26,7 @@ from asrgateway_server.rpc.caller import Caller, caller_from
 from asrgateway_server.rpc.drain import Drain
 from asrgateway_server.rpc.requests import CONFIG_FIELD, config_from, update_from
 from asrgateway_server.rpc.responses import models_from, response_from
+from asrgateway_server.tracing import call_trace
 from asrgateway_server.transports.base import Backend, Commit
 
 # How long gRPC takes to cancel a handler: of 900 calls that were cancelled on two busy cores 30 were not within one
@@ -82,6 +83,7 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         """Recognise one stream; raise a GatewayError to end it with another status than OK."""
         call_id = uuid.uuid4().hex
         logs.add_to_call(call_id=call_id)
+        call_trace.get().tell(call_id=call_id)
         # By itself the first response would carry it; an error while that is on its way could then not be sent.
         await context.send_initial_metadata(())
         self._drain.refuse_late_calls()
@@ -97,6 +99,7 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
             config = replace(
                 config_from(message, self._catalogue), caller_key=caller.key, caller_workspace=caller.workspace
             )
+        call_trace.get().tell(model=config.model.name)
         logs.add_to_call(model=config.model.name, request_id=message.request_id, resumes=message.resume.call_id)
         backend = self._backends[config.model.backend]
         with self._counted(config):

@@ -1,0 +1,119 @@
+"""Spans of calls and upstream tasks, sent to a collector as OTLP over HTTP; needs the extra ``tracing``.
+
+Only ``tracer`` imports it, and only when a collector is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata as distributions
+from typing import Final
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from asrgateway_server.metrics import SERVICE
+from asrgateway_server.tracing import CallTrace
+
+_EXPORT_SECONDS: Final = 5
+_FLUSH_MS: Final = 5_000
+
+
+class ExportingTracer:
+    """Makes spans and sends them in batches, from a thread of its own; see ``tracing.Tracer``.
+
+    Args:
+        endpoint: Where the collector is: scheme, host and port.
+        sample_ratio: Share of the calls that are traced, of those whose callers leave it to us.
+    """
+
+    def __init__(self, endpoint: str, sample_ratio: float) -> None:
+        version = distributions.version("asrgateway-server")
+        self._provider = TracerProvider(
+            sampler=ParentBased(TraceIdRatioBased(sample_ratio)),
+            resource=Resource.create({"service.name": "asr-gateway", "service.version": version}),
+            shutdown_on_exit=False,
+        )
+        exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=_EXPORT_SECONDS)
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._tracer = self._provider.get_tracer("asrgateway_server", version)
+        self._propagator = TraceContextTextMapPropagator()
+
+    def begin(self, method: str, metadata: Mapping[str, str]) -> CallTrace:
+        """See ``tracing.Tracer``."""
+        span = self._tracer.start_span(
+            f"{SERVICE}/{method}",
+            # Not the thread's own context, which belongs to whoever called us last.
+            context=self._propagator.extract(metadata, Context()),
+            kind=SpanKind.SERVER,
+            attributes={"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": method},
+        )
+        return _ExportedCall(self._tracer, span)
+
+    def close(self) -> None:
+        """Send what waits, for a few seconds at most; blocks."""
+        self._provider.force_flush(_FLUSH_MS)
+        self._provider.shutdown()
+
+
+class _ExportedCall(CallTrace):
+    def __init__(self, tracer: Tracer, span: Span) -> None:
+        context = span.get_span_context()
+        super().__init__(f"{context.trace_id:032x}", is_sampled=context.trace_flags.sampled)
+        self._tracer = tracer
+        self._span = span
+        self._model = ""
+        self._task: Span | None = None
+        self._is_task_ready = False
+
+    def tell(self, **attributes: str) -> None:
+        self._span.set_attributes({f"asrgateway.{name}": value for name, value in attributes.items() if value})
+
+    def end(self, code: int, reason: str) -> None:
+        self._span.set_attribute("rpc.grpc.status_code", code)
+        if code:
+            self._span.set_status(Status(StatusCode.ERROR, reason))
+        self._span.end()
+
+    @contextmanager
+    def tasks(self, model: str) -> Iterator[None]:
+        self._model = model
+        self._begin_task()
+        try:
+            yield
+        except Exception as error:
+            self._end_task(Status(StatusCode.ERROR, type(error).__name__))
+            raise
+        finally:
+            self._end_task()
+
+    def task_ready(self, request_id: str) -> None:
+        if self._is_task_ready:
+            self._end_task()
+            self._begin_task()
+        self._is_task_ready = True
+        if self._task and request_id:
+            self._task.set_attribute("asrgateway.upstream_request_id", request_id)
+
+    def _begin_task(self) -> None:
+        self._is_task_ready = False
+        self._task = self._tracer.start_span(
+            "upstream task",
+            context=set_span_in_context(self._span, Context()),
+            kind=SpanKind.CLIENT,
+            attributes={"asrgateway.model": self._model},
+        )
+
+    def _end_task(self, status: Status | None = None) -> None:
+        if self._task:
+            if status:
+                self._task.set_status(status)
+            self._task.end()
+            self._task = None

@@ -1,0 +1,67 @@
+"""The trace that a call is part of: its id for log lines and exemplars, and spans where somebody collects them.
+
+Nothing here needs a library; ``rpc/otlp.py`` has the spans.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final, Protocol
+
+# Source: W3C Trace Context, "traceparent header field values".
+_TRACEPARENT: Final = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
+)
+_SAMPLED: Final = 1
+
+
+class CallTrace:
+    """One call, and the upstream tasks in it; this one leaves no spans.
+
+    Attributes:
+        trace_id: 32 hexadecimal digits; empty if the call is part of no trace.
+    """
+
+    def __init__(self, trace_id: str = "", *, is_sampled: bool = False) -> None:
+        self.trace_id = trace_id
+        #: What a histogram's observation is given, so that it leads to the trace; None if there is nothing to find.
+        self.exemplar = {"trace_id": trace_id} if trace_id and is_sampled else None
+
+    def tell(self, **attributes: str) -> None:
+        """Add what is known of the call by now; never what was said, hot words or keys."""
+
+    def end(self, code: int, reason: str) -> None:
+        """End the call, with the number of its status, and what that was or the reason of its error."""
+
+    @contextmanager
+    def tasks(self, model: str) -> Iterator[None]:  # noqa: ARG002 no span has it here
+        """Follow a backend's tasks, the first of which begins now; an error that passes is the last one's."""
+        yield
+
+    def task_ready(self, request_id: str) -> None:
+        """Note that a task takes audio: the first one, or one that follows another."""
+
+
+class Tracer(Protocol):
+    """Finds out which trace a call is part of."""
+
+    def begin(self, method: str, metadata: Mapping[str, str]) -> CallTrace:
+        """Begin a call, of a method of ours, that came with this metadata."""
+
+
+class OnlyIds:
+    """A tracer that passes on the ids of callers who trace; see ``Tracer``."""
+
+    def begin(self, method: str, metadata: Mapping[str, str]) -> CallTrace:  # noqa: ARG002 no span has a name here
+        """See ``Tracer``."""
+        found = _TRACEPARENT.fullmatch(metadata.get("traceparent", ""))
+        if not found:
+            return CallTrace()
+        return CallTrace(found[1], is_sampled=bool(int(found[2], 16) & _SAMPLED))
+
+
+#: The running call's trace; its interceptor sets it.
+call_trace: ContextVar[CallTrace] = ContextVar("call_trace", default=CallTrace())  # noqa: B039 it never changes
