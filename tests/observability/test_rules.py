@@ -95,6 +95,11 @@ def silence(injected: int, sent: int) -> Series:
     }
 
 
+def certificate(*, days: int) -> Series:
+    """It ends so many days after the beginning, which for promtool is 1970."""
+    return counter("tls_certificate_expiry_timestamp_seconds", "", f"{days * 86_400}x120")
+
+
 def lag(slow: int, fast: int) -> Series:
     return buckets("asrgateway_event_loop_lag_seconds", POD, "1.0", "0.1", slow, fast)
 
@@ -151,6 +156,14 @@ CASES = (
         silent={f'up{{{JOB},instance="a"}}': "1x60", 'up{job="shop"}': "0x60"},
     ),
     Case(alert="Absent", fires={'up{job="shop"}': "1x60"}, silent=builds("1.0.0", "1.0.0")),
+    Case(
+        alert="CertificateExpiringSoon",
+        fires=certificate(days=13),
+        # Without TLS there is none.
+        silent=certificate(days=15)
+        | {f'asrgateway_tls_certificate_expiry_timestamp_seconds{{{JOB},pod="b"}}': " ".join(["NaN"] * 91)},
+        minutes=90,
+    ),
     Case(
         alert="CostRunRate",
         fires=counter("estimated_cost_cny_total", 'model="m"', "0+1x200"),
