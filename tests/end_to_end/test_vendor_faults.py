@@ -200,6 +200,28 @@ async def test_a_cancel_closes_the_vendors_connection_within_a_second() -> None:
 
 # Slow on either side ---------------------------------------------------------------------------------------------
 
+#: The SDK leaves its event loop and its socket to the garbage collector.
+on_either_transport = pytest.mark.parametrize(
+    "transport",
+    [
+        "websocket",
+        pytest.param(
+            "official_sdk",
+            marks=[
+                pytest.mark.filterwarnings("ignore::ResourceWarning"),
+                pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+            ],
+        ),
+    ],
+)
+
+
+def slow(url: str, transport: str) -> dict[str, Any]:
+    """Settings of a gateway that reaches a vendor there."""
+    transports = {"paraformer": transport}
+    return {"dashscope_url": url, "dashscope_api_key": "k", "embedded_workers": 0, "transports": transports}
+
+
 Handle = Callable[[web.Request, web.WebSocketResponse], Awaitable[None]]
 
 
@@ -228,7 +250,8 @@ async def vendor(handle: Handle) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def test_a_slow_vendor_slows_the_client() -> None:
+@on_either_transport
+async def test_a_slow_vendor_slows_the_client(transport: str) -> None:
     """What the client can send stays below a second of audio and gRPC's own window of 64 KiB."""
 
     released = asyncio.Event()
@@ -240,7 +263,7 @@ async def test_a_slow_vendor_slows_the_client() -> None:
 
     async with (
         vendor(read_nothing) as url,
-        open_gateway(dashscope_url=url, dashscope_api_key="k", embedded_workers=0, backlog_speed=1000.0) as (_, stub),
+        open_gateway(**slow(url, transport), backlog_speed=1000.0) as (_, stub),
     ):
         open_call = await begun(stub)
         sent = 0
@@ -254,7 +277,8 @@ async def test_a_slow_vendor_slows_the_client() -> None:
     assert sent < 32_000 + 64 * 1024
 
 
-async def test_a_slow_client_slows_the_vendor_and_loses_nothing() -> None:
+@on_either_transport
+async def test_a_slow_client_slows_the_vendor_and_loses_nothing(transport: str) -> None:
     """What a client does not read waits in the vendor, but for what the two kernels keep."""
     text = "x" * 2000
     total = 10_000
@@ -273,7 +297,7 @@ async def test_a_slow_client_slows_the_vendor_and_loses_nothing() -> None:
 
     async with (
         vendor(flood) as url,
-        open_gateway(dashscope_url=url, dashscope_api_key="k", embedded_workers=0) as (_, stub),
+        open_gateway(**slow(url, transport)) as (_, stub),
     ):
         open_call = await begun(stub)
         await open_call.write(audio(SPEECH))

@@ -12,6 +12,8 @@ import contextlib
 import inspect
 import json
 import re
+import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from http import HTTPStatus
@@ -27,7 +29,7 @@ from dashscope.common.error import InvalidParameter
 from asrgateway_server.errors import GatewayError, UnsupportedOption, UpstreamLost
 from asrgateway_server.transports.credentials import WORKSPACE_HEADER
 from asrgateway_server.transports.sdk_threads import Access, Inbox, RunInThread, message_of, unreadable
-from asrgateway_server.transports.websocket import refusal
+from asrgateway_server.transports.websocket import TCP_NOTSENT_LOWAT, UNSENT_BYTES, refusal
 
 Json = Mapping[str, Any]  # Any: JSON values; the adapter wrote or reads them
 
@@ -230,6 +232,7 @@ class Task(RecognitionCallback):
 
     def _started(self) -> None:
         self._recognition.drop_timer()
+        self._link.bound()
         self._tell("task-started")
 
     def _nudged(self) -> None:
@@ -285,6 +288,15 @@ class Link:
                 return
             yield part
         self._ended(None)
+
+    def bound(self) -> None:
+        """Let no more of the audio wait on its way than on a WebSocket of our own, not minutes of it."""
+        writer = self._request.ws._writer  # noqa: SLF001 the library has no public way
+        writer._limit = 0  # noqa: SLF001
+        writer.transport.set_write_buffer_limits(high=1, low=0)
+        connection = self._request.ws.get_extra_info("socket")
+        if sys.platform == "linux" and connection is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
     def cut(self) -> None:
         """Close the connection, at whatever stage; does not block, and may be called from any thread."""
