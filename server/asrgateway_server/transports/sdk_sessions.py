@@ -33,7 +33,7 @@ from asrgateway_server.transports.sdk_threads import Access, Closed, Inbox, RunI
 from asrgateway_server.transports.websocket import TCP_NOTSENT_LOWAT, UNSENT_BYTES, refusal
 
 _CLOSE_SECONDS: Final = 1.0
-_JOIN_SECONDS: Final = 5.0
+_JOIN_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.02
 # What it raises when the connection goes while it is used.
 _GONE: Final = (WebSocketException, OSError, AttributeError)
