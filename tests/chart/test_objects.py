@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from charts import (
     FILES,
     NAMESPACE,
     Manifest,
+    every,
     objects,
     objects_of,
     only,
@@ -92,12 +94,7 @@ def test_the_chart_has_the_version_of_the_gateway() -> None:
 def test_every_template_is_rendered_by_some_file() -> None:
     written = {path.relative_to(CHART / "templates").as_posix() for path in (CHART / "templates").rglob("*.yaml")}
     rendered = {path for file in FILES for path in texts_of(file)}
-    assert written - rendered <= {"validate.yaml"} | templates_without_files()
-
-
-def templates_without_files() -> set[str]:
-    """The template that has nothing to render while there is no dashboard."""
-    return set() if list((CHART / "files" / "dashboards").glob("*.json")) else {"dashboard-configmap.yaml"}
+    assert written - rendered == {"validate.yaml"}
 
 
 # Kubernetes and operators ------------------------------------------------------------------------------------------
@@ -188,7 +185,28 @@ def test_rules_and_dashboards_arrive_unchanged() -> None:
     manifests = objects({"prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}})
     rules = {path: only(manifests, "PrometheusRule", path.stem) for path in CHART.glob("files/rules/*.yaml")}
     boards = {path: only(manifests, "ConfigMap", path.stem) for path in CHART.glob("files/dashboards/*.json")}
+    assert rules
+    assert boards
     for path, rule in rules.items():
         assert rule["spec"] == yaml.safe_load(path.read_text(encoding="utf-8"))
     for path, board in boards.items():
         assert json.loads(board["data"][path.name]) == json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_rules_read_what_the_values_record() -> None:
+    manifests = objects({"prometheusRule": {"enabled": True, "costBudgetCnyPerDay": 1500}})
+    (group,) = only(manifests, "PrometheusRule", "-values")["spec"]["groups"]
+    recorded = {rule["record"]: rule["expr"] for rule in group["rules"]}
+    texts = [path.read_text(encoding="utf-8") for path in CHART.glob("files/*/*")]
+    read = {name for text in texts for name in re.findall(r"(?<![:\w])asrgateway:\w+", text)}
+    assert read == set(recorded)
+    assert recorded["asrgateway:cost_budget_cny_per_day"] == "vector(1500)"
+    assert recorded["asrgateway:slo_objective"] == "vector(0.995)"
+
+
+def test_alerts_link_to_where_the_pages_are() -> None:
+    manifests = objects({"prometheusRule": {"enabled": True, "runbookUrl": "https://example.com/runbooks/"}})
+    groups = [group for one in every(manifests, "PrometheusRule") for group in one["spec"]["groups"]]
+    urls = [rule["annotations"]["runbook_url"] for group in groups for rule in group["rules"] if "alert" in rule]
+    assert urls
+    assert [url for url in urls if not url.startswith("https://example.com/runbooks/AsrGateway")] == []

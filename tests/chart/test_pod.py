@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from asrgateway_server.rpc.health import LIVENESS, READINESS
-from asrgateway_server.settings import CONFIG_VARIABLE, KEY_FILE_VARIABLE, Settings, parse_address
+from asrgateway_server.settings import CONFIG_VARIABLE, KEY_FILE_VARIABLE, PREFIX, Settings, parse_address
 from charts import (
     FILES,
     Manifest,
@@ -132,6 +132,22 @@ def test_a_digest_wins_over_a_tag() -> None:
 
 
 @each_file
+def test_every_setting_is_one_that_the_server_knows(file: Path) -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    assert {name for name in environment(gateway_pod_of(file)) if name.startswith(PREFIX)} - known == set()
+
+
+@each_file
+def test_the_server_accepts_every_number_and_address(file: Path) -> None:
+    of_files = ("_FILE", "_CONFIG")
+    given = environment(gateway_pod_of(file))
+    plain = {name: text for name, text in given.items() if name.startswith(PREFIX) and not name.endswith(of_files)}
+    callers = {"ASRGATEWAY_ALLOW_ANONYMOUS": "true"}
+    settings = Settings.from_environment(callers | plain)
+    assert str(settings.listen) == plain["ASRGATEWAY_LISTEN"]
+
+
+@each_file
 def test_every_file_that_a_setting_names_is_mounted(file: Path) -> None:
     spec = gateway_pod_of(file)
     mounts = {mount["mountPath"] for mount in container(spec)["volumeMounts"]}
@@ -214,6 +230,12 @@ def test_callers_keys_are_mounted_and_nobody_is_anonymous() -> None:
     assert "ASRGATEWAY_ALLOW_ANONYMOUS" not in variables
 
 
+def test_certificates_of_callers_do_in_place_of_keys() -> None:
+    tls = {"enabled": True, "existingSecret": "tls", "clientCA": {"existingSecret": "authority"}}
+    variables = environment(pod({"tls": tls, "auth": {"allowAnonymous": False}}))
+    assert {"ASRGATEWAY_API_KEYS_FILE", "ASRGATEWAY_ALLOW_ANONYMOUS"} & set(variables) == set()
+
+
 def test_callers_show_certificates_only_when_an_authority_is_named() -> None:
     tls = {"tls": {"enabled": True, "existingSecret": "tls"}}
     alone, mutual = (
@@ -280,8 +302,8 @@ def test_a_pod_has_time_for_everything_it_does_at_its_end(file: Path) -> None:
 
 
 def test_the_time_is_counted_by_default() -> None:
-    assert pod()["terminationGracePeriodSeconds"] == 5 + 300 + 10 + 10
-    assert pod(value("drain.timeoutSeconds", 3600))["terminationGracePeriodSeconds"] == 5 + 3600 + 10 + 10
+    assert pod()["terminationGracePeriodSeconds"] == 5 + 300 + 5 + 10
+    assert pod(value("drain.timeoutSeconds", 3600))["terminationGracePeriodSeconds"] == 5 + 3600 + 5 + 10
     assert pod({"terminationGracePeriodSeconds": 400})["terminationGracePeriodSeconds"] == 400
 
 
