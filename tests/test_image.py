@@ -26,7 +26,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server.settings import Settings
 from calls import RECORDINGS, ROOT, config, in_messages, pcm, recognize
-from charts import pod
+from charts import environment, pod
 from processes import GatewayProcess
 
 BIN: Final = Path(sys.executable).parent
@@ -178,7 +178,7 @@ exec chroot . /usr/bin/setpriv --reuid "$USER_ID" --regid "$GROUP_ID" --clear-gr
 
 @asynccontextmanager
 async def in_sandbox(root: Path, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a command as the image's user where only /tmp can be written."""
+    """Run a command as the chart does: as the image's user, with the pod's variables, with only /tmp to write to."""
     (root / "sandbox").mkdir(exist_ok=True)
     user, _, group = arguments(FINAL, "USER")[0].partition(":")
     image = final_environment() | {"PATH": f"{HOME}/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -186,7 +186,7 @@ async def in_sandbox(root: Path, *command: str) -> AsyncIterator[asyncio.subproc
     sandbox = {"ROOT": str(root), "PREFIX": sys.base_prefix, "USER_ID": user, "GROUP_ID": group}
     process = await asyncio.create_subprocess_exec(
         *("unshare", "--mount", "bash", "-ec", SANDBOX, "sandbox", *command),
-        env=image | anywhere | sandbox | {"ASRGATEWAY_EMBEDDED_WORKERS": "1"},
+        env=image | environment(pod()) | anywhere | sandbox,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
