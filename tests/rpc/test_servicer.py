@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import grpc
 import pytest
@@ -66,11 +67,13 @@ class Service:
     """A running service.
 
     Attributes:
+        channel: Leads to it.
         stub: Calls it.
         backend: What answers.
         metrics: What it counts.
     """
 
+    channel: grpc.aio.Channel
     stub: Stub
     backend: Counting
     metrics: Metrics
@@ -96,7 +99,8 @@ async def service(edge: EdgeLimits) -> AsyncIterator[Service]:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Service(stub=pb_grpc.SpeechRecognitionServiceStub(channel), backend=backend, metrics=metrics)
+        stub = pb_grpc.SpeechRecognitionServiceStub(channel)
+        yield Service(channel=channel, stub=stub, backend=backend, metrics=metrics)
     await server.stop(None)
 
 
@@ -175,6 +179,14 @@ async def test_a_later_request_that_has_no_place_ends_the_call(
 ) -> None:
     outcome = await recognize(service.stub, [config(), CHUNK, request_])
     assert seen(outcome) == (code, reason, field)
+
+
+async def test_bytes_that_are_no_request_end_the_call(service: Service) -> None:
+    recognize_bytes: grpc.aio.StreamStreamMultiCallable[Any, pb.RecognizeResponse] = service.channel.stream_stream(
+        f"/{SERVICE}/Recognize", response_deserializer=pb.RecognizeResponse.FromString
+    )
+    outcome = await outcome_of(recognize_bytes(iter([b"\xff\xff\xff"])))
+    assert seen(outcome) == (INVALID, "INVALID_REQUEST", "request")
 
 
 async def test_a_message_of_the_largest_size_is_taken(service: Service) -> None:

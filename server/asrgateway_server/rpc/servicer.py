@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, cast
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
@@ -265,6 +266,8 @@ class GrpcClient:
                 return await self._context.read()
         except TimeoutError:
             return None
+        except DecodeError:
+            raise InvalidRequest("the request is garbled: its bytes are no RecognizeRequest", field="request") from None
         finally:
             self._reading = None
 
