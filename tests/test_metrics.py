@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.metrics import MAX_MODELS, METHODS, OTHER, REJECTIONS, SERVICE, Metrics
+from asrgateway_server.metrics import MAX_ENDPOINTS, MAX_MODELS, METHODS, OTHER, REJECTIONS, SERVICE, Metrics
 
 
 @pytest.fixture
@@ -70,13 +70,13 @@ def test_five_models_in_use_make_less_than_a_thousand_series(metrics: Metrics) -
 def test_a_label_has_about_ten_values(metrics: Metrics) -> None:
     for number in range(50):
         metrics.of_model(f"model-{number}")
-    metrics.of_endpoint("dashscope")
+        metrics.of_endpoint(f"endpoint-{number}")
     values: dict[str, set[str]] = {}
     for _, labels in series(metrics):
         for label, value in labels.items():
             values.setdefault(label, set()).add(value)
     counted = {label: len(found) for label, found in values.items() if label not in {"le", "grpc_code"}}
-    assert max(counted.values()) <= 12
+    assert max(counted.values()) <= 13
     assert len(values["grpc_code"]) == len(grpc.StatusCode)
 
 
@@ -87,6 +87,15 @@ def test_models_beyond_the_first_ones_count_as_one(metrics: Metrics) -> None:
     metrics.of_model("later").final_results.inc()
     assert metrics.registry.get_sample_value("asrgateway_results_total", {"model": OTHER, "kind": "final"}) == 2
     assert metrics.of_model("model-0") is not metrics.of_model("late")
+
+
+def test_endpoints_beyond_the_first_ones_count_as_one(metrics: Metrics) -> None:
+    for number in range(MAX_ENDPOINTS):
+        metrics.of_endpoint(f"endpoint-{number}")
+    metrics.of_endpoint("late").connects["ok"].inc()
+    metrics.of_endpoint("later").connects["ok"].inc()
+    labels = {"endpoint": OTHER, "result": "ok"}
+    assert metrics.registry.get_sample_value("asrgateway_upstream_connects_total", labels) == 2
 
 
 def test_a_model_without_calls_has_no_series(metrics: Metrics) -> None:

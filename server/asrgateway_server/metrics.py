@@ -27,12 +27,16 @@ METHODS: Final = {"Recognize": "bidi_stream", "ListModels": "unary"}
 OTHER: Final = "other"
 #: Models with labels of their own: the first that are called; the rest count as one.
 MAX_MODELS: Final = 10
+#: Endpoints likewise, in the order of the configuration.
+MAX_ENDPOINTS: Final = 10
+#: What is not the operator's to mend: the vendor refused a key that a caller brought.
+CALLERS_KEY: Final = "callers_key"
 #: Why a call is refused.
 REJECTIONS: Final = ("capacity", "quota", "auth", "draining", "invalid")
 #: What a connection to a vendor is doing.
 CONNECTION_STATES: Final = ("connecting", "in_use")
 #: How opening one ended.
-CONNECT_RESULTS: Final = ("ok", "refused", "throttled", "lost", "timeout")
+CONNECT_RESULTS: Final = ("ok", "refused", "throttled", "lost", "timeout", CALLERS_KEY)
 #: What the vendor's codes count as: the beginning of its own code, `http` for the status of a refused handshake,
 #: `close` for the code of a closed connection, `none` for a connection lost without one.
 UPSTREAM_CODES: Final = (
@@ -47,6 +51,7 @@ UPSTREAM_CODES: Final = (
     "http",
     "close",
     "none",
+    CALLERS_KEY,
     OTHER,
 )
 
@@ -82,8 +87,8 @@ class Metrics:
         self._make_process()
         # Labels are looked up once, never for a message.
         self.of_method = cache(lambda method: MethodMetrics(self, method))
-        self.of_endpoint = cache(lambda endpoint: EndpointMetrics(self, endpoint))
         self._models: dict[str, ModelMetrics] = {}
+        self._endpoints: dict[str, EndpointMetrics] = {}
         for method in METHODS:
             self.of_method(method)
 
@@ -93,6 +98,14 @@ class Metrics:
             label = model if len(self._models) < MAX_MODELS else OTHER
             known = self._models[model] = self._models.get(label) or ModelMetrics(self, label)
             self._models[label] = known
+        return known
+
+    def of_endpoint(self, endpoint: str) -> EndpointMetrics:
+        """Return the metrics of the connections to one of the vendor's addresses."""
+        if (known := self._endpoints.get(endpoint)) is None:
+            label = endpoint if len(self._endpoints) < MAX_ENDPOINTS else OTHER
+            known = self._endpoints[endpoint] = self._endpoints.get(label) or EndpointMetrics(self, label)
+            self._endpoints[label] = known
         return known
 
     @contextmanager

@@ -4,7 +4,7 @@ import pytest
 
 from asrgateway_server.adapters.dashscope_errors import _FAMILIES, code_family, for_callers_key, verdict
 from asrgateway_server.errors import Unauthenticated, UpstreamRefused
-from asrgateway_server.metrics import UPSTREAM_CODES
+from asrgateway_server.metrics import CALLERS_KEY, UPSTREAM_CODES
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_a_code_counts_as_one_of_few(code: str, family: str) -> None:
 
 
 def test_metrics_know_every_family() -> None:
-    assert {*_FAMILIES.values(), "other"} == set(UPSTREAM_CODES)
+    assert {*_FAMILIES.values(), "other", CALLERS_KEY} == set(UPSTREAM_CODES)
 
 
 # With the caller's own key ----------------------------------------------------------------------------------------

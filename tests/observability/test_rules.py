@@ -67,9 +67,9 @@ def counter(name: str, labels: str, values: str) -> Series:
     return {f"asrgateway_{name}{{{POD},{labels}}}" if labels else f"asrgateway_{name}{{{POD}}}": values}
 
 
-def connects(ok: str, lost: str) -> Series:
+def connects(ok: str, lost: str, callers_key: str = "0x60") -> Series:
     name = f'asrgateway_upstream_connects_total{{{POD},endpoint="dashscope",result='
-    return {f'{name}"ok"}}': ok, f'{name}"lost"}}': lost}
+    return {f'{name}"ok"}}': ok, f'{name}"lost"}}': lost, f'{name}"callers_key"}}': callers_key}
 
 
 def vendor_errors(code: str, values: str) -> Series:
@@ -118,7 +118,7 @@ CASES = (
     Case(
         alert="UpstreamConnectFailing",
         fires=connects(ok="0+7x60", lost="0+3x60"),
-        silent=connects(ok="0+9x60", lost="0+1x60"),
+        silent=connects(ok="0+9x60", lost="0+1x60", callers_key="0+9x60"),
     ),
     Case(
         alert="UpstreamRefusesAccount",

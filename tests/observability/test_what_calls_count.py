@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import grpc
 import pytest
+from grpc.aio import Metadata
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.emulator import Fault
@@ -112,6 +113,17 @@ async def test_whose_doing_a_failure_was_is_told_by_label(
         assert value(gateway, "upstream_connects_total", endpoint="dashscope", result=result) == 1
         assert value(gateway, "upstream_errors_total", endpoint="dashscope", upstream_code=code) == 1
         await eventually(lambda: value(gateway, "stream_errors_total", grpc_code=grpc_code, reason=reason) == 1)
+
+
+async def test_a_callers_own_wrong_key_is_not_the_operators_trouble() -> None:
+    async with vendor_and_gateway(emulator={"api_key": "sk-test"}, allow_caller_keys=True) as (_, gateway, stub):
+        outcome = await recognize(stub, requests(), metadata=Metadata(("x-dashscope-api-key", "sk-wrong")))
+        assert outcome.code is grpc.StatusCode.UNAUTHENTICATED
+        assert value(gateway, "upstream_connects_total", endpoint="dashscope", result="callers_key") == 1
+        assert value(gateway, "upstream_errors_total", endpoint="dashscope", upstream_code="callers_key") == 1
+        await eventually(
+            lambda: value(gateway, "stream_errors_total", grpc_code="UNAUTHENTICATED", reason="client") == 1
+        )
 
 
 async def test_a_vendor_that_nobody_reaches_is_counted() -> None:

@@ -19,7 +19,7 @@ from typing import Protocol, Self, TypeVar
 from asrgateway_server.adapters.dashscope_errors import code_family, for_callers_key
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import ClientStalled, GatewayError, UpstreamLost, UpstreamRefused
-from asrgateway_server.metrics import Metrics
+from asrgateway_server.metrics import CALLERS_KEY, Metrics
 from asrgateway_server.settings import Settings
 from asrgateway_server.transports.base import Emit, ItemSource, OpenBackend
 from asrgateway_server.transports.credentials import Credential, Keyring
@@ -116,9 +116,10 @@ class SdkBackend:
         except ClientStalled:
             raise
         except GatewayError as error:
-            metrics.failed(code_family(error.upstream_code))
-            if access.is_callers:
-                raise for_callers_key(error) from None
+            meant = for_callers_key(error) if access.is_callers else error
+            metrics.failed(code_family(error.upstream_code) if meant is error else CALLERS_KEY)
+            if meant is not error:
+                raise meant from None
             raise
 
     async def _is_carried(

@@ -28,7 +28,7 @@ from asrgateway_server.errors import (
     first_error,
 )
 from asrgateway_server.events import Finished
-from asrgateway_server.metrics import EndpointMetrics, Metrics
+from asrgateway_server.metrics import CALLERS_KEY, EndpointMetrics, Metrics
 from asrgateway_server.settings import Settings
 from asrgateway_server.transports.base import Commit, Emit, ItemSource, OpenBackend
 from asrgateway_server.transports.credentials import Access, Keyring
@@ -106,9 +106,10 @@ class WebSocketBackend:
         except ClientStalled:
             raise
         except GatewayError as error:
-            metrics.failed(code_family(error.upstream_code))
-            if access.is_callers:
-                raise for_callers_key(error) from None
+            meant = for_callers_key(error) if access.is_callers else error
+            metrics.failed(code_family(error.upstream_code) if meant is error else CALLERS_KEY)
+            if meant is not error:
+                raise meant from None
             raise
 
     async def _open(self, access: Access, path: str, metrics: EndpointMetrics) -> aiohttp.ClientWebSocketResponse:
@@ -121,7 +122,7 @@ class WebSocketBackend:
             metrics.connects["timeout"].inc()
             raise UpstreamLost(f"the vendor did not answer within {self._ready_timeout_seconds:g} s") from None
         except GatewayError as error:
-            metrics.connects[_connect_result(error)].inc()
+            metrics.connects[_connect_result(error, access)].inc()
             raise
         metrics.connects["ok"].inc()
         metrics.connect_duration.observe(time.monotonic() - began)
@@ -290,7 +291,9 @@ class Conversation:
         return UpstreamLost("the vendor closed the connection too soon", upstream_code=f"close {code}" if code else "")
 
 
-def _connect_result(error: GatewayError) -> str:
+def _connect_result(error: GatewayError, access: Access) -> str:
+    if access.is_callers and for_callers_key(error) is not error:
+        return CALLERS_KEY
     if isinstance(error, Overloaded):
         return "throttled"
     return "refused" if error.upstream_code else "lost"
