@@ -316,6 +316,10 @@ def test_a_rollout_takes_no_pod_away_before_another_one_is_ready() -> None:
     assert deployment()["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": "25%"}
 
 
+def test_pods_can_also_be_replaced_all_at_once() -> None:
+    assert deployment({"strategy": {"type": "Recreate"}})["spec"]["strategy"] == {"type": "Recreate"}
+
+
 # Resources ---------------------------------------------------------------------------------------------------------
 
 
@@ -351,8 +355,9 @@ def test_cpu_is_asked_for_and_not_limited() -> None:
         (KEYED, "0", "500"),
         ({"embeddedWorkers": 6}, "6", "6"),
         (KEYED | {"embeddedWorkers": 1}, "1", "500"),
+        ({"config": {"endpoints": {"sales": {"api_key_variable": "SALES"}}}}, "0", "500"),
     ],
-    ids=["no key", "key", "workers", "both"],
+    ids=["no key", "key", "workers", "both", "key of an endpoint"],
 )
 def test_a_pod_without_a_key_takes_as_many_calls_as_it_has_workers(values: Values, workers: str, calls: str) -> None:
     variables = environment(pod(values))

@@ -90,9 +90,17 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{/* Whether models of the vendor are served, as far as the values tell. */}}
+{{- define "asr-gateway.hasKey" -}}
+{{- with .Values.config }}
+{{- if or .dashscope_api_key_file .endpoints .allow_caller_keys }}true{{ end }}
+{{- end }}
+{{- include "asr-gateway.dashscopeSecretName" . }}
+{{- end }}
+
 {{- define "asr-gateway.embeddedWorkers" -}}
 {{- if kindIs "invalid" .Values.embeddedWorkers }}
-{{- ternary 0 2 (ne (include "asr-gateway.dashscopeSecretName" .) "") }}
+{{- ternary 0 2 (ne (include "asr-gateway.hasKey" .) "") }}
 {{- else }}
 {{- int64 .Values.embeddedWorkers }}
 {{- end }}
@@ -101,7 +109,7 @@ annotations:
 {{- define "asr-gateway.maxStreams" -}}
 {{- if not (kindIs "invalid" .Values.limits.maxStreams) }}
 {{- int64 .Values.limits.maxStreams }}
-{{- else if include "asr-gateway.dashscopeSecretName" . }}
+{{- else if include "asr-gateway.hasKey" . }}
 {{- print 500 }}
 {{- else }}
 {{- max 1 (include "asr-gateway.embeddedWorkers" . | int64) }}
