@@ -1,5 +1,3 @@
-# syntax=docker/dockerfile:1
-#
 # The base image has no default digest on purpose: a build names the one that it trusts, and the image's labels tell it.
 #
 #   BASE=docker.io/library/python:3.11-slim-bookworm

@@ -26,7 +26,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server.settings import Settings
 from calls import RECORDINGS, ROOT, config, in_messages, pcm, recognize
-from charts import environment, pod
+from charts import environment, objects, only, pod
 from processes import GatewayProcess
 
 BIN: Final = Path(sys.executable).parent
@@ -216,7 +216,11 @@ async def test_the_gateway_recognizes_speech_as_the_images_user(root: Path) -> N
         async with grpc.aio.insecure_channel(await gateway.address("grpc")) as channel:
             stub = pb_grpc.SpeechRecognitionServiceStub(channel)
             outcome = await recognize(stub, [config(), *in_messages(pcm(RECORDINGS / "boy.wav"))])
+        test = only(objects(), "Pod", "-test-health")["spec"]["containers"][0]["command"]
+        async with in_sandbox(root, *test[:-1], await gateway.address("health")) as of_chart:
+            told, _ = await of_chart.communicate()
         process.terminate()
+        assert told.decode().split("\n") == ["liveness SERVING", "readiness SERVING", "startup SERVING", ""]
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         assert outcome.texts == ["the boy was there when the sun rose"]
         assert await gateway.exit_code() == 0
