@@ -27,6 +27,7 @@ check: $(VENV)/.development $(VENV)/.generator  ## format, lint, types, contract
 	@$(VENV)/protos/bin/python protos/generate.py --check
 	@$(BIN)/python docs/generate.py --check
 	@$(BIN)/python docs/generate_values.py --check
+	@$(BIN)/python docs/generate_metrics.py --check
 	@$(BIN)/python -m pytest tests/test_layering.py
 
 bench: $(VENV)/.development  ## measure gateway, official SDK and a bare relay side by side; 8 minutes
@@ -38,6 +39,7 @@ compat: $(VENV)/.development  ## import the client's stubs on the oldest and new
 docs: $(VENV)/.runtime  ## write docs/settings.md and the chart's table of values
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/python docs/generate_values.py
+	@$(BIN)/python docs/generate_metrics.py
 
 protos: $(VENV)/.generator  ## write the Python stubs from the contract
 	@$(VENV)/protos/bin/python protos/generate.py

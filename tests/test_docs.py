@@ -19,7 +19,7 @@ from calls import ROOT
 README = ROOT / "README.md"
 PAGES = [
     README,
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "CHANGELOG.md",
     ROOT / "clients" / "python" / "README.md",
     ROOT / "clients" / "recordings" / "README.md",
@@ -33,8 +33,9 @@ def links(page: Path) -> list[str]:
     return [target.partition("#")[0] for target in targets if "://" not in target and not target.startswith("#")]
 
 
-def test_the_settings_page_is_fresh() -> None:
-    check = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
+@pytest.mark.parametrize("script", ["generate.py", "generate_metrics.py"])
+def test_the_generated_pages_are_fresh(script: str) -> None:
+    check = [sys.executable, str(ROOT / "docs" / script), "--check"]
     assert subprocess.run(check, capture_output=True, text=True, check=False).stderr == ""
 
 
