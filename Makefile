@@ -36,7 +36,7 @@ bench: $(VENV)/.development  ## measure gateway, official SDK and a bare relay s
 compat: $(VENV)/.development  ## import the client's stubs on the oldest and newest libraries
 	@$(BIN)/python tests/compat.py
 
-docs: $(VENV)/.runtime  ## write docs/settings.md and the chart's table of values
+docs: $(VENV)/.runtime  ## write the pages of settings and metrics, and the chart's table of values
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/python docs/generate_values.py
 	@$(BIN)/python docs/generate_metrics.py

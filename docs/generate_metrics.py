@@ -35,38 +35,42 @@ def listed(values: tuple[str, ...] | list[str]) -> str:
     return ", ".join(f"`{value}`" for value in values)
 
 
+LABELS: Final = {
+    "`model`": f"names of models; the first {MAX_MODELS} that are called, the rest is `other`",
+    "`endpoint`": "`dashscope` is the vendor at `dashscope_url`, others as the configuration names them; "
+    f"at most {MAX_ENDPOINTS}, the rest is `other`",
+    "`scope`": "`client`: as callers meet it; `upstream`: the recogniser's part of it",
+    "`grpc_code`": "status of a call, in capitals",
+    "`reason` of errors": f"whose doing it was: {listed(sorted({blame for _, blame in endings()}))}",
+    "`reason` of refusals": listed(REJECTIONS),
+    "`result` of connects": f"{listed(CONNECT_RESULTS)}: the vendor refused the key that a caller brought",
+    "`state` of connections": listed(CONNECTION_STATES),
+    "`upstream_code`": f"the vendor's code up to its first dot, if it is one of these: {listed(UPSTREAM_CODES)}; "
+    "`http` is a refused handshake, `close` a close code, `none` a connection lost without one",
+    "`kind` of results": "`partial`, `final`",
+    "`encoding`": "of the caller's audio",
+}
+
 HEAD: Final = f"""# Metrics
 
-The tables are written from `server/asrgateway_server/metrics.py` by `make docs`. Names and labels are kept from version to
-version.
+The tables are written from `server/asrgateway_server/metrics.py` by `make docs`. Names and labels stay as they are.
 
-Prometheus finds them at `/metrics` on `http_listen`, as text or OpenMetrics. In OpenMetrics the delays carry exemplars: the
-`trace_id` of a call whose trace is kept. `process_*` and `python_*` tell about the process as they do everywhere.
+Prometheus finds them at `/metrics` on `http_listen`, as text or OpenMetrics. In OpenMetrics the delays carry exemplars:
+the `trace_id` of a call whose trace is kept. `process_*` and `python_*` tell about the process as they do everywhere.
 
-[Delays](latency.md) are defined on a page of their own. The chart brings a dashboard and alerts; each alert has a page in
-[runbooks](runbooks/).
+[Delays](latency.md) are defined on a page of their own. The chart brings a dashboard and alerts; each alert has a page
+in [runbooks](runbooks/).
 
 ## Labels
 
-Every label takes values from a closed set, so that a pod has less than a thousand series with five models in use. No label
-tells a caller, a call or what was said: log lines and traces do the former, nothing does the latter.
+Every label takes values from a closed set, so that a pod has less than a thousand series with five models in use. No
+label tells a caller, a call or what was said: log lines and traces tell the first two, nothing tells the last.
 
 | Label | Values |
 |---|---|
-| `model` | names of models; the first {MAX_MODELS} that are called, the rest is `other` |
-| `endpoint` | `dashscope` is the vendor at `dashscope_url`, others as the configuration names them; at most {MAX_ENDPOINTS}, the rest is `other` |
-| `scope` | `client`: as callers meet it; `upstream`: the recogniser's part of it |
-| `grpc_code` | status of a call, in capitals |
-| `reason` of errors | whose doing it was: {listed(sorted({blame for _, blame in endings()}))} |
-| `reason` of refusals | {listed(REJECTIONS)} |
-| `result` of connects | {listed(CONNECT_RESULTS)} |
-| `state` of connections | {listed(CONNECTION_STATES)} |
-| `upstream_code` | the vendor's code up to its first dot, if it is one of these: {listed(UPSTREAM_CODES)}; `http` is a refused handshake, `close` a close code, `none` a connection lost without one |
-| `kind` of results | `partial`, `final` |
-| `encoding` | of the caller's audio |
-
-Series with `model` or `encoding` begin with the first such call; all others are there from the start, so that `rate()` sees the
-first event.
+{"".join(f"| {label} | {values} |{chr(10)}" for label, values in LABELS.items())}
+Series with `model` or `encoding` begin with the first such call; all others are there from the start, so that `rate()`
+sees the first event.
 """
 
 
