@@ -40,7 +40,7 @@ CUSTOM_KINDS: Final = {schema.stem for schema in SCHEMAS.glob("*.json")}
 OLDEST: Final = "1.30"
 VERSIONS: Final = [
     version
-    for version in map(kubernetes_schemas.major_minor, kubernetes_schemas.all_versions())
+    for version in dict.fromkeys(map(kubernetes_schemas.major_minor, kubernetes_schemas.all_versions()))
     if tuple(map(int, version.split("."))) >= tuple(map(int, OLDEST.split(".")))
 ]
 
