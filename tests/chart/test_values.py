@@ -70,6 +70,21 @@ def test_every_value_is_documented() -> None:
     assert there - set(table()) == set()
 
 
+@pytest.mark.parametrize("page", [CHART / "README.md", ROOT / "README.md"], ids=["chart", "project"])
+def test_every_value_that_a_command_sets_is_there(page: Path) -> None:
+    named = set(re.findall(r"--set '?([\w.]+)=", page.read_text(encoding="utf-8")))
+    assert named
+    assert named - set(table()) == set()
+
+
+def test_every_example_of_values_renders() -> None:
+    text = (CHART / "README.md").read_text(encoding="utf-8")
+    examples = [yaml.safe_load(example) for example in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    of_the_chart = [example for example in examples if set(example) <= set(DEFAULTS)]
+    assert len(of_the_chart) == 3
+    assert all(templates(merged(ANONYMOUS, example)) for example in of_the_chart)
+
+
 # Schema ------------------------------------------------------------------------------------------------------------
 
 
