@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 # The first new calls after SIGTERM are those that were on their way; a proxy that knows of it sends no more.
 _REFUSE_SECONDS: Final = 0.25
+# Calls of one connection beyond `max_streams`, to be told that there is no room.
+_MORE_STREAMS: Final = 100
 
 
 def verify_exposure(settings: Settings) -> None:
@@ -83,6 +85,8 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ONLY_ONE_LISTENER,
         # Above our own limit, so that a message a little too large gets an error that names its field.
         ("grpc.max_receive_message_length", 2 * settings.max_message_bytes),
+        # Well above our own limit: at this one a caller's next call would wait without a word.
+        ("grpc.max_concurrent_streams", settings.max_streams + _MORE_STREAMS),
         # Between the two limits gRPC would refuse at random.
         ("grpc.max_metadata_size", settings.max_metadata_bytes),
         ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
