@@ -106,3 +106,12 @@ def test_lines_below_the_level_are_not_written(stream: io.StringIO) -> None:
 def test_libraries_that_talk_at_each_request_are_quiet(stream: io.StringIO, name: str) -> None:
     logging.getLogger(name).info("GET /metrics")
     assert stream.getvalue() == ""
+
+
+def test_callers_that_left_before_their_answer_are_no_news_of_grpc(stream: io.StringIO) -> None:
+    log = logging.getLogger("grpc._cython.cygrpc")
+    log.error("%s raised in core by servicer method [%s]", "ExecuteBatchError", "/service/method")
+    log.error("Unexpected [%s] raised by servicer method [%s]", "ValueError", "/service/method")
+    assert [line["message"] for line in lines(stream)] == [
+        "Unexpected [ValueError] raised by servicer method [/service/method]"
+    ]

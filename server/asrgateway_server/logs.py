@@ -53,3 +53,9 @@ def configure(level: str, stream: TextIO = sys.stderr) -> None:
     # These tell about every request at INFO; the calls that matter are logged by ourselves.
     for name in ("aiohttp.access", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell gRPC's errors from callers that left before they were answered, which it logs with a traceback each."""
+    return not record.getMessage().startswith("ExecuteBatchError raised in core by servicer method")
