@@ -61,6 +61,11 @@ the `trace_id` of a call whose trace is kept. `process_*` and `python_*` tell ab
 [Delays](latency.md) are defined on a page of their own. The chart brings a dashboard and alerts; each alert has a page
 in [runbooks](runbooks/).
 
+![Six panels: calls ended, failures, first package, result lag, connects, silence](images/dashboard.svg)
+
+`python -m observability.draw`, with `tests` on the path, draws these panels from a real Prometheus that watches a gateway
+in front of the emulator. They show what the panels look like, not how fast anything is.
+
 ## Labels
 
 Every label takes values from a closed set, so that a pod has less than a thousand series with five models in use. No

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aiohttp import ClientSession
 from grpc.aio import Metadata
@@ -33,6 +34,7 @@ FAULTS = (
     Fault(action=Throttle(), phase=Phase.START, model=FAILING[1]),
     Fault(action=Fail(code="InternalError"), audio_ms=500, model=FAILING[2]),
 )
+SETTINGS: Mapping[str, Any] = {"embedded_workers": 1, "max_streams": 50, "quiet_after_seconds": 0.1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,19 +64,19 @@ class Observed:
 
 async def observe(stack: AsyncExitStack, folder: Path) -> Observed:
     """Put a gateway under load, and stop it; Prometheus answers until ``stack`` is closed."""
-    settings = {"embedded_workers": 1, "max_streams": 50, "quiet_after_seconds": 0.1, "log_level": "WARNING"}
-    async with vendor_and_gateway(emulator={"faults": FAULTS}, **settings) as (_, gateway, stub):
+    async with vendor_and_gateway(emulator={"faults": FAULTS}, **SETTINGS) as (_, gateway, stub):
         prometheus = await stack.enter_async_context(running_prometheus(folder, str(gateway.http_address)))
         # Twice, because the first call of a model makes the series that the second is a step of.
         for _ in range(2):
-            await _call_every_model(stub)
+            await call_every_model(stub)
             await prometheus.scraped(3)
         async with ClientSession() as session, session.get(f"http://{gateway.http_address}/metrics") as answer:
             exposition = await answer.text()
         return Observed(prometheus=prometheus, at=time.time(), exposition=exposition)
 
 
-async def _call_every_model(stub: Stub) -> None:
+async def call_every_model(stub: Stub) -> None:
+    """Make a call of every kind, all at once."""
     mother = pcm(RECORDINGS / "mother.wav")
     await asyncio.gather(
         *(recognize(stub, _requests(model, SPEECH), metadata=TRACED) for model in (*MODELS, *FAILING)),

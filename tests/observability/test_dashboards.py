@@ -10,17 +10,7 @@ import pytest
 
 from observability.load import Observed
 from observability.prometheus import DASHBOARDS, metrics_in, rules
-
-#: What Grafana puts in the place of its variables.
-VARIABLES = {
-    "$__rate_interval": "1m",
-    "$__range": "1h",
-    "$cluster": ".*",
-    "$namespace": ".*",
-    "$job": ".*",
-    "$pod": ".*",
-    "$model": ".*",
-}
+from observability.queries import filled_in
 
 Json = dict[str, Any]
 
@@ -40,13 +30,6 @@ def queries() -> list[Any]:
         for panel in panels()
         for target in panel["targets"]
     ]
-
-
-def filled_in(query: str) -> str:
-    for name, value in VARIABLES.items():
-        query = query.replace(name, value)
-    assert "$" not in query
-    return query
 
 
 @pytest.mark.parametrize("query", queries())
