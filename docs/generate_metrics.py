@@ -63,7 +63,7 @@ in [runbooks](runbooks/).
 
 ![Six panels: calls ended, failures, first package, result lag, connects, silence](images/dashboard.svg)
 
-`python -m observability.draw`, with `tests` on the path, draws these panels from a real Prometheus that watches a gateway
+`python -m observability.draw`, with `tests` on the path, draws these from a real Prometheus that watches a gateway
 in front of the emulator. They show what the panels look like, not how fast anything is.
 
 ## Labels

@@ -102,8 +102,9 @@ def picture(panels: Sequence[Panel]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
         f'font-size="10"><rect width="100%" height="100%" fill="#fff"/>'
-        f'<text x="10" y="16" fill="#666">Answers of a real Prometheus to the queries of six panels. Load: the emulator '
-        f"on one machine, {SECONDS:.0f} s of calls at full speed, some made to fail.</text>{''.join(parts)}</svg>\n"
+        f'<text x="10" y="16" fill="#666">Answers of a real Prometheus to the queries of six panels. Load: '
+        f"the emulator on one machine, {SECONDS:.0f} s of calls at full speed, some made to fail.</text>"
+        f"{''.join(parts)}</svg>\n"
     )
 
 
