@@ -217,10 +217,18 @@ async def talk_without_reading(address: str) -> Outcome:
     async with grpc.aio.insecure_channel(address, options=tiny_window) as channel:
         call = pb_grpc.SpeechRecognitionServiceStub(channel).Recognize(timeout=20)
         await started_read(call)
-        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            for _ in range(5000):
-                await call.write(commit())
-        return await outcome_of(call)
+
+        async def speak() -> None:
+            with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                for _ in range(5000):
+                    await call.write(commit())
+
+        speaking = asyncio.create_task(speak())
+        await asyncio.sleep(1.0)  # Five times as long as the gateway waits for a reader.
+        outcome = await outcome_of(call)
+        speaking.cancel()
+        await asyncio.wait([speaking])
+        return outcome
 
 
 async def test_a_call_that_is_not_read_is_slowed_and_then_ended() -> None:

@@ -81,7 +81,7 @@ async def test_a_mute_is_filled_after_half_a_second() -> None:
 
 
 async def test_without_keep_alive_the_vendors_own_limit_ends_the_call() -> None:
-    async with vendor_and_gateway(emulator={"time_scale": 100.0}) as (vendor, _, stub):
+    async with vendor_and_gateway(emulator={"time_scale": 20.0}) as (vendor, _, stub):
         call = await begun(stub, MODELS[0], keep_alive=pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_OFF))
         outcome = await outcome_of(call)
         assert vendor.journals[0].silent_bytes == 0
