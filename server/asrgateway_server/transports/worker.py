@@ -30,7 +30,10 @@ def main() -> None:
     adapter: InProcessAdapter = getattr(importlib.import_module(module), name)()
     answers.write(pack(Frame.LOADED))
     answers.flush()
-    serve(adapter, sys.stdin.buffer, answers)
+    try:
+        serve(adapter, sys.stdin.buffer, answers)
+    except BrokenPipeError:
+        os._exit(0)  # The gateway has left; at an ordinary end the buffer would be written once more.
 
 
 def serve(adapter: InProcessAdapter, questions: BinaryIO, answers: BinaryIO) -> None:
