@@ -1,0 +1,106 @@
+"""Write docs/options.md, what each model makes of each option, or check that it is fresh.
+
+Run by `make docs` and `make check`. The rows come from the contract, the cells from the catalogue.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from google.protobuf.descriptor import Descriptor
+
+from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.models import Model
+from asrgateway_server.offer import offered
+from asrgateway_server.settings import Settings
+
+PAGE: Final = Path(__file__).resolve().parent / "options.md"
+
+#: What a model may be unable to honour; every other field is the gateway's own affair.
+MODEL_FIELDS: Final = ("endpointing", "features", "adaptation", "keep_alive", "vendor_parameters")
+
+HEAD: Final = """# Options and models
+
+Written from the contract and the catalogue by `make docs`.
+
+**yes**: the model honours it, by a parameter of its own or by its habit. **on**, **off**: it always does, or never
+does; the other wish is a warning. **-**: ignored with a warning (`OPTION_IGNORED`), or with `strict` an
+INVALID_ARGUMENT that names the field. `tests/conformance/test_options.py` sends every option to every model and looks
+at what reaches the vendor; `tests/conformance/options.py` names the proof of each row.
+
+"""
+
+TAIL: Final = """
+The other fields of `StreamingConfig` are the gateway's own, the same with every model: `model`, `decoding_config`,
+`language_codes` (a language that the model does not know is a warning), `interim_results`, `strict`,
+`fail_on_audio_loss`, `request_id` and `resume`. Updates in mid-call take the adaptation: """
+
+
+def page() -> str:
+    """Return the whole page."""
+    models = [model for _, model in sorted(catalogue().items())]
+    lines = [
+        "| Option | " + " | ".join(f"`{model.name}`" for model in models) + " |",
+        "|---|" + "---|" * len(models),
+    ]
+    lines += [
+        f"| `{path}` | " + " | ".join(cell(model, path) for model in models) + " |"
+        for path in fields(pb.StreamingConfig.DESCRIPTOR)
+    ]
+    return HEAD + "\n".join(lines) + "\n" + TAIL + updates(models)
+
+
+def catalogue() -> dict[str, Model]:
+    """Return the built-in models, those that are only dated names of another one left out."""
+    served = offered(Settings(dashscope_api_key="any")).models  # type: ignore[arg-type] # validated when it is made
+    return {name: model for name, model in served.items() if not name[-1].isdigit() or name.startswith("paraformer")}
+
+
+def fields(message: Descriptor, path: str = "") -> Iterator[str]:
+    """Yield the paths of the options that a model may lack."""
+    for field in message.fields:
+        here = f"{path}{field.name}"
+        if not path and field.name not in MODEL_FIELDS:
+            continue
+        inner = field.message_type
+        if inner and inner.file.package == "asrgateway.v1" and inner.fields and not field.is_repeated:
+            yield from fields(inner, f"{here}.")
+        else:
+            yield here
+
+
+def cell(model: Model, path: str) -> str:
+    """Return what a model makes of an option."""
+    parts = path.split(".")
+    if any(".".join(parts[:count]) in model.options for count in range(1, len(parts) + 1)):
+        return "yes"
+    if f"{path}=true" in model.options:
+        return "on"
+    return "off" if f"{path}=false" in model.options else "-"
+
+
+def updates(models: list[Model]) -> str:
+    """Return which models take which updates."""
+    takers = [
+        (model.name, sorted(option.rpartition(".")[2] for option in model.options if option.startswith("update.")))
+        for model in models
+    ]
+    return "; ".join(f"`{name}`: {', '.join(parts)}" for name, parts in takers if parts) + ".\n"
+
+
+def main() -> None:
+    """Write the page, or with ``--check`` compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the page is not fresh")
+    if not parser.parse_args().check:
+        PAGE.write_text(page(), encoding="utf-8")
+    elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != page():
+        sys.exit(f"not fresh, run `make docs`: {PAGE.name}")
+
+
+if __name__ == "__main__":
+    main()
