@@ -105,7 +105,7 @@ def test_pods_reach_dns_and_public_https_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "port"), [("http://collector.monitoring:4318", 4318), ("https://collector.example.com", 4317)]
+    ("endpoint", "port"), [("http://collector.monitoring:4318", 4318), ("https://collector.example.com", 443)]
 )
 def test_pods_reach_the_collector_that_they_send_traces_to(endpoint: str, port: int) -> None:
     assert ports(policy(value("tracing.otlpEndpoint", endpoint))["egress"][-1]) == {("TCP", port)}

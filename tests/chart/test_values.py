@@ -119,7 +119,7 @@ def test_a_misspelt_value_is_refused(path: str) -> None:
         ("service.port", 65536),
         ("ingress.hosts", ["https://speech.example.com"]),
         ("prometheusRule.slo.objective", 99.5),
-        ("tracing.otlpEndpoint", "collector:4317"),
+        ("tracing.otlpEndpoint", "collector:4318"),
         ("keda.serverAddress", "prometheus:9090"),
         ("serviceMonitor.interval", "15"),
         ("networkPolicy.egress.cidrs", ["dashscope.aliyuncs.com"]),
