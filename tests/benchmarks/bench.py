@@ -6,7 +6,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from benchmarks.goals import HIGHEST_ADDED_P99_MS
 from benchmarks.processes import Child, Reading, child, memory_kb, read_cpu
 from benchmarks.recorder import Outcome
 from benchmarks.schedule import Schedule
-from benchmarks.workload import Plan
+from benchmarks.workload import QWEN3_MODEL, Plan
 from certificates import Certificate, make_certificate
 
 Tell = Callable[[str], None]
@@ -28,6 +28,7 @@ Tell = Callable[[str], None]
 _START_SECONDS: Final = 30.0
 _END_SECONDS: Final = 60.0
 _LIMIT_OF_STREAMS: Final = "100000"
+_TLS_UPSTREAM: Final = (Subject.GATEWAY_TLS, Subject.GATEWAY_TLS_BOTH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,7 @@ async def measure(schedule: Schedule, folder: Path, tell: Tell) -> Figures:
             run = _Run(schedule, cores, plain, secure, tell)
             await run.side_by_side()
             await run.official_sdk()
+            await run.gateway_on_sdk()
             openings = await run.openings()
             highest, why = await run.search()
     return Figures(
@@ -101,13 +103,19 @@ async def _vendor(cores: Cores, certificate: Certificate | None) -> AsyncIterato
 
 
 @asynccontextmanager
-async def _gateway(cores: Cores, vendor: Vendor, url: str | None = None) -> AsyncIterator[tuple[Child, str]]:
-    """Run a gateway before the vendor, reached by another URL if one is given; yield it and its address."""
+async def _gateway(
+    cores: Cores, vendor: Vendor, url: str | None = None, more: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[Child, str]]:
+    """Run a gateway before the vendor, reached by another URL if one is given; yield it and its address.
+
+    ``more`` are further settings.
+    """
     settings = {
         "DASHSCOPE_API_KEY": "benchmark",
         "ASRGATEWAY_DASHSCOPE_URL": url or vendor.url,
         "ASRGATEWAY_MAX_STREAMS": _LIMIT_OF_STREAMS,
         **{f"ASRGATEWAY_{name}LISTEN": "127.0.0.1:0" for name in ("", "HEALTH_", "HTTP_")},
+        **(more or {}),
     }
     if vendor.certificate:
         settings["ASRGATEWAY_UPSTREAM_CA_FILE"] = str(vendor.certificate.chain)
@@ -138,13 +146,18 @@ class _Run:
             plan = self._plan(streams)
             for subject in (Subject.BARE, Subject.FLOOR, Subject.GATEWAY):
                 await self._measure(subject, plan)
-            if streams == self._schedule.tls_streams:
-                await self._measure(Subject.GATEWAY_TLS, plan)
+            if streams == self._schedule.variant_streams:
+                for subject in (Subject.GATEWAY_TLS, Subject.GATEWAY_TLS_BOTH, Subject.GATEWAY_QWEN3):
+                    await self._measure(subject, plan)
 
     async def official_sdk(self) -> None:
         """Measure the SDK in a process of its own."""
         for streams in self._schedule.sdk_streams:
             await self._measure(Subject.SDK, self._short_plan(streams))
+
+    async def gateway_on_sdk(self) -> None:
+        """Measure the gateway where the SDK carries its tasks."""
+        await self._measure(Subject.GATEWAY_SDK, self._short_plan(self._schedule.gateway_sdk_streams))
 
     async def search(self) -> tuple[int | None, str]:
         """Find the highest stream count that holds; return it and why no higher one does."""
@@ -220,12 +233,14 @@ class _Run:
 
     async def _measure(self, subject: Subject, plan: Plan) -> Row:
         self._tell(f"{subject.value}, {plan.streams} streams, {plan.window_seconds:g} s")
-        vendor = self._secure if subject is Subject.GATEWAY_TLS else self._plain
+        vendor = self._secure if subject in _TLS_UPSTREAM else self._plain
         async with AsyncExitStack() as stack:
             measured: Child | None = None
+            more: list[str] = []
             match subject:
-                case Subject.GATEWAY | Subject.GATEWAY_TLS:
-                    measured, target = await stack.enter_async_context(_gateway(self._cores, vendor))
+                case _ if subject.is_gateway:
+                    settings, more = _variant(subject, vendor)
+                    measured, target = await stack.enter_async_context(_gateway(self._cores, vendor, more=settings))
                     module = "benchmarks.load"
                 case Subject.FLOOR:
                     measured, target = await stack.enter_async_context(_floor(self._cores, vendor))
@@ -236,7 +251,7 @@ class _Run:
                     module, target = "benchmarks.sdk", vendor.url
             core = self._cores.subject if subject is Subject.SDK else self._cores.load
             idle_kb = memory_kb(measured.pid) if measured and vendor.certificate else None
-            process = await stack.enter_async_context(child(module, *_arguments(target, plan), core=core))
+            process = await stack.enter_async_context(child(module, *_arguments(target, plan), *more, core=core))
             row = await self._observe(subject, plan, process, measured or process, vendor, idle_kb)
         self.rows.append(row)
         return row
@@ -263,6 +278,20 @@ class _Run:
             load_core_busy=_busy_share(before, after, self._cores.load),
             others_busy=_others_busy(before, after),
         )
+
+
+def _variant(subject: Subject, vendor: Vendor) -> tuple[dict[str, str], list[str]]:
+    """Return what makes a gateway this subject: its settings, and arguments of the load generator."""
+    match subject:
+        case Subject.GATEWAY_TLS_BOTH:
+            assert vendor.certificate is not None
+            chain, key = str(vendor.certificate.chain), str(vendor.certificate.key)
+            return {"ASRGATEWAY_TLS_CERT_FILE": chain, "ASRGATEWAY_TLS_KEY_FILE": key}, ["--ca-file", chain]
+        case Subject.GATEWAY_QWEN3:
+            return {}, ["--model", QWEN3_MODEL]
+        case Subject.GATEWAY_SDK:
+            return {"ASRGATEWAY_TRANSPORTS": "paraformer=official_sdk"}, []
+    return {}, []
 
 
 def _arguments(target: str, plan: Plan) -> list[str]:

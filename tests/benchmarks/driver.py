@@ -39,13 +39,15 @@ class Stream(Protocol):
 OpenStream = Callable[[], AbstractAsyncContextManager[Stream]]
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Read what every measuring process is told."""
+def parse_arguments(**more: str) -> argparse.Namespace:
+    """Read what every measuring process is told, and what only this one is, with its defaults."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--target", required=True)
     parser.add_argument("--streams", type=int, required=True)
     parser.add_argument("--window-seconds", type=float, required=True)
     parser.add_argument("--settle-seconds", type=float, required=True)
+    for name, default in more.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", default=default)
     return parser.parse_args()
 
 

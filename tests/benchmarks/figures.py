@@ -21,6 +21,13 @@ class Subject(Enum):
     GATEWAY = "gateway"
     GATEWAY_TLS = "gateway, TLS upstream"
     GATEWAY_TLS_BOTH = "gateway, TLS on both sides"
+    GATEWAY_QWEN3 = "gateway, Qwen3-ASR"
+    GATEWAY_SDK = "gateway on the official SDK"
+
+    @property
+    def is_gateway(self) -> bool:
+        """Whether it is the gateway, whatever is around it."""
+        return self not in (Subject.SDK, Subject.BARE, Subject.FLOOR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,7 +138,7 @@ def _capacity(figures: Figures) -> Iterable[Goal]:
             sum(row.outcome.lost + row.outcome.repeated + row.outcome.failed for row in _gateway_rows(figures))
         ),
     )
-    tls = next((row for row in figures.rows if row.memory_kb is not None), None)
+    tls = next((row for row in figures.rows if row.subject is Subject.GATEWAY_TLS), None)
     yield Goal(
         name="memory per active stream, TLS upstream",
         limit=200.0,
@@ -159,11 +159,7 @@ def _opening(figures: Figures) -> Iterable[Goal]:
 
 def _gateway_rows(figures: Figures) -> list[Row]:
     """Every valid row of the gateway up to the count that has to hold."""
-    return [
-        row
-        for row in figures.rows
-        if row.subject in (Subject.GATEWAY, Subject.GATEWAY_TLS) and row.streams <= 500 and not row.is_void
-    ]
+    return [row for row in figures.rows if row.subject.is_gateway and row.streams <= 500 and not row.is_void]
 
 
 def _void(*rows: Row | None) -> bool:

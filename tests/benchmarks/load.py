@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -15,19 +16,25 @@ import uvloop
 
 from asrgateway.v1 import recognition_pb2 as pb
 from benchmarks.driver import DONE, OpenStream, Stream, drive, parse_arguments, plan_from, tell
-from benchmarks.workload import MODEL, PACKET, SAMPLE_RATE_HERTZ, Plan
+from benchmarks.workload import MODEL, PACKET, QWEN3_MODEL, SAMPLE_RATE_HERTZ, Plan
 
 METHOD: Final = "/asrgateway.v1.SpeechRecognitionService/Recognize"
 _STREAMS_PER_CONNECTION: Final = 50
 
-_CONFIG: Final = pb.RecognizeRequest(
-    streaming_config=pb.StreamingConfig(
-        model=MODEL,
-        decoding_config=pb.DecodingConfig(sample_rate_hertz=SAMPLE_RATE_HERTZ),
-        interim_results=True,
-        features=pb.RecognitionFeatures(enable_word_time_offsets=True),
-    )
-).SerializeToString()
+
+def config_for(model: str) -> bytes:
+    """Return the config of a call; it asks for the times of words where the model knows them."""
+    return pb.RecognizeRequest(
+        streaming_config=pb.StreamingConfig(
+            model=model,
+            decoding_config=pb.DecodingConfig(sample_rate_hertz=SAMPLE_RATE_HERTZ),
+            interim_results=True,
+            features=pb.RecognitionFeatures(enable_word_time_offsets=model != QWEN3_MODEL),
+        )
+    ).SerializeToString()
+
+
+_CONFIG: Final = config_for(MODEL)
 _AUDIO: Final = pb.RecognizeRequest(audio=PACKET).SerializeToString()
 
 # Any: the types of what gRPC neither serialises nor parses here.
@@ -57,11 +64,11 @@ class RawCall:
 
 
 @asynccontextmanager
-async def open_call(open_raw: OpenCall) -> AsyncIterator[Stream]:
+async def open_call(open_raw: OpenCall, config: bytes = _CONFIG) -> AsyncIterator[Stream]:
     """Open a call and wait for `started`."""
     call = open_raw()
     try:
-        await call.write(_CONFIG)
+        await call.write(config)
         stream = RawCall(call)
         if await stream.read() is None:
             raise RuntimeError("the call ended before it began")
@@ -75,27 +82,33 @@ def calls_on(channel: grpc.aio.Channel) -> OpenCall:
     return channel.stream_stream(METHOD, request_serializer=None, response_deserializer=None)
 
 
-async def run(target: str, plan: Plan) -> None:
+def connect(target: str, trusted: bytes | None) -> grpc.aio.Channel:
+    """Return a connection of its own, with TLS if there is a certificate to trust."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    if trusted is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(trusted), options=options)
+
+
+async def run(target: str, plan: Plan, model: str, trusted: bytes | None) -> None:
     """Run the plan on as many connections as it takes."""
     async with AsyncExitStack() as stack:
         openers = [
-            calls_on(
-                await stack.enter_async_context(
-                    grpc.aio.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
-                )
-            )
+            calls_on(await stack.enter_async_context(connect(target, trusted)))
             for _ in range(-(-plan.streams // _STREAMS_PER_CONNECTION))
         ]
         turns = itertools.cycle(openers)
-        opening: OpenStream = lambda: open_call(next(turns))  # noqa: E731 one line, and typed
+        config = config_for(model)
+        opening: OpenStream = lambda: open_call(next(turns), config)  # noqa: E731 one line, and typed
         outcome = await drive(opening, plan)
         tell(DONE, **outcome.to_json())
 
 
 def main() -> None:
     """Run this process."""
-    arguments = parse_arguments()
-    uvloop.run(run(arguments.target, plan_from(arguments)))
+    arguments = parse_arguments(model=MODEL, ca_file="")
+    trusted = Path(arguments.ca_file).read_bytes() if arguments.ca_file else None
+    uvloop.run(run(arguments.target, plan_from(arguments), arguments.model, trusted))
 
 
 if __name__ == "__main__":

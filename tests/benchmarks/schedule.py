@@ -12,8 +12,9 @@ class Schedule:
 
     Attributes:
         streams: Stream counts at which bare client, floor and gateway stand side by side.
-        tls_streams: Stream count with TLS upstream.
+        variant_streams: Stream count of the gateway with TLS and with Qwen3-ASR; one of ``streams``.
         sdk_streams: Stream counts of the official SDK.
+        gateway_sdk_streams: Stream count of the gateway on the official SDK.
         window_seconds: How long each is measured.
         short_window_seconds: The same for the SDK and for the search.
         settle_seconds: From a run's last opening to its window.
@@ -24,8 +25,9 @@ class Schedule:
     """
 
     streams: tuple[int, ...]
-    tls_streams: int
+    variant_streams: int
     sdk_streams: tuple[int, ...]
+    gateway_sdk_streams: int
     window_seconds: float
     short_window_seconds: float
     settle_seconds: float
@@ -37,8 +39,9 @@ class Schedule:
 
 FULL: Final = Schedule(
     streams=(100, 300, 500),
-    tls_streams=300,
+    variant_streams=300,
     sdk_streams=(1, 100),
+    gateway_sdk_streams=50,
     window_seconds=20.0,
     short_window_seconds=10.0,
     settle_seconds=3.0,
@@ -49,8 +52,9 @@ FULL: Final = Schedule(
 #: For work on the bench itself: every row, but no figure worth quoting.
 QUICK: Final = Schedule(
     streams=(20,),
-    tls_streams=20,
+    variant_streams=20,
     sdk_streams=(1,),
+    gateway_sdk_streams=5,
     window_seconds=1.0,
     short_window_seconds=1.0,
     settle_seconds=0.3,

@@ -16,7 +16,7 @@ from benchmarks.report import as_json, as_markdown, as_text, this_machine
 from benchmarks.schedule import QUICK
 from benchmarks.workload import expected_results
 
-TINY = replace(QUICK, streams=(2,), tls_streams=2)
+TINY = replace(QUICK, streams=(2,), variant_streams=2, gateway_sdk_streams=2)
 
 
 @pytest.mark.timeout(240)  # a dozen processes, one after another
@@ -28,10 +28,17 @@ async def test_every_way_is_measured_and_nothing_is_lost(tmp_path: Path) -> None
         (Subject.FLOOR, 2),
         (Subject.GATEWAY, 2),
         (Subject.GATEWAY_TLS, 2),
+        (Subject.GATEWAY_TLS_BOTH, 2),
+        (Subject.GATEWAY_QWEN3, 2),
         (Subject.SDK, 1),
+        (Subject.GATEWAY_SDK, 2),
     ]
-    assert [row.outcome.errors for row in figures.rows] == [()] * 5
-    assert [(row.outcome.lost, row.outcome.repeated) for row in figures.rows] == [(0, 0)] * 5
+    assert [row.subject for row in figures.rows if row.memory_kb is not None] == [
+        Subject.GATEWAY_TLS,
+        Subject.GATEWAY_TLS_BOTH,
+    ]
+    assert [row.outcome.errors for row in figures.rows] == [()] * len(figures.rows)
+    assert [(row.outcome.lost, row.outcome.repeated) for row in figures.rows] == [(0, 0)] * len(figures.rows)
     assert all(row.outcome.results and row.outcome.lag_p50_ms for row in figures.rows)
     assert [opening.subject for opening in figures.openings] == [Subject.BARE, Subject.GATEWAY_TLS, Subject.SDK]
     assert len(progress) == len(figures.rows) + 1
@@ -76,7 +83,10 @@ GOOD = (
     *(row(Subject.FLOOR, streams) for streams in (100, 300, 500)),
     *(row(Subject.GATEWAY, streams, cpu_ms=1.25) for streams in (100, 300, 500)),
     row(Subject.GATEWAY_TLS, 300),
+    row(Subject.GATEWAY_TLS_BOTH, 300),
+    row(Subject.GATEWAY_QWEN3, 300),
     row(Subject.SDK, 100, lag_ms=170.0, cpu_ms=5.7),
+    row(Subject.GATEWAY_SDK, 50, lag_ms=30.0),
 )
 
 
@@ -112,8 +122,15 @@ def test_the_report_holds_every_row() -> None:
     figures, machine = figures_of(*GOOD), this_machine()
     for text in (as_text(figures), as_markdown(figures, machine)):
         assert all(one.subject.value in text for one in GOOD)
-        assert text.count("not built") == 3
+        assert text.count("not built") == 2
     assert len(json.loads(json.dumps(as_json(figures, machine)))["rows"]) == len(GOOD)
+
+
+def test_only_dialect_a_is_compared_with_the_floor() -> None:
+    lines = as_markdown(figures_of(*GOOD), this_machine()).splitlines()
+    cells = {name.strip(): rest for name, *rest in (line[1:].split("|") for line in lines if "| 300 |" in line)}
+    assert cells[Subject.GATEWAY_TLS_BOTH.value][7].strip() == "1.00"
+    assert cells[Subject.GATEWAY_QWEN3.value][7].strip() == ""
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 MODEL: Final = "paraformer-realtime-v2"
+#: Audio as base64, and a dialect of its own.
+QWEN3_MODEL: Final = "qwen3-asr-flash-realtime"
 SAMPLE_RATE_HERTZ: Final = 16_000
 PACKET_MS: Final = 100
 PACKET_SECONDS: Final = PACKET_MS / 1000
