@@ -20,6 +20,7 @@ ROWS = (
     ("recognition",),
     ("backends",),
     ("hotwords", "transports"),
+    ("sdk",),
     ("adapters",),
     ("audio", "decoder"),
     ("pronunciation",),

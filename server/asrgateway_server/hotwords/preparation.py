@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from asrgateway_server import sdk
 from asrgateway_server.adapters.dashscope_errors import for_callers_key
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import GatewayError, UnsupportedOption
@@ -133,7 +134,8 @@ class HotwordPreparation:
         settings = self._settings
 
         def make_sdk(key: str) -> VendorSdk:
-            from asrgateway_server.hotwords.vendor_sdk import VendorSdk  # noqa: PLC0415 on first use, in a thread
+            with sdk.IMPORTING:
+                from asrgateway_server.hotwords.vendor_sdk import VendorSdk  # noqa: PLC0415 on first use, in a thread
 
             return VendorSdk(
                 account, key, ca_file=settings.upstream_ca_file, timeout_seconds=settings.hotword_timeout_seconds

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
+from asrgateway_server import sdk
 from asrgateway_server.adapters.dashscope_errors import code_family, for_callers_key
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import ClientStalled, GatewayError, UpstreamLost, UpstreamRefused
@@ -45,14 +46,16 @@ MakeConnection = Callable[[str, Access, Inbox, RunInThread], SdkConnection]
 
 def tasks(path: str, access: Access, inbox: Inbox, run: RunInThread) -> SdkConnection:
     """Carry the run-task dialect on ``Recognition``."""
-    from asrgateway_server.transports.sdk_tasks import TaskConnection  # noqa: PLC0415 62 MB and 0.4 s, when needed
+    with sdk.IMPORTING:
+        from asrgateway_server.transports.sdk_tasks import TaskConnection  # noqa: PLC0415 62 MB and 0.4 s, when needed
 
     return TaskConnection(path, access, inbox, run)
 
 
 def sessions(path: str, access: Access, inbox: Inbox, run: RunInThread) -> SdkConnection:
     """Carry the session dialect on ``OmniRealtimeConversation``."""
-    from asrgateway_server.transports.sdk_sessions import SessionConnection  # noqa: PLC0415 62 MB and 0.4 s, when needed
+    with sdk.IMPORTING:
+        from asrgateway_server.transports.sdk_sessions import SessionConnection  # noqa: PLC0415 as above
 
     return SessionConnection(path, access, inbox, run)
 

@@ -137,6 +137,8 @@ class Session(OmniRealtimeCallback):
             with contextlib.suppress(*_GONE):  # Again and again: it may be about to connect.
                 application.sock.sock.shutdown(socket.SHUT_RDWR)
             thread.join(_POLL_SECONDS)
+        with contextlib.suppress(*_GONE):  # After an error the SDK leaves it open.
+            application.sock.close()
         self._conversation.stop_waiting()
 
     def _say_goodbye(self, application: Any) -> bool:  # Any: a WebSocketApp
