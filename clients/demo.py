@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -22,6 +23,9 @@ from asrgateway import Finished, RecognitionClient, RecognitionError, StreamingC
 from asrgateway.audio_file import AudioFile, open_audio
 from asrgateway.pacing import at_speaking_speed
 from asrgateway.terminal import Terminal
+
+# Python 3.11 remarks there that a child was gone before it was told to go.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 
 RECORDINGS: Final = Path(__file__).resolve().parent / "recordings"
 #: What must come out word for word; None: hard for the embedded recogniser, and only shown.
