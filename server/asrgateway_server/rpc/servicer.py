@@ -247,6 +247,10 @@ class GrpcClient:
                 self._metrics.sent.inc()
         except TimeoutError:
             raise ClientStalled(f"no response was read for {seconds:g} s") from None
+        except grpc.aio.InternalError as error:
+            # The caller has left, and its CancelledError is on the way.
+            await asyncio.sleep(_DEADLINE_IS_DUE_SECONDS)
+            raise ClientStalled("the caller is gone") from error
 
     def count_messages(self) -> None:
         """Bring the number of messages read up to date."""
