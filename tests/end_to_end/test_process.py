@@ -200,7 +200,7 @@ async def test_a_call_that_outlasts_the_drain_gets_its_last_result_and_is_sent_e
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 async def test_a_second_signal_ends_the_wait(second: signal.Signals) -> None:
-    async with gateway_process() as (gateway, stub):
+    async with gateway_process(drain_finalize_seconds="20") as (gateway, stub):
         call = await open_call(stub)
         gateway.process.send_signal(signal.SIGINT)
         await gateway.line("stopping")
