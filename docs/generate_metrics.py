@@ -37,7 +37,7 @@ def listed(values: tuple[str, ...] | list[str]) -> str:
 
 LABELS: Final = {
     "`model`": f"names of models; the first {MAX_MODELS} that are called, the rest is `other`",
-    "`endpoint`": "`dashscope` is the vendor at `dashscope_url`, others as the configuration names them; "
+    "`upstream`": "`dashscope` is the vendor at `dashscope_url`, others as the configuration names them; "
     f"at most {MAX_ENDPOINTS}, the rest is `other`",
     "`scope`": "`client`: as callers meet it; `upstream`: the recogniser's part of it",
     "`grpc_code`": "status of a call, in capitals",

@@ -25,6 +25,14 @@ def test_every_metric_says_what_it_is(metrics: Metrics) -> None:
     assert [family.name for family in metrics.registry.collect() if not family.documentation] == []
 
 
+def test_no_label_is_one_that_prometheus_gives_a_target(metrics: Metrics) -> None:
+    metrics.of_model("model")
+    metrics.of_endpoint("dashscope")
+    metrics.audio_received_bytes.labels("LINEAR16")
+    of_targets = {"job", "instance", "namespace", "pod", "container", "service", "endpoint", "node", "cluster"}
+    assert {label for _, labels in series(metrics) for label in labels} & of_targets == set()
+
+
 def test_the_methods_are_those_of_the_contract() -> None:
     service = pb.DESCRIPTOR.services_by_name["SpeechRecognitionService"]
     assert service.full_name == SERVICE
@@ -94,7 +102,7 @@ def test_endpoints_beyond_the_first_ones_count_as_one(metrics: Metrics) -> None:
         metrics.of_endpoint(f"endpoint-{number}")
     metrics.of_endpoint("late").connects["ok"].inc()
     metrics.of_endpoint("later").connects["ok"].inc()
-    labels = {"endpoint": OTHER, "result": "ok"}
+    labels = {"upstream": OTHER, "result": "ok"}
     assert metrics.registry.get_sample_value("asrgateway_upstream_connects_total", labels) == 2
 
 
@@ -128,5 +136,5 @@ def test_backlogs_are_asked_for_when_they_are_read(metrics: Metrics) -> None:
 
 def test_an_unknown_code_of_the_vendor_counts_as_another_one(metrics: Metrics) -> None:
     metrics.of_endpoint("dashscope").failed("NeverSeen")
-    labels = {"endpoint": "dashscope", "upstream_code": OTHER}
+    labels = {"upstream": "dashscope", "upstream_code": OTHER}
     assert metrics.registry.get_sample_value("asrgateway_upstream_errors_total", labels) == 1

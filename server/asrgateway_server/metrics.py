@@ -71,7 +71,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 class Metrics:
     """The metrics, in a registry of their own or a shared one.
 
-    Series with the label ``model`` begin with the model's first call, those with ``endpoint`` when its backend opens;
+    Series with the label ``model`` begin with the model's first call, those with ``upstream`` when its backend opens;
     all others are there from the start, so that a rate over the first event is right.
     """
 
@@ -213,21 +213,21 @@ class Metrics:
 
     def _make_upstream(self) -> None:
         self.upstream_connections = self._gauge(
-            "asrgateway_upstream_connections", "Connections to vendors.", ["endpoint", "state"]
+            "asrgateway_upstream_connections", "Connections to vendors.", ["upstream", "state"]
         )
         self.upstream_connects = self._counter(
-            "asrgateway_upstream_connects", "Attempts to open a connection to a vendor.", ["endpoint", "result"]
+            "asrgateway_upstream_connects", "Attempts to open a connection to a vendor.", ["upstream", "result"]
         )
         self.upstream_connect_duration = self._histogram(
             "asrgateway_upstream_connect_duration_seconds",
             "How long it takes to open a connection to a vendor, TLS and handshake included.",
             _CONNECT_BUCKETS,
-            ["endpoint"],
+            ["upstream"],
         )
         self.upstream_errors = self._counter(
             "asrgateway_upstream_errors",
             "Connections that a vendor ended with an error.",
-            ["endpoint", "upstream_code"],
+            ["upstream", "upstream_code"],
         )
 
     def _make_process(self) -> None:

@@ -20,13 +20,11 @@ import pytest
 import yaml
 
 from calls import ROOT
+from observability.operator_scrape import scrape_configs
 
 CHART: Final = ROOT / "helm" / "asr-gateway"
 RULES: Final = sorted((CHART / "files" / "rules").glob("*.yaml"))
 DASHBOARDS: Final = sorted((CHART / "files" / "dashboards").glob("*.json"))
-
-#: What Kubernetes tells about a pod.
-POD: Final = {"cluster": "test", "namespace": "speech", "pod": "asr-gateway-0"}
 
 # Any: JSON values.
 Json = dict[str, Any]
@@ -83,8 +81,8 @@ class Prometheus:
         return found
 
     async def scraped(self, times: int) -> None:
-        """Wait for more scrapes of the gateway."""
-        counting = "sum(count_over_time(up[1h]))"
+        """Wait for more scrapes of the gateway, by each job."""
+        counting = "min(count_over_time(up[1h]))"
         async with asyncio.timeout(30):
             wanted = await self._number(counting) + times
             while await self._number(counting) < wanted:  # noqa: ASYNC110 Prometheus signals nobody
@@ -108,14 +106,15 @@ class Prometheus:
 
 @asynccontextmanager
 async def running_prometheus(folder: Path, target: str) -> AsyncIterator[Prometheus]:
-    """Run one that scrapes ``target`` and evaluates our rules, twice a second."""
+    """Run one that scrapes ``target`` by each of the chart's monitors and evaluates our rules, twice a second."""
     program = tool("prometheus")
     address = f"127.0.0.1:{_free_port()}"
     config = folder / "prometheus.yaml"
     times = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), "500ms")
-    job = {"job_name": "asr-gateway", "static_configs": [{"targets": [target], "labels": POD}]}
     config.write_text(
-        yaml.safe_dump({"global": times, "rule_files": [str(path) for path in RULES], "scrape_configs": [job]})
+        yaml.safe_dump(
+            {"global": times, "rule_files": [str(path) for path in RULES], "scrape_configs": scrape_configs(target)}
+        )
     )
     process = await asyncio.create_subprocess_exec(
         program,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from observability.load import Observed
+from observability.operator_scrape import JOBS
 from observability.prometheus import DASHBOARDS, metrics_in, rules
 from observability.queries import filled_in
 
@@ -32,9 +34,26 @@ def queries() -> list[Any]:
     ]
 
 
+def legends() -> list[Any]:
+    return [
+        pytest.param(target["expr"], re.findall(r"{{(\w+)}}", target["legendFormat"]), id=panel["title"])
+        for panel in panels()
+        for target in panel["targets"]
+        if "{{" in target.get("legendFormat", "")
+    ]
+
+
+@pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
 @pytest.mark.parametrize("query", queries())
-def test_every_panel_shows_something(observed: Observed, query: str) -> None:
-    assert observed.prometheus.query(filled_in(query), observed.at)
+def test_every_panel_shows_something(observed: Observed, query: str, job: str) -> None:
+    assert observed.prometheus.query(filled_in(query, {"$job": job}), observed.at)
+
+
+@pytest.mark.parametrize(("query", "labels"), legends())
+def test_every_label_of_a_legend_is_there(observed: Observed, query: str, labels: list[str]) -> None:
+    """All but what stands for nothing, such as `vector(0)`."""
+    found = [series["metric"] for series in observed.prometheus.query(filled_in(query), observed.at)]
+    assert [metric for metric in found if metric and not metric.keys() >= set(labels)] == []
 
 
 @pytest.mark.parametrize("query", queries())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,14 @@ import yaml
 
 from calls import ROOT
 from observability.load import Observed
+from observability.operator_scrape import JOBS, TARGET_LABELS
 from observability.prometheus import RULES, Json, alerts, groups, metrics_in, rules, tool
 
 SEVERITIES = {"critical", "warning"}
 
-JOB = 'namespace="speech",job="asr-gateway"'
+# As prometheus-operator names a target that it finds by our ServiceMonitor.
+JOB = 'namespace="speech",job="asr-asr-gateway-metrics",service="asr-asr-gateway-metrics"'
+JOB += ',container="gateway",endpoint="metrics"'
 POD = f'{JOB},pod="asr-gateway-0"'
 HANDLED = f'grpc_server_handled_total{{{POD},grpc_method="Recognize",grpc_code="OK"}}'
 
@@ -67,13 +71,13 @@ def counter(name: str, labels: str, values: str) -> Series:
     return {f"asrgateway_{name}{{{POD},{labels}}}" if labels else f"asrgateway_{name}{{{POD}}}": values}
 
 
-def connects(ok: str, lost: str, callers_key: str = "0x60") -> Series:
-    name = f'asrgateway_upstream_connects_total{{{POD},endpoint="dashscope",result='
+def connects(ok: str, lost: str, callers_key: str = "0x60", upstream: str = "dashscope") -> Series:
+    name = f'asrgateway_upstream_connects_total{{{POD},upstream="{upstream}",result='
     return {f'{name}"ok"}}': ok, f'{name}"lost"}}': lost, f'{name}"callers_key"}}': callers_key}
 
 
 def vendor_errors(code: str, values: str) -> Series:
-    return counter("upstream_errors_total", f'endpoint="dashscope",upstream_code="{code}"', values)
+    return counter("upstream_errors_total", f'upstream="dashscope",upstream_code="{code}"', values)
 
 
 def streams(active: int, limit: int) -> Series:
@@ -235,6 +239,24 @@ def test_every_alert_has_its_two_stories() -> None:
     assert {f"AsrGateway{case.alert}" for case in CASES} == {rule["alert"] for rule in alerts()}
 
 
+def test_one_vendors_failures_do_not_hide_behind_the_calls_of_another(tmp_path: Path) -> None:
+    """One of two upstreams fails; of all connections together that is a tenth."""
+    busy = connects(ok="0+90x60", lost="0x60")
+    broken = connects(ok="0x60", lost="0+10x60", upstream="singapore")
+    judge(tmp_path, busy | broken, 30, firing("UpstreamConnectFailing", upstream="singapore"), 1)
+    judge(tmp_path, busy | broken, 30, firing("UpstreamConnectFailing", upstream="dashscope"), 0)
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda rule: f"{rule['alert']} {rule['labels'].get('window', '')}")
+def test_an_alert_names_only_labels_that_its_series_have(alert: Json) -> None:
+    """A label that an expression sums away, or never had, is an empty place in the sentence."""
+    named = set(re.findall(r"\$labels\.(\w+)", alert["annotations"]["summary"] + alert["annotations"]["description"]))
+    kept = [set(re.findall(r"\w+", group)) for group in re.findall(r"by \(([^)]*)\)", alert["expr"])]
+    whole = [TARGET_LABELS] if re.search(r"\b(up|on)\b", alert["expr"]) else []
+    recorded = [{"namespace", "job", *alert["labels"]}]
+    assert named <= set.union(*(kept + [set(labels) for labels in whole] or recorded))
+
+
 @pytest.mark.parametrize("reason", ["drain", "client", "capacity", "quota"])
 def test_only_the_gateways_and_the_vendors_failures_burn_budget(tmp_path: Path, reason: str) -> None:
     story = {HANDLED: "0+100x180"} | errors("upstream", "0x180") | errors(reason, "0+50x180")
@@ -282,9 +304,11 @@ def test_prometheus_evaluates_every_rule(observed: Observed) -> None:
 
 @pytest.mark.parametrize("name", [rule["record"] for rule in rules() if "record" in rule])
 def test_every_recorded_series_has_a_value(observed: Observed, name: str) -> None:
-    (found,) = observed.prometheus.query(name, observed.at)
-    assert found["metric"] == {"__name__": name, "namespace": "speech", "job": "asr-gateway"}
-    assert 0 <= float(found["value"][1]) <= 1
+    found = observed.prometheus.query(name, observed.at)
+    assert {frozenset(series["metric"].items()) for series in found} == {
+        frozenset({"__name__": name, "namespace": "speech", "job": job}.items()) for job in JOBS.values()
+    }
+    assert [series for series in found if not 0 <= float(series["value"][1]) <= 1] == []
 
 
 def test_the_rules_ask_for_what_is_exported(observed: Observed) -> None:

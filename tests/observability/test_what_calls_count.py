@@ -83,14 +83,14 @@ async def test_connections_are_counted_while_they_are_opened_and_used() -> None:
         await call.write(audio(marker_audio(0, 10)))
         started = await call.read()
         assert isinstance(started, pb.RecognizeResponse)
-        assert value(gateway, "upstream_connections", endpoint="dashscope", state="in_use") == 1
+        assert value(gateway, "upstream_connections", upstream="dashscope", state="in_use") == 1
         await call.done_writing()
         while isinstance(await call.read(), pb.RecognizeResponse):
             pass
-        assert value(gateway, "upstream_connections", endpoint="dashscope", state="in_use") == 0
-        assert value(gateway, "upstream_connections", endpoint="dashscope", state="connecting") == 0
-        assert value(gateway, "upstream_connects_total", endpoint="dashscope", result="ok") == 1
-        assert value(gateway, "upstream_connect_duration_seconds_count", endpoint="dashscope") == 1
+        assert value(gateway, "upstream_connections", upstream="dashscope", state="in_use") == 0
+        assert value(gateway, "upstream_connections", upstream="dashscope", state="connecting") == 0
+        assert value(gateway, "upstream_connects_total", upstream="dashscope", result="ok") == 1
+        assert value(gateway, "upstream_connect_duration_seconds_count", upstream="dashscope") == 1
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ async def test_whose_doing_a_failure_was_is_told_by_label(
 ) -> None:
     async with vendor_and_gateway(emulator={"faults": (fault,)}) as (_, gateway, stub):
         await recognize(stub, requests())
-        assert value(gateway, "upstream_connects_total", endpoint="dashscope", result=result) == 1
-        assert value(gateway, "upstream_errors_total", endpoint="dashscope", upstream_code=code) == 1
+        assert value(gateway, "upstream_connects_total", upstream="dashscope", result=result) == 1
+        assert value(gateway, "upstream_errors_total", upstream="dashscope", upstream_code=code) == 1
         await eventually(lambda: value(gateway, "stream_errors_total", grpc_code=grpc_code, reason=reason) == 1)
 
 
@@ -119,8 +119,8 @@ async def test_a_callers_own_wrong_key_is_not_the_operators_trouble() -> None:
     async with vendor_and_gateway(emulator={"api_key": "sk-test"}, allow_caller_keys=True) as (_, gateway, stub):
         outcome = await recognize(stub, requests(), metadata=Metadata(("x-dashscope-api-key", "sk-wrong")))
         assert outcome.code is grpc.StatusCode.UNAUTHENTICATED
-        assert value(gateway, "upstream_connects_total", endpoint="dashscope", result="callers_key") == 1
-        assert value(gateway, "upstream_errors_total", endpoint="dashscope", upstream_code="callers_key") == 1
+        assert value(gateway, "upstream_connects_total", upstream="dashscope", result="callers_key") == 1
+        assert value(gateway, "upstream_errors_total", upstream="dashscope", upstream_code="callers_key") == 1
         await eventually(
             lambda: value(gateway, "stream_errors_total", grpc_code="UNAUTHENTICATED", reason="client") == 1
         )
@@ -130,8 +130,8 @@ async def test_a_vendor_that_nobody_reaches_is_counted() -> None:
     nobody = {"dashscope_url": "ws://127.0.0.1:1", "dashscope_api_key": "sk-test", "embedded_workers": 0}
     async with open_gateway(**nobody) as (gateway, stub):
         await recognize(stub, requests())
-        assert value(gateway, "upstream_connects_total", endpoint="dashscope", result="lost") == 1
-        assert value(gateway, "upstream_errors_total", endpoint="dashscope", upstream_code="none") == 1
+        assert value(gateway, "upstream_connects_total", upstream="dashscope", result="lost") == 1
+        assert value(gateway, "upstream_errors_total", upstream="dashscope", upstream_code="none") == 1
 
 
 async def test_a_call_that_begins_wrong_is_a_refusal() -> None:
