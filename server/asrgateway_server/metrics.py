@@ -248,6 +248,10 @@ class Metrics:
             "When the certificate that callers see expires; NaN without one.",
         )
         self.tls_certificate_expiry.set(math.nan)
+        self.api_keys_file_problems = self._gauge(
+            "asrgateway_api_keys_file_problems",
+            "Lines of the file of callers' keys that are no keys; one more while it cannot be read.",
+        )
         self.build_info = self._gauge("asrgateway_build_info", "Always 1.", ["version", "revision"])
 
     def _gauge(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Gauge:

@@ -18,9 +18,10 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 import asrgateway.sync
 from asrgateway import RecognitionClient, RecognitionError
 from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.metrics import SERVICE
 from asrgateway_server.rpc.keys import hashed_line
 from asrgateway_server.rpc.lifecycle import Gateway
-from calls import RECORDINGS, Stub, config, outcome_of
+from calls import RECORDINGS, Stub, audio, config, outcome_of
 from gateways import eventually, open_gateway
 from processes import gateway_process, start
 
@@ -112,18 +113,33 @@ async def test_without_reflection_nothing_is_told() -> None:
         assert await reflected(gateway) is grpc.StatusCode.UNIMPLEMENTED
 
 
-async def test_a_key_that_is_taken_back_lets_nobody_in_any_more(keys_file: Path) -> None:
-    async with guarded(keys_file) as (_, stub):
-        call = stub.Recognize(metadata=BEARER)
-        await call.write(config())
-        await call.read()
-        keys_file.write_text("")  # noqa: ASYNC240 nothing
-        codes: list[grpc.StatusCode] = []
-        async with asyncio.timeout(5):
-            while REFUSED not in codes:
-                codes.append(await models_with(stub, *BEARER))
-        assert not call.done()
-        call.cancel()
+@pytest.mark.parametrize("half", [[], [config(), audio(bytes(3200))]], ids=["headers only", "in speech"])
+async def test_a_key_that_is_taken_back_ends_its_calls_and_no_other(
+    keys_file: Path, half: list[pb.RecognizeRequest]
+) -> None:
+    other = "another-key-of-someone"
+    keys_file.write_text(f"{hashed_line(KEY)}\n{hashed_line(other)}\n")  # noqa: ASYNC240 a line
+    async with open_gateway(api_keys_file=str(keys_file), embedded_workers=2) as (gateway, stub):
+        calls = [stub.Recognize(timeout=30, metadata=(("x-api-key", key),)) for key in (KEY, other)]
+        for call in calls:
+            for request in half:
+                await call.write(request)
+        await eventually(lambda: started(gateway) == 2)
+        keys_file.write_text(f"oops\n{hashed_line(other)}\n")  # noqa: ASYNC240 a line
+        revoked = await outcome_of(calls[0])
+        assert (revoked.code, revoked.message) == (REFUSED, "the key of this call was taken back")
+        assert await models_with(stub, *BEARER) is REFUSED
+        assert not calls[1].done()
+        assert gateway.metrics.registry.get_sample_value("asrgateway_api_keys_file_problems") == 1
+        await calls[1].write(config() if not half else audio(bytes(3200)))
+        await calls[1].write(audio(bytes(3200)))
+        await calls[1].done_writing()
+        assert (await outcome_of(calls[1])).code is grpc.StatusCode.OK
+
+
+def started(gateway: Gateway) -> float | None:
+    labels = {"grpc_type": "bidi_stream", "grpc_service": SERVICE, "grpc_method": "Recognize"}
+    return gateway.metrics.registry.get_sample_value("grpc_server_started_total", labels)
 
 
 async def test_both_python_clients_show_their_key(keys_file: Path) -> None:

@@ -169,6 +169,12 @@ CASES = (
         minutes=90,
     ),
     Case(
+        alert="KeysFileBroken",
+        fires=counter("api_keys_file_problems", "", "0x20 1x40"),
+        # Half a file, seen while it is written.
+        silent=counter("api_keys_file_problems", "", "0x20 1 0x40"),
+    ),
+    Case(
         alert="CostRunRate",
         fires=counter("estimated_cost_cny_total", 'model="m"', "0+1x200"),
         silent=counter("estimated_cost_cny_total", 'model="m"', "0+0.5x200"),

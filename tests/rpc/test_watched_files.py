@@ -68,6 +68,16 @@ def test_a_file_that_is_gone_leaves_the_old_meaning(path: Path, caplog: pytest.L
     assert "cannot be read: No such file or directory" in vars(caplog.records[0])["problem"]
 
 
+def test_a_file_that_is_back_is_no_problem_any_more(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    number, away = watched(path), path.with_name("away")
+    path.rename(away)
+    assert [number.current(), number.current()] == [1, 1]
+    assert number.problem.endswith("cannot be read: No such file or directory")
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    away.rename(path)
+    assert (number.current(), number.problem) == (1, "")
+
+
 def test_files_of_no_use_are_no_start(path: Path) -> None:
     path.unlink()
     with pytest.raises(SettingsError, match=r"number cannot be read: No such file or directory$"):

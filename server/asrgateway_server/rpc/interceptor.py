@@ -13,7 +13,7 @@ import grpc
 from asrgateway_server import logs
 from asrgateway_server.errors import GatewayError
 from asrgateway_server.metrics import SERVICE, Metrics
-from asrgateway_server.rpc import keys
+from asrgateway_server.rpc.client_identity import identity_of
 from asrgateway_server.rpc.status import BLAME_WITHOUT_ERROR, blame_for, code_of, details_of, endings
 from asrgateway_server.tracing import Tracer, call_trace
 
@@ -69,7 +69,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             fields: dict[str, Any] = {
                 "method": method,
                 "peer": context.peer(),
-                "caller": keys.caller.get(),
+                "caller": identity_of(context).name,
                 "trace_id": trace.trace_id,
             }
             logs.call_fields.set(fields)

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
+import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import grpc
 
 from asrgateway_server.errors import Unauthenticated
 from asrgateway_server.metrics import SERVICE, Metrics
+from asrgateway_server.rpc.client_identity import ClientIdentity, key_holder
+from asrgateway_server.rpc.early_end import EarlyEnd
 from asrgateway_server.rpc.status import code_of, details_of
 from asrgateway_server.rpc.watched_files import CHECK_SECONDS, WatchedFiles
+from asrgateway_server.settings import SettingsError
 
-#: The name of the key that the running call showed; empty for a key without a name.
-caller: ContextVar[str] = ContextVar("caller", default="")
+log = logging.getLogger(__name__)
 
 # Shorter ones can be guessed from their hash.
 _SHORTEST_KEY: Final = 16
 _LINE: Final = re.compile(r"sha256:(?P<digest>[0-9a-f]{64})(?:\s+(?P<name>\S+))?")
 _NAME: Final = re.compile(r"[\w.@-]{1,64}")
 _BEARER: Final = "bearer "
+# More of them say no more.
+_BAD_LINES_NAMED: Final = 10
 
 
 def hashed_line(key: str, name: str = "") -> str:
@@ -42,50 +49,115 @@ def hashed_line(key: str, name: str = "") -> str:
     return f"sha256:{_digest(key)} {name}".rstrip()
 
 
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """What the file holds.
+
+    Attributes:
+        names: The name of each key, which may be empty, by the hash of the key.
+        bad_lines: Numbers of the lines that are no keys.
+    """
+
+    names: tuple[tuple[str, str], ...]
+    bad_lines: tuple[int, ...]
+
+
 class CallerKeys:
     """The keys that let callers in, read again when their file changes.
 
+    A line that is no key lets nobody in, and keeps nobody out: it is reported, and the others hold. Only a file that
+    cannot be read leaves the old keys in force.
+
     Args:
         path: One line per key, as ``hashed_line`` makes it; blank lines and those that begin with # do not count.
+        metrics: Has how many lines are of no use.
         check_seconds: How long one look at the file is good for.
 
     Raises:
-        SettingsError: The file cannot be read, or a line is none of these.
+        SettingsError: The file cannot be read, or all its lines are of no use.
     """
 
-    def __init__(self, path: Path, check_seconds: float = CHECK_SECONDS) -> None:
+    def __init__(self, path: Path, metrics: Metrics, check_seconds: float = CHECK_SECONDS) -> None:
         self._path = path
-        self._names = WatchedFiles([path], self._read, check_seconds)
+        self._check_seconds = check_seconds
+        self._file = WatchedFiles([path], self._read, check_seconds)
+        keys = self._file.current()
+        if keys.bad_lines and not keys.names:
+            raise SettingsError(
+                f"{path}: line {keys.bad_lines[0]} is no `sha256:HASH` with or without a name; "
+                "`asr-gateway hash-key` prints one"
+            )
+        metrics.api_keys_file_problems.set_function(self._problems)
+        self._open: dict[str, set[EarlyEnd]] = {}
+        self._missing: set[str] = set()
 
-    def name_of(self, key: str) -> str | None:
-        """Return the name that the file gives a key, which may be empty; None if it lets nobody in."""
+    def holder_of(self, key: str) -> ClientIdentity | None:
+        """Return who holds a key; None if the file lets nobody in with it."""
         digest = _digest(key)
         found = None
         # Every line is compared, each in constant time, so that the time tells nothing.
-        for known, name in self._names.current():
+        for known, name in self._file.current().names:
             if hmac.compare_digest(known, digest):
-                found = name
+                found = ClientIdentity(id=digest, name=name)
         return found
 
-    def _read(self) -> tuple[tuple[str, str], ...]:
-        try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
-        except UnicodeDecodeError:
-            raise ValueError(f"{self._path} is no text") from None
-        return tuple(
-            self._parse(number, line)
-            for number, line in enumerate(map(str.strip, lines), start=1)
-            if line and not line.startswith("#")
-        )
+    @asynccontextmanager
+    async def open_call(self, holder: ClientIdentity) -> AsyncIterator[None]:
+        """Keep a call that its key has let in; ``end_calls_without_key`` ends it when the key is no more.
 
-    def _parse(self, number: int, line: str) -> tuple[str, str]:
-        match = _LINE.fullmatch(line)
-        if match is None:
-            raise ValueError(
-                f"{self._path}: line {number} is no `sha256:HASH` with or without a name; "
-                "`asr-gateway hash-key` prints one"
+        Raises:
+            Unauthenticated: It was ended.
+        """
+        call = EarlyEnd()
+        self._open.setdefault(holder.id, set()).add(call)
+        try:
+            async with call:
+                yield
+        finally:
+            calls = self._open[holder.id]
+            calls.discard(call)
+            if not calls:
+                del self._open[holder.id]
+
+    async def watch(self) -> NoReturn:
+        """Look at the file for as long as the gateway runs."""
+        while True:
+            await asyncio.sleep(self._check_seconds)
+            self.end_calls_without_key()
+
+    def end_calls_without_key(self) -> None:
+        """End the open calls whose key has been missing at this look and at the one before.
+
+        A file that is written in place may be read while half of it is there.
+        """
+        known = {digest for digest, _ in self._file.current().names}
+        missing = self._open.keys() - known
+        for digest in missing & self._missing:
+            calls = self._open[digest]
+            if ended := sum(call.end(Unauthenticated("the key of this call was taken back")) for call in calls):
+                log.warning("calls ended whose key was taken back", extra={"calls": ended})
+        self._missing = missing
+
+    def _problems(self) -> float:
+        return len(self._file.current().bad_lines) + bool(self._file.problem)
+
+    def _read(self) -> _Keys:
+        if not self._path.is_file():  # A pipe would be waited for.
+            self._path.stat()
+            raise ValueError(f"{self._path} is no file")
+        lines = [line.strip() for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines()]
+        names, bad_lines = [], []
+        for number, line in enumerate(lines, start=1):
+            if match := _LINE.fullmatch(line):
+                names.append((match["digest"], match["name"] or ""))
+            elif line and not line.startswith("#"):
+                bad_lines.append(number)
+        if bad_lines:
+            log.warning(
+                "lines of the keys file are of no use, the others hold",
+                extra={"file": str(self._path), "lines": bad_lines[:_BAD_LINES_NAMED], "bad_lines": len(bad_lines)},
             )
-        return match["digest"], match["name"] or ""
+        return _Keys(tuple(names), tuple(bad_lines))
 
 
 class KeyInterceptor(grpc.aio.ServerInterceptor):
@@ -105,15 +177,23 @@ class KeyInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
+        is_ours = handler_call_details.method.startswith(f"/{SERVICE}/")
         key = _key_of(handler_call_details.invocation_metadata or ())
-        name = self._keys.name_of(key) if key else None
-        if name is not None:
-            caller.set(name)
-            return handler
+        holder = self._keys.holder_of(key) if key else None
+        if holder is not None:
+            key_holder.set(holder)
+            return self._held(handler, handler.stream_stream, holder) if is_ours and handler.stream_stream else handler
         self._rejected.inc()
-        return _refusing(
-            handler, is_ours=handler_call_details.method.startswith(f"/{SERVICE}/"), is_key_shown=bool(key)
-        )
+        return _refusing(handler, is_ours=is_ours, is_key_shown=bool(key))
+
+    def _held(
+        self, handler: grpc.RpcMethodHandler[Any, Any], method: Any, holder: ClientIdentity
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        async def held(request: Any, context: Any) -> Any:
+            async with self._keys.open_call(holder):
+                return await method(request, context)
+
+        return grpc.stream_stream_rpc_method_handler(held, handler.request_deserializer, handler.response_serializer)
 
 
 def _refusing(

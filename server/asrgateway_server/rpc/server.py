@@ -66,18 +66,24 @@ async def recognition_server(
         SettingsError: The port is taken, or a file of keys or certificates cannot be used.
     """
     interceptors: list[grpc.aio.ServerInterceptor] = [CallInterceptor(metrics, tracer)]
-    if settings.api_keys_file:
-        interceptors.append(KeyInterceptor(CallerKeys(Path(settings.api_keys_file)), metrics))
+    keys = CallerKeys(Path(settings.api_keys_file), metrics) if settings.api_keys_file else None
+    if keys:
+        interceptors.append(KeyInterceptor(keys, metrics))
     server = grpc.aio.server(interceptors=interceptors, options=_options(settings))
     pb_grpc.add_SpeechRecognitionServiceServicer_to_server(servicer, server)
     if settings.reflection:
         reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
     address = bind(server, settings.listen, credentials_from(settings, metrics))
     await server.start()
+    watching = asyncio.create_task(keys.watch(), name="watch keys") if keys else None
     try:
         yield address
     finally:
-        await _stop(server, drain)
+        try:
+            await _stop(server, drain)
+        finally:
+            if watching:
+                watching.cancel()
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

@@ -23,12 +23,15 @@ _Version = tuple[tuple[int, int, int], ...]
 class WatchedFiles(Generic[T]):
     """What some files mean, read again when one of them changes.
 
-    While new files make no sense, the old meaning holds; the log tells once.
+    While new files make no sense, the old meaning holds; the log says so once.
 
     Args:
         paths: The files.
         read: Returns what they mean; raises OSError or ValueError, whose text names no content.
         check_seconds: How long one look at the files is good for.
+
+    Attributes:
+        problem: Why the files are of no use now; empty while they are.
 
     Raises:
         SettingsError: They make no sense from the start.
@@ -39,6 +42,7 @@ class WatchedFiles(Generic[T]):
         self._read = read
         self._check_seconds = check_seconds
         self._checked_at = time.monotonic()
+        self.problem = ""
         try:
             self._version = self._look()
             self._meaning = read()
@@ -62,9 +66,18 @@ class WatchedFiles(Generic[T]):
             self._version = version
             self._meaning = self._read()
         except (OSError, ValueError) as error:
-            log.warning("the new files are of no use, the old ones hold", extra={"problem": _told(error)})
+            if isinstance(error, OSError):
+                self._version = ()  # It may come back as it was.
+            self._report(_told(error))
         else:
+            self.problem = ""
             log.info("files read again", extra={"files": ", ".join(str(path) for path in self._paths)})
+
+    def _report(self, problem: str) -> None:
+        # A file that is gone is missed at every look.
+        if problem != self.problem:
+            self.problem = problem
+            log.warning("the new files are of no use, the old ones hold", extra={"problem": problem})
 
     def _look(self) -> _Version:
         states = [path.stat() for path in self._paths]
