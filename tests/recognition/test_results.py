@@ -112,6 +112,26 @@ def test_stability_is_not_told_where_the_backend_promises_a_beginning() -> None:
     assert (last.committed, last.stability) == ("a ", None)
 
 
+def committed(*events: InterimResult | FinalResult) -> list[str | None]:
+    return [result.committed if result else None for result in numbered(*events)]
+
+
+def test_what_was_promised_stays_so_though_a_later_text_does_not_say_it_again() -> None:
+    assert committed(interim("a b", "a"), interim("a c", ""), interim("a c d", "a c")) == ["a", "a", "a c"]
+
+
+def test_a_late_text_that_lacks_what_was_promised_is_no_revision() -> None:
+    assert places(numbered(interim("a b", "a b"), interim("a"), interim("a b c"))) == [
+        (0, 1, False),
+        None,
+        (0, 2, False),
+    ]
+
+
+def test_a_promise_ends_with_its_utterance() -> None:
+    assert committed(interim("a b", "a"), final("x"), interim("c")) == ["a", "x", ""]
+
+
 def test_nothing_is_committed_that_was_not_promised() -> None:
     (result,) = numbered(interim("a b"))
     assert result is not None

@@ -17,12 +17,17 @@ class ResultNumbering:
         self.finals = 0
         self._index = next_index
         self._revision = 0
+        self._committed = ""
         self._last_words: list[str] = []
 
-    def interim(self, event: InterimResult) -> Result:
-        """Return the text as the next revision of the open utterance."""
+    def interim(self, event: InterimResult) -> Result | None:
+        """Return the text as the next revision of the open utterance; None if it takes a promise back: it is late."""
+        if not event.text.startswith(self._committed):
+            return None
+        if len(event.committed) > len(self._committed):
+            self._committed = event.committed
         words = event.text.split()
-        stability = None if event.committed else _share_kept(self._last_words, words)
+        stability = None if self._committed else _share_kept(self._last_words, words)
         self._revision += 1
         self._last_words = words
         return Result(
@@ -30,7 +35,7 @@ class ResultNumbering:
             revision=self._revision,
             is_final=False,
             text=event.text,
-            committed=event.committed,
+            committed=self._committed,
             stability=stability,
             start_ms=event.start_ms,
             end_ms=event.end_ms,
@@ -58,6 +63,7 @@ class ResultNumbering:
         self.finals += 1
         self._index += 1
         self._revision = 0
+        self._committed = ""
         self._last_words = []
         return result
 

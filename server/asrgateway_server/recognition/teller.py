@@ -98,8 +98,8 @@ class Teller:
 
     async def interim(self, event: InterimResult, read_at: float) -> None:
         """Tell text that is still spoken, if the client wants it."""
-        if self._config.interim_results:
-            await self._result(self._numbering.interim(event), read_at)
+        if self._config.interim_results and (result := self._numbering.interim(event)):
+            await self._result(result, read_at)
 
     async def final(self, event: FinalResult, read_at: float, heard_at: float | None) -> None:
         """Tell text that will not change; nothing for a noise of which nothing was told.
