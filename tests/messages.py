@@ -42,7 +42,9 @@ def final(
     *,
     words: list[dict[str, Any]] | None = None,
     billed_seconds: int = 1,
+    task_id: str = TASK,
     **more: Any,
 ) -> str:
     sentence = {"begin_time": begin_ms, "end_time": end_ms, "text": text, "words": words or [], "sentence_end": True}
-    return event("result-generated", {"output": {"sentence": sentence | more}, "usage": {"duration": billed_seconds}})
+    payload = {"output": {"sentence": sentence | more}, "usage": {"duration": billed_seconds}}
+    return event("result-generated", payload, task_id=task_id)

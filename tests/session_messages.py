@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
 SESSION = "sess_8Kq2"
 ITEM = "item_1"
+_numbers = itertools.count(1)
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 
 def event(kind: str, **fields: Any) -> str:
-    return json.dumps({"event_id": "event_s", "type": kind, **fields})
+    """A message with a name of its own."""
+    return json.dumps({"event_id": f"event_s{next(_numbers)}", "type": kind, **fields})
 
 
 def created() -> str:

@@ -118,10 +118,10 @@ def test_a_closed_sentence_becomes_one_final_result(running: TaskAdapter) -> Non
 
 def test_either_mark_closes_a_sentence(running: TaskAdapter) -> None:
     by_time = running.receive(final("a", sentence_end=False))
-    by_mark = running.receive(final("b", end_ms=None, words=[word("b", 200, 300)]))
+    by_mark = running.receive(final("b", 1200, None, words=[word("b", 1200, 1300)]))
     assert [output for output in (*by_time, *by_mark) if isinstance(output, FinalResult)] == [
         FinalResult(text="a", start_ms=170, end_ms=920),
-        FinalResult(text="b", start_ms=170, end_ms=300, words=(Word(text="b", start_ms=200, end_ms=300),)),
+        FinalResult(text="b", start_ms=1200, end_ms=1300, words=(Word(text="b", start_ms=1200, end_ms=1300),)),
     ]
 
 
@@ -206,11 +206,54 @@ def test_of_two_sentences_that_close_the_last_answers_the_commit(running: TaskAd
     assert told(running.receive(finished())) == [FinalResult(text="two", start_ms=400, end_ms=900, is_forced=True)]
 
 
+def test_a_sentence_that_follows_the_commits_answers_it(running: TaskAdapter) -> None:
+    """What waits to be the answer is told before anything of the sentence that takes its place."""
+    running.commit()
+    running.receive(final("one", 0, 300))
+    (first, *more) = told(running.receive(interim("two", 400)))
+    assert first == FinalResult(text="one", start_ms=0, end_ms=300)
+    assert more == [SpeechStarted(offset_ms=400), InterimResult(text="two", start_ms=400, end_ms=400)]
+    running.receive(final("two", 400, 900))
+    assert told(running.receive(finished())) == [FinalResult(text="two", start_ms=400, end_ms=900, is_forced=True)]
+
+
+def test_a_sentence_without_a_final_ends_with_its_task_as_far_as_it_was_promised(running: TaskAdapter) -> None:
+    running.receive(interim("two things", words=[word("two", 170, 400, fixed=True), word(" things", 400, 600)]))
+    running.commit()
+    assert told(running.receive(finished())) == [FinalResult(text="two", start_ms=170, end_ms=600, is_forced=True)]
+    running.receive(started("task-2"))
+    assert told(running.receive(final("three", 0, 300, task_id="task-2")))[0] == SpeechStarted(offset_ms=1000)
+
+
+def test_a_sentence_without_a_final_ends_before_the_end(running: TaskAdapter) -> None:
+    running.receive(interim("two"))
+    running.finish()
+    assert told(running.receive(finished())) == [FinalResult(text="", start_ms=170, end_ms=170), Finished()]
+
+
+def test_a_sentence_may_begin_before_the_end_of_the_one_before(running: TaskAdapter) -> None:
+    """Seen by users: the times of sentences overlap."""
+    running.receive(final("one", 160, 5720))
+    assert told(running.receive(final("two", 4350, 7000)))[-1] == FinalResult(text="two", start_ms=4350, end_ms=7000)
+
+
+@pytest.mark.parametrize("again", [started(), final("one", 160, 5720), interim("on", 160), final("", 160, 5720)])
+def test_what_is_said_twice_or_too_late_is_passed_over(running: TaskAdapter, again: str) -> None:
+    running.receive(final("one", 160, 5720))
+    assert running.receive(again) == []
+    running.commit()
+    assert running.receive(again) == []
+    assert told(running.receive(finished())) == [CommitEmpty()]
+    assert running.receive(finished()) == []
+
+
 def test_times_go_on_over_a_commit(running: TaskAdapter) -> None:
     running.commit()
     running.receive(finished())
     running.receive(started("task-2"))
-    assert told(running.receive(final("two", 100, 500)))[-1] == FinalResult(text="two", start_ms=1100, end_ms=1500)
+    assert told(running.receive(final("two", 100, 500, task_id="task-2")))[-1] == FinalResult(
+        text="two", start_ms=1100, end_ms=1500
+    )
 
 
 def test_the_bill_adds_up_over_a_commit(running: TaskAdapter) -> None:
@@ -218,7 +261,7 @@ def test_the_bill_adds_up_over_a_commit(running: TaskAdapter) -> None:
     running.commit()
     running.receive(finished())
     running.receive(started("task-2"))
-    running.receive(final("two", billed_seconds=2))
+    running.receive(final("two", billed_seconds=2, task_id="task-2"))
     running.finish()
     assert running.receive(finished("task-2")) == [Finished(billed_ms=5000)]
 

@@ -77,12 +77,14 @@ class TaskAdapter:
         self._context = _context(config.adaptation) if takes_context else []
         self._state = _State.STARTING
         self._task_id = ""
+        self._earlier_task_ids: set[str] = set()
         self._base_ms = 0
         self._task_bytes = 0
         self._billed_before_ms = 0
         self._billed_ms: int | None = None
-        self._is_open = False
+        self._open: InterimResult | None = None
         self._has_told = False
+        self._last_ended: Json = {}
         self._held_final: FinalResult | None = None
 
     @property
@@ -121,10 +123,12 @@ class TaskAdapter:
         record = parse(message)
         header, payload = member(record, "header"), record.get("payload")
         payload = payload if isinstance(payload, dict) else {}
+        if header.get("task_id") in self._earlier_task_ids:
+            return []  # Said once too often: that task has ended.
         match header.get("event"):
             case "result-generated":
                 return self._result(payload)
-            case "task-started":
+            case "task-started" if self._state is _State.STARTING:
                 self._state = _State.RUNNING
                 return [Ready(request_id=self._task_id)]
             case "task-finished":
@@ -138,9 +142,11 @@ class TaskAdapter:
     # Messages to the server -------------------------------------------------------------------------------------
 
     def _run_task(self) -> Send:
+        self._earlier_task_ids.add(self._task_id)
         self._task_id = self._new_task_id()
         self._state = _State.STARTING
         self._has_told = False
+        self._last_ended = {}
         payload: dict[str, object] = {
             "task_group": "audio",
             "task": "asr",
@@ -167,23 +173,45 @@ class TaskAdapter:
         # Newer models repeat all of it one level deeper, and begin to tell the next sentence in `stash`.
         sentence = member(member(payload, "output"), "sentence")
         self._count(payload)
+        if self._has_ended(sentence):
+            return []
         said = text(sentence, "text").strip()
         is_end = bool(sentence.get("sentence_end")) or sentence.get("end_time") is not None
         # On one page of the manual the mark only repeats the task's parameter: it must not swallow a sentence's end.
-        is_last_word = is_end and self._is_open and sentence.get("sentence_id") != 0
+        is_last_word = is_end and self._open and sentence.get("sentence_id") != 0
         if sentence.get("heartbeat") and not said and not is_last_word:
             return []
         if is_end:
-            return self._final(sentence, said)
+            return [*self._release_held_final(), *self._final(sentence, said)]
         if said:
-            return self._interim(sentence, said)
-        return self._begin(sentence) if sentence.get("sentence_begin") else []
+            return [*self._release_held_final(), *self._interim(sentence, said)]
+        if sentence.get("sentence_begin"):
+            return [*self._release_held_final(), *self._begin(sentence)]
+        return []
+
+    def _has_ended(self, sentence: Json) -> bool:
+        """Whether a message is about a sentence that has had its final: said twice, or too late.
+
+        A sentence is known by its number, where the model counts, else by its beginning. Ends say nothing: in users'
+        measurements a sentence begins before the end of the one before it.
+        """
+        for name in ("sentence_id", "begin_time"):
+            ended, here = self._last_ended.get(name), sentence.get(name)
+            # Number 0 is that of a keep-alive packet; `true` would count as 1.
+            if type(ended) is int and type(here) is int and (here or name == "begin_time"):
+                return here <= ended
+        return False
+
+    def _release_held_final(self) -> Sequence[Output]:
+        """Return the final that waited to answer a commit: another sentence comes, which will answer it."""
+        held, self._held_final = self._held_final, None
+        return [held] if held else []
 
     def _begin(self, sentence: Json) -> Sequence[Output]:
         start_ms = self._moment(sentence, "begin_time")
-        if self._is_open or start_ms is None:
+        if self._open or start_ms is None:
             return []
-        self._is_open = True
+        self._open = InterimResult(text="", start_ms=start_ms)
         return [SpeechStarted(offset_ms=start_ms)]
 
     def _interim(self, sentence: Json, said: str) -> Sequence[Output]:
@@ -197,7 +225,7 @@ class TaskAdapter:
             words=words,
         )
         begun = self._begin(sentence)
-        self._is_open = True
+        self._open = interim
         return [*begun, interim]
 
     def _final(self, sentence: Json, said: str) -> Sequence[Output]:
@@ -211,18 +239,21 @@ class TaskAdapter:
             emotion=_emotion(sentence),
         )
         outputs = [*self._begin(sentence)] if said else []
-        if (self._is_open or said) and final.end_ms is not None:
+        if (self._open or said) and final.end_ms is not None:
             outputs.append(SpeechEnded(offset_ms=final.end_ms))
-        self._is_open = False
+        self._open = None
+        self._last_ended = sentence
         if self._state is not _State.COMMITTING:
             return [*outputs, final]
         # Of several sentences that end now the commit is answered with the last.
-        held, self._held_final = self._held_final, final
-        return [*outputs, held] if held else outputs
+        self._held_final = final
+        return outputs
 
     def _task_finished(self) -> Sequence[Output]:
+        broken_off = self._break_off()
         if self._state is not _State.COMMITTING:
-            return [Finished(billed_ms=self._billed_ms)]
+            return [*broken_off, Finished(billed_ms=self._billed_ms)]
+        self._held_final = next(iter(broken_off), self._held_final)
         answer = self._commit_answer()
         self._base_ms += self._task_bytes // self._bytes_per_ms
         self._task_bytes = 0
@@ -236,6 +267,13 @@ class TaskAdapter:
             # Our PCM can be decoded: nothing was said in the task, which may have begun after a last commit.
             return self._task_finished()
         raise error
+
+    def _break_off(self) -> Sequence[FinalResult]:
+        """End a sentence whose final never came with what was promised of it, and nothing made up."""
+        interim, self._open = self._open, None
+        if interim is None or not interim.text:
+            return []
+        return [FinalResult(text=interim.committed, start_ms=interim.start_ms, end_ms=interim.end_ms)]
 
     def _commit_answer(self) -> FinalResult | CommitEmpty:
         final, self._held_final = self._held_final, None

@@ -3,6 +3,10 @@
 One connection is one session. Its voice-activity detection (VAD) makes items of the audio, each of which becomes an
 utterance; in manual mode each commit makes one.
 
+In manual mode every commit makes an item, or an error if it found too little audio: so many commits, so many answers.
+Items and errors may come late, twice and in any order; each counts once, and answers the commit that it names or, if
+that has its answer already, another one.
+
 In VAD mode the vendor forbids commits. There a commit is a stretch of silence, sent at once and long enough for the
 VAD to close what is being spoken, and kept out of all times. The item that was open at that place answers it. Is none
 known to be spoken, the same settings are sent once more: when they are acknowledged, the vendor has read all audio
@@ -18,6 +22,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -48,6 +53,8 @@ PATH: Final = "/api-ws/v1/realtime"
 
 _TRANSCRIPTION: Final = "conversation.item.input_audio_transcription"
 _RECOVERABLE: Final = "invalid_request_error"
+# What comes twice is passed over, as long as it came first among so many messages.
+_REMEMBERED: Final = 64
 
 # Source: Model Studio manual, "Qwen-ASR realtime client events": the VAD's own value. One sample shows less.
 _VADS_OWN_SILENCE_MS: Final = 800
@@ -119,7 +126,10 @@ class Qwen3Asr:
         self._splice = Splice()
         self._items = Items()
         self._commits: list[_Commit] = []
+        # The requests of commits that were not refused by name.
+        self._unrefused: deque[str] = deque(maxlen=_REMEMBERED)
         self._is_finish_sent = False
+        self._received: deque[int] = deque(maxlen=_REMEMBERED)
         self._handlers: Mapping[str, Callable[[Json], Sequence[Output]]] = {
             "session.created": self._created,
             "session.updated": self._updated,
@@ -174,12 +184,19 @@ class Qwen3Asr:
         if not kind:
             raise UpstreamProtocolError("the vendor's message lacks 'type'")
         handler = self._handlers.get(kind)
-        if handler is None:
+        if handler is None or (record.get("event_id") and self._is_repeated(message)):
             return []  # The vendor adds events over time; an unknown one is not an error.
         outputs = [*handler(record), *self._told(self._items.take_ended()), *self._empty_commits()]
         if news := self._items.take_news():
             outputs.append(news)
         return [*outputs, *self._finish_when_due()]
+
+    def _is_repeated(self, message: str) -> bool:
+        """Whether a message that bears a name of its own was received before, the very same."""
+        seal = hash(message)
+        is_repeated = seal in self._received
+        self._received.append(seal)
+        return is_repeated
 
     # Messages to the server -------------------------------------------------------------------------------------
 
@@ -223,6 +240,7 @@ class Qwen3Asr:
 
     def _commit_buffer(self, *, is_own: bool = False) -> Sequence[Output]:
         send = self._ask(_Request.COMMIT, "input_audio_buffer.commit")
+        self._unrefused.append(self._last_asked())
         self._note_commit(event_id=self._last_asked(), is_own=is_own)
         return [send]
 
@@ -315,10 +333,11 @@ class Qwen3Asr:
         if item is None:
             return []
         item.is_over = item.is_promised = True
-        commit = next((commit for commit in self._commits if not commit.item_id), None)
-        if self._is_manual and commit is not None:
-            commit.item_id = item.item_id
-            self._asked.pop(commit.event_id, None)
+        if self._is_manual and not any(commit.item_id == item.item_id for commit in self._commits):
+            commit = next((commit for commit in self._commits if not commit.item_id), None)
+            if commit is not None:
+                commit.item_id = item.item_id
+                self._asked.pop(commit.event_id, None)
         return []
 
     def _text(self, record: Json) -> Sequence[Output]:
@@ -328,10 +347,11 @@ class Qwen3Asr:
         if item is None or not said:
             return []
         item.has_text = True
-        item.committed = confirmed.strip()
+        if confirmed.strip().startswith(item.committed):  # Else the message is late.
+            item.committed = confirmed.strip()
         item.language_code = text(record, "language")
         item.news = InterimResult(
-            text=said, committed=item.committed, start_ms=item.start_ms, language_code=item.language_code
+            text=said, committed=confirmed.strip(), start_ms=item.start_ms, language_code=item.language_code
         )
         return []
 
@@ -426,19 +446,25 @@ class Qwen3Asr:
         error = member(record, "error")
         kind, code = text(error, "type"), str(error.get("code") or "")
         event_id = self._asked_of(error)
-        request = self._asked.pop(event_id, None)
+        request = self._asked.pop(event_id, _Request.COMMIT if event_id in self._unrefused else None)
         if self._state is _State.OPENING or request in (_Request.START, _Request.FINISH) or kind != _RECOVERABLE:
             raise self._verdict(kind, code, str(error.get("message") or ""))
         match request:
             case _Request.PROBE:
                 self._pass(event_id)
             case _Request.COMMIT:
+                if text(error, "event_id") and event_id in self._unrefused:
+                    self._unrefused.remove(event_id)
                 return self._refused_commit(event_id)
         return []
 
     def _refused_commit(self, event_id: str) -> Sequence[Output]:
         """Answer a commit that found too little audio to make an item of."""
-        (commit,) = (commit for commit in self._commits if commit.event_id == event_id)
+        commit = next((commit for commit in self._commits if commit.event_id == event_id), None)
+        if commit is None:  # An item that came first was taken for its answer.
+            commit = next((commit for commit in self._commits if not commit.item_id), None)
+        if commit is None:
+            return []
         self._commits.remove(commit)
         return [] if commit.is_own else [CommitEmpty()]
 
