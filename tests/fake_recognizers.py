@@ -56,6 +56,14 @@ class Raising(Echo):
         raise ValueError(len(pcm))
 
 
+class Slow(Echo):
+    """Takes a tenth of the time that the audio lasts."""
+
+    def audio(self, pcm: bytes) -> list[BackendEvent]:
+        time.sleep(0.01)
+        return super().audio(pcm)
+
+
 class Stalling(Echo):
     """Answers nothing from the first audio on."""
 

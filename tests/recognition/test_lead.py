@@ -39,6 +39,26 @@ def test_after_a_mute_the_lead_begins_anew() -> None:
     assert lead.quiet_at == pytest.approx(20.6)
 
 
+def test_a_client_that_could_not_send_counts_as_quiet_from_when_it_could() -> None:
+    lead = Lead(0.5)
+    lead.add(10.0, 60.0)
+    lead.hold(70.0)
+    assert lead.quiet_at == pytest.approx(70.5)
+
+
+def test_a_client_that_had_not_to_wait_keeps_its_lead() -> None:
+    lead = Lead(0.5)
+    lead.add(10.0, 1.0)
+    lead.hold(10.0)
+    assert lead.quiet_at == pytest.approx(11.5)
+
+
+def test_to_wait_before_the_first_audio_begins_nothing() -> None:
+    lead = Lead(0.5)
+    lead.hold(10.0)
+    assert lead.quiet_at is None
+
+
 @pytest.mark.parametrize("message_seconds", [0.02, 0.1, 0.25, 0.32, 0.512])
 def test_a_client_that_speaks_at_its_own_pace_is_never_quiet(message_seconds: float) -> None:
     lead = Lead(0.5)

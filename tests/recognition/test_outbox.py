@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 
 import pytest
 
@@ -94,6 +95,63 @@ async def test_audio_goes_before_silence_that_is_due() -> None:
     outbox = Outbox(3, quiet(), list)
     await outbox.put(CHUNKS[0])
     assert await outbox.take() == CHUNKS[0]
+
+
+async def writer(outbox: Outbox, chunks: list[PcmChunk]) -> asyncio.Task[None]:
+    """Return what puts all chunks and waits for room already."""
+    writing = asyncio.create_task(outbox.put_all(chunks))
+    await asyncio.sleep(0)
+    return writing
+
+
+async def test_a_writer_that_holds_more_is_not_quiet() -> None:
+    outbox = Outbox(3, quiet(), list)
+    chunks = [PcmChunk(bytes(2), position) for position in range(20)]
+    writing = await writer(outbox, chunks)
+    assert [await outbox.take() for _ in chunks] == chunks
+    await writing
+    assert await outbox.take() == Silence()
+
+
+async def test_audio_that_waits_to_fill_a_chunk_stays_behind_what_its_writer_holds() -> None:
+    waiting = [PcmChunk(bytes(2), 20)]
+
+    def drain() -> list[PcmChunk]:
+        drained = waiting[:]
+        waiting.clear()
+        return drained
+
+    outbox = Outbox(3, quiet(), drain)
+    chunks = [PcmChunk(bytes(2), position) for position in range(20)]
+    writing = await writer(outbox, chunks)
+    assert [await outbox.take() for _ in range(21)] == [*chunks, PcmChunk(bytes(2), 20)]
+    await writing
+
+
+async def test_a_client_that_had_to_wait_for_room_was_not_quiet_meanwhile() -> None:
+    lead = quiet(after_seconds=60.0)
+    outbox = Outbox(1, lead, list)
+    writing = await writer(outbox, CHUNKS)
+    room_at = asyncio.get_running_loop().time()
+    assert [await outbox.take() for _ in CHUNKS] == CHUNKS
+    await writing
+    assert lead.quiet_at is not None
+    assert lead.quiet_at >= room_at + 60.0
+
+
+async def test_items_are_asked_for_only_when_there_is_room() -> None:
+    asked: list[PcmChunk] = []
+
+    def pieces() -> Iterator[PcmChunk]:
+        for chunk in CHUNKS:
+            asked.append(chunk)
+            yield chunk
+
+    outbox = Outbox(1, None, list)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await outbox.put_all(pieces())
+    assert asked == CHUNKS[:2]
 
 
 async def test_nothing_is_added_before_the_first_audio() -> None:

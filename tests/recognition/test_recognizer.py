@@ -6,10 +6,12 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+import fake_recognizers as fakes
 from asrgateway_server.audio.chunk import PcmChunk
 from asrgateway_server.config import AudioFormat, Features, RecognitionConfig, Resume, Update
 from asrgateway_server.errors import (
@@ -40,6 +42,7 @@ from asrgateway_server.recognition.farewell import Farewell
 from asrgateway_server.recognition.recognizer import OUTBOX_CHUNKS, Limits, recognize
 from asrgateway_server.recognition.replies import CallFinished, Cursor, Reply, Result, Started
 from asrgateway_server.transports.base import Commit, Emit, ItemSource
+from asrgateway_server.transports.worker_process import WorkerPool
 
 CONFIG = RecognitionConfig(model=EMBEDDED, audio=AudioFormat(sample_rate_hertz=16_000))
 WITH_INTERIMS = replace(CONFIG, interim_results=True)
@@ -177,6 +180,31 @@ async def test_empty_audio_is_a_sign_of_life_and_nothing_else() -> None:
     backend = ScriptedBackend()
     await call(ScriptedClient(b"", CHUNK, b"", b""), backend)
     assert backend.heard == [PcmChunk(CHUNK, 0)]
+
+
+async def test_a_message_of_many_chunks_is_heard_whole_before_its_client_counts_as_quiet() -> None:
+    backend = ScriptedBackend()
+    speech = b"".join(number.to_bytes(2, "little") * 1_600 for number in range(250)) + b"\1\0"
+    at_once = replace(LIMITS, quiet_after_seconds=-2.0)  # A message's own lead is 2 s at most.
+    client = ScriptedClient(speech)
+    await call(client, backend, limits=at_once)
+    assert b"".join(item.pcm for item in backend.heard if isinstance(item, PcmChunk)) == speech
+    assert client.finished.silence_ms == 0
+
+
+async def test_a_recogniser_slower_than_the_lead_is_sent_a_long_message_without_gaps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(fakes.__file__).parent))
+    client, speech = ScriptedClient(bytes(100 * 3_200 + 2)), 100 * 3_200 + 2
+    metrics = Metrics(CollectorRegistry())
+    pool = WorkerPool(fakes.Slow, size=1, ready_timeout_seconds=20.0, stall_timeout_seconds=20.0, metrics=metrics)
+    async with pool:
+        # A lead lasts 2 s at most: here it ends after a tenth of what the recogniser needs.
+        limits = replace(LIMITS, quiet_after_seconds=-1.9)
+        await recognize(CONFIG, pool, client, limits, metrics, Farewell())
+    assert client.results[-1].text == f"{speech} bytes, 0 commits"
+    assert client.finished.silence_ms == 0
 
 
 async def test_the_summary_counts_the_call() -> None:

@@ -26,6 +26,11 @@ class Lead:
         used_up = now if self._used_up is None else max(now, self._used_up)
         self._used_up = min(used_up + seconds, now + _MOST_SECONDS)
 
+    def hold(self, now: float) -> None:
+        """Count the time until now as used: the client could not have sent anything sooner."""
+        if self._used_up is not None:
+            self._used_up = max(self._used_up, now)
+
     @property
     def quiet_at(self) -> float | None:
         """When it will be quiet, if nothing comes; None before the first audio."""

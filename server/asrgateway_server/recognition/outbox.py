@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,23 +46,36 @@ class Outbox:
         self._next_silence = 0.0
         self._taker: asyncio.Future[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._is_writing = False
 
     async def put(self, item: Live) -> None:
         """Add what the backend shall hear after everything before; wait while there is no room."""
-        await self._queue.put(item)
-        self._wake_taker()
+        await self.put_all((item,))
+
+    async def put_all(self, items: Iterable[Live | None]) -> None:
+        """Add one after the other, and ask for each only when there is room; for one writer at a time."""
+        self._is_writing = True
+        try:
+            for item in items:
+                await self._queue.put(item)
+                self._wake_taker()
+        finally:
+            self._is_writing = False
+        if self._lead:
+            # A client whose audio had to wait here could not send more meanwhile: that was not its silence.
+            self._lead.hold(asyncio.get_running_loop().time())
 
     async def close(self) -> None:
         """Add the end."""
-        await self._queue.put(None)
-        self._wake_taker()
+        await self.put_all((None,))
         self._cancel_alarm()
 
     async def take(self) -> Live | Silence | None:
         """Return the next item, None at the end; wait until there is one, or silence is due."""
         while not self._rest:
             due = self._silence_due()
-            if due is None or not self._queue.empty():
+            # An empty queue is no silence while its writer holds more: one large message is many chunks.
+            if due is None or self._is_writing or not self._queue.empty():
                 return await self._queue.get()
             if asyncio.get_running_loop().time() < due:
                 await self._item_or_alarm(due)
