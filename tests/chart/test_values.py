@@ -213,6 +213,20 @@ def test_what_contradicts_itself_is_refused_with_a_sentence(values: Values, sent
     assert sentence in str(refused.value)
 
 
+def test_a_key_of_an_endpoint_reaches_no_config_map() -> None:
+    endpoint = {"url": "wss://dashscope-intl.aliyuncs.com", "api_key": "sk-in-the-values"}
+    with pytest.raises(Refused, match="put the key into a Secret, and name its file in api_key_file") as refused:
+        templates(merged(ANONYMOUS, {"config": {"endpoints": {"abroad": endpoint}}}))
+    assert "sk-in-the-values" not in str(refused.value)
+
+
+def test_the_templates_refuse_it_too_where_the_schema_is_skipped() -> None:
+    sentence = SCHEMA["properties"]["config"]["properties"]["endpoints"]["additionalProperties"]["properties"]
+    endpoint = {"url": "wss://dashscope-intl.aliyuncs.com", "api_key": sentence["api_key"]["const"]}
+    with pytest.raises(Refused, match=r"config\.endpoints\.abroad\.api_key would show the key in a ConfigMap"):
+        templates(merged(ANONYMOUS, {"config": {"endpoints": {"abroad": endpoint}}}))
+
+
 def test_all_contradictions_are_told_at_once() -> None:
     with pytest.raises(Refused) as refused:
         templates({"keda": {"enabled": True}, "ingress": {"enabled": True}})
