@@ -74,11 +74,23 @@ async def test_a_task_id_may_be_used_again(start: Any, connect: Any) -> None:
         await client.finish()
 
 
-async def test_a_foreign_task_id_may_finish(start: Any, connect: Any) -> None:
-    client = await connect(await start(script=HELLO, knobs={"foreign_task_id": "accept"}))
+async def test_a_foreign_task_id_may_fail(start: Any, connect: Any) -> None:
+    client = await connect(await start(script=HELLO, knobs={"foreign_task_id": "task-failed"}))
     await client.run()
     await client.audio(SPEECH_100_MS)
-    assert (await client.finish("t2"))[-1]["header"]["event"] == "task-finished"
+    assert (await client.finish("t2"))[-1]["header"]["error_code"] == "InvalidParameter"
+
+
+@pytest.mark.parametrize("early", ["audio", "finish-task"])
+async def test_frames_before_task_started_may_fail(start: Any, connect: Any, payload: Any, early: str) -> None:
+    client = await connect(await start(knobs={"start_seconds": 5.0, "early_frames": "task-failed"}))
+    await client.send("run-task", payload())
+    if early == "audio":
+        await client.audio(SPEECH_100_MS)
+    else:
+        await client.send("finish-task", {"input": {}})
+    header = (await client.event())["header"]
+    assert (header["event"], header["task_id"]) == ("task-failed", "t1")
 
 
 async def test_audio_after_the_end_may_fail(start: Any, connect: Any) -> None:

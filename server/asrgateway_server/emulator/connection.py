@@ -36,7 +36,8 @@ from asrgateway_server.emulator.recognizers.base import Recognizers
 from asrgateway_server.emulator.vocabularies import Vocabularies
 
 _HUGE_CHARACTERS: Final = 10 * 1024 * 1024
-_CLOSING: Final = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
+_CLOSING: Final = (WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
+_MAX_HELD_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,15 +85,31 @@ class Connection(abc.ABC):
         self.world = world
         self.knobs = world.knobs
         self.peer = peer
-        self.line = Line(socket, request, world.knobs.send_seconds)
+        self.line = Line(socket, request, world.knobs)
         self._socket = socket
+        self._held: deque[WSMessage] = deque()
         self._clock = asyncio.get_running_loop().time
         self._changed = asyncio.Event()
+        self._ended = asyncio.Event()
         self.opened = self._clock()
         self.item_failures: deque[FailItem] = deque()
 
     async def converse(self) -> None:
         """Serve the connection until it ends."""
+        try:
+            await self._converse()
+        finally:
+            self._ended.set()
+
+    async def goodbye(self, code: int, reason: str) -> None:
+        """Close the connection; wait until it has ended, or the client has had time enough."""
+        await self.line.goodbye(code, reason)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.knobs.close_seconds):
+                await self._ended.wait()
+        self.line.cut()
+
+    async def _converse(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             others = [
                 tasks.create_task(self.line.speak(), name="emulator speaks"),
@@ -100,8 +117,9 @@ class Connection(abc.ABC):
             ]
             try:
                 await self.begin()
-                while (message := await self.next_message()) is not None:
-                    await self.heard(message)
+                while (message := await self._next_message()) is not None:
+                    if not self.line.is_closed:  # what comes after our close frame is not heard
+                        await self.heard(message)
             finally:
                 await self.over()
                 for other in others:
@@ -147,7 +165,40 @@ class Connection(abc.ABC):
         """Have the watch look at the deadlines anew."""
         self._changed.set()
 
-    async def next_message(self, timeout_seconds: float | None = None) -> WSMessage | None:
+    async def hold_messages(self, seconds: float, *, only_one: bool = False) -> bool:
+        """Read what comes within so much time, to be heard afterwards.
+
+        No more than a mebibyte is read: the rest waits in the connection.
+
+        Args:
+            seconds: How long.
+            only_one: Return as soon as there is something.
+
+        Returns:
+            Whether anything has come; a ping is nothing.
+        """
+        until = self.now() + seconds
+        size = count = 0
+        while (left := until - self.now()) > 0 and size < _MAX_HELD_BYTES:
+            try:
+                message = await self._receive(left)
+            except TimeoutError:
+                break
+            if message is None:
+                break
+            self._held.append(message)
+            size += len(message.data)
+            count += message.type is not WSMsgType.PING
+            if count and only_one:
+                break
+        else:
+            await asyncio.sleep(left)
+        return count > 0
+
+    async def _next_message(self) -> WSMessage | None:
+        return self._held.popleft() if self._held else await self._receive()
+
+    async def _receive(self, timeout_seconds: float | None = None) -> WSMessage | None:
         """Read the next message; None when the connection is over.
 
         Raises:
@@ -156,6 +207,9 @@ class Connection(abc.ABC):
         while True:
             message = await self._socket.receive(timeout_seconds)
             if message.type in _CLOSING:
+                return None
+            if message.type is WSMsgType.CLOSE:
+                await self.line.answer_close(message.data)
                 return None
             if message.type is WSMsgType.PING:
                 with contextlib.suppress(ConnectionError):

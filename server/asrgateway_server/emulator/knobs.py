@@ -28,7 +28,9 @@ class Knobs:
         expired_token_closes: A socket is closed when the token it was opened with expires.
         policy_close_code: Close code for that.
         bad_frame_code: ``error_code`` of a frame that breaks the protocol.
-        early_frame_code: ``error_code`` of audio or ``finish-task`` before ``task-started``.
+        early_frames: Audio, ``continue-task`` or ``finish-task`` between ``run-task`` and ``task-started``: kept until
+            then and heard, as the vendor's Java SDK needs it, or refused, as the vendor's manual has it.
+        early_frame_code: ``error_code`` of such frames where they are refused, and of those before any ``run-task``.
         unknown_model: How dialect A refuses a model: ``task-failed``, or a close with 1007.
         unknown_vocabulary: What an unknown ``vocabulary_id`` does: it is refused or ignored.
         wrong_sample_rate: What a rate the model does not know does: no text ever, or ``task-failed``.
@@ -38,7 +40,8 @@ class Knobs:
         streaming_values: Accepted values of ``header.streaming``.
         second_run: ``run-task`` while a task runs: refused (and the task with it) or ignored.
         repeated_task_id: A ``task_id`` already used on the socket: refused or accepted.
-        foreign_task_id: ``continue-task`` or ``finish-task`` with another id than the task's: refused or accepted.
+        foreign_task_id: ``continue-task`` or ``finish-task`` with another id than the task's: accepted, as the vendor's
+            PHP sample needs it, or refused.
         late_audio: Audio after ``finish-task``, before the next ``run-task``: ignored or refused.
         no_audio: A task finished without audio: ``NO_VALID_AUDIO_ERROR`` or a clean end.
         silence_only: A task in which nothing was said: the same choice.
@@ -46,6 +49,7 @@ class Knobs:
         header_attributes: ``header.attributes`` of every event, as JSON.
         has_request_id: Events carry ``header.request_id``.
         start_seconds: From ``run-task`` to ``task-started``, not scaled; frames before it are too early.
+            0 = at once.
         finish_seconds: From the last result to ``task-finished``, not scaled.
         empty_first_interim: The first result of each sentence is empty, for every model.
         first_task_seconds: Time from the handshake to the first ``run-task``; 0 = no limit.
@@ -62,6 +66,7 @@ class Knobs:
         failure_close_seconds: Time from ``task-failed`` to that close, not scaled.
         failure_close_code: Close code for that.
         idle_close_code: Close code when a connection was idle too long, or lived too long.
+        close_seconds: Longest wait for the client's close frame after the server's, not scaled; then TCP is cut.
         shutdown_close_code: Close code when the emulator stops.
         max_message_bytes: Largest message; a larger one closes the connection with 1009.
         send_seconds: Longest wait for a client that does not read, not scaled; then it is cut off.
@@ -93,6 +98,7 @@ class Knobs:
     expired_token_closes: bool = False
     policy_close_code: int = 1008
     bad_frame_code: str = "InvalidParameter"
+    early_frames: Literal["hold", "task-failed"] = "hold"
     early_frame_code: str = "InvalidParameter"
     unknown_model: Literal["task-failed", "close"] = "task-failed"
     unknown_vocabulary: Literal["task-failed", "ignore"] = "task-failed"
@@ -103,7 +109,7 @@ class Knobs:
     streaming_values: tuple[str, ...] = ("duplex",)
     second_run: Literal["task-failed", "ignore"] = "task-failed"
     repeated_task_id: Literal["task-failed", "accept"] = "task-failed"
-    foreign_task_id: Literal["task-failed", "accept"] = "task-failed"
+    foreign_task_id: Literal["task-failed", "accept"] = "accept"
     late_audio: Literal["task-failed", "ignore"] = "ignore"
     no_audio: Literal["task-failed", "finish"] = "task-failed"
     silence_only: Literal["task-failed", "finish"] = "finish"
@@ -127,6 +133,7 @@ class Knobs:
     failure_close_seconds: float = 0.0
     failure_close_code: int = 1000
     idle_close_code: int = 1000
+    close_seconds: float = 1.0
     shutdown_close_code: int = 1001
     max_message_bytes: int = 16 * 1024 * 1024
     send_seconds: float = 60.0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import web
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from asrgateway_server.emulator.knobs import Knobs
 
 _MAX_WAITING: Final = 256
 _CLOCK: Final = "{monotonic_ns}"
@@ -38,13 +41,14 @@ class Line:
     Args:
         socket: The connection, upgraded.
         request: Its handshake.
-        send_seconds: How long to wait for a client that does not read, before it is cut off.
+        knobs: How long to wait for a client that does not read, or does not answer a close frame.
     """
 
-    def __init__(self, socket: web.WebSocketResponse, request: web.Request, send_seconds: float) -> None:
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request, knobs: Knobs) -> None:
         self._socket = socket
         self._request = request
-        self._send_seconds = send_seconds
+        self._knobs = knobs
+        self._is_closed = False
         self._clock = asyncio.get_running_loop().time
         self._waiting: asyncio.Queue[_Message | _Close | _Reset] = asyncio.Queue(_MAX_WAITING)
         self._is_mute = False
@@ -53,6 +57,11 @@ class Line:
         self._jitter_seconds = 0.0
         self._random = random.Random(0)  # noqa: S311  (jitter, and the same in each run)
         self._copies = 0
+
+    @property
+    def is_closed(self) -> bool:
+        """A close frame has been sent: nothing can follow it."""
+        return self._is_closed
 
     async def say(self, text: str, *, after_seconds: float = 0.0) -> None:
         """Send a text message; ``{monotonic_ns}`` in it becomes the clock at that moment."""
@@ -94,17 +103,39 @@ class Line:
         """Send the next results twice."""
         self._copies += count
 
+    async def goodbye(self, code: int, reason: str) -> None:
+        """Close the connection now, whatever still waits to be sent."""
+        self._is_mute = True
+        await self._close_now(code, reason.encode())
+
+    async def answer_close(self, code: int | None) -> None:
+        """The client has sent a close frame: answer it, unless it is the answer to ours, and end the connection."""
+        self._is_mute = True
+        await self._close_now(code or WSCloseCode.OK)
+        if self._request.transport is not None:
+            self._request.transport.close()
+
     async def speak(self) -> None:
-        """Send what is said until the connection ends."""
+        """Send what is said until the connection ends; after our close frame, wait for the client's.
+
+        A client reads what was sent before the close frame only while the connection lasts: one that is cut at once
+        may lose it.
+        """
         try:
             while await self._send(await self._waiting.get()):
                 pass
+            self._fall_silent()
+            await asyncio.sleep(self._knobs.close_seconds)
+            self.cut()
         except (ConnectionError, TimeoutError):
-            self._cut()
+            self.cut()
         finally:
-            self._is_mute = True
-            while not self._waiting.empty():  # whoever waits for room goes on
-                self._waiting.get_nowait()
+            self._fall_silent()
+
+    def _fall_silent(self) -> None:
+        self._is_mute = True
+        while not self._waiting.empty():  # whoever waits for room goes on
+            self._waiting.get_nowait()
 
     def _due(self, after_seconds: float = 0.0) -> float:
         return max(self._clock() + after_seconds, self._held_until)
@@ -118,7 +149,9 @@ class Line:
         early = item.due - self._clock()
         if early > 0:
             await asyncio.sleep(early)
-        async with asyncio.timeout(self._send_seconds):
+        if self._is_closed:
+            return False
+        async with asyncio.timeout(self._knobs.send_seconds):
             match item:
                 case _Message(data=str(text)):
                     if _CLOCK in text:
@@ -127,11 +160,23 @@ class Line:
                 case _Message(data=bytes(data)):
                     await self._socket.send_bytes(data)
                 case _Close(code=code, reason=reason):
-                    await self._socket.close(code=code, message=reason)
+                    await self._send_close(code, reason)
                 case _Reset():
-                    self._cut()
+                    self.cut()
         return isinstance(item, _Message)
 
-    def _cut(self) -> None:
+    async def _close_now(self, code: int, reason: bytes = b"") -> None:
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(self._knobs.close_seconds):
+                await self._send_close(code, reason)
+
+    async def _send_close(self, code: int, reason: bytes) -> None:
+        """Not by the library's ``close``, which cuts the connection without waiting for the answer."""
+        if not self._is_closed:
+            self._is_closed = True
+            await self._socket.send_frame(code.to_bytes(2, "big") + reason, WSMsgType.CLOSE)
+
+    def cut(self) -> None:
+        """Cut the TCP connection."""
         if self._request.transport is not None:
             self._request.transport.abort()

@@ -74,7 +74,7 @@ class Emulator:
         self._connections = 0
         self._tokens_made = 0
         self._is_stopping = asyncio.Event()
-        self._open: set[web.WebSocketResponse] = set()
+        self._open: set[Connection] = set()
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_CLOSE_SECONDS)
         self.port = 0
 
@@ -191,15 +191,20 @@ class Emulator:
             return self._unauthorized(refused)
         knobs = self._options.knobs
         socket = web.WebSocketResponse(
-            timeout=_CLOSE_SECONDS, autoping=False, compress=False, max_msg_size=knobs.max_message_bytes
+            timeout=_CLOSE_SECONDS,
+            autoclose=False,
+            autoping=False,
+            compress=False,
+            max_msg_size=knobs.max_message_bytes,
         )
         await socket.prepare(request)
-        self._open.add(socket)
         peer = Peer(number=number, headers=_noted(request), token_expires=token_expires)
+        connection = dialect(self._world, peer, socket, request)
+        self._open.add(connection)
         try:
-            await dialect(self._world, peer, socket, request).converse()
+            await connection.converse()
         finally:
-            self._open.discard(socket)
+            self._open.discard(connection)
         log.debug("connection ended", extra={"connection": number, "close_code": socket.close_code})
         return socket
 
@@ -248,8 +253,7 @@ class Emulator:
     async def _close_connections(self, _: web.Application) -> None:
         self._is_stopping.set()
         code = self._options.knobs.shutdown_close_code
-        closing = [socket.close(code=code, message=b"shutting down") for socket in self._open]
-        await asyncio.gather(*closing, return_exceptions=True)
+        await asyncio.gather(*(connection.goodbye(code, "shutting down") for connection in self._open))
 
 
 def _noted(request: web.Request) -> dict[str, str]:
