@@ -39,11 +39,11 @@ def values_in(file: Path) -> Values:
     return values
 
 
-def templates(values: Values) -> dict[str, str]:
+def templates(values: Values, name: str = "asr") -> dict[str, str]:
     """Render as `helm install asr` would: by template, what it says; notes among them."""
     try:
         chart().validate_schema(values)
-        rendered = chart().render(values, name="asr", namespace=NAMESPACE)
+        rendered = chart().render(values, name=name, namespace=NAMESPACE)
     except (helm_python.HelmValuesError, helm_python.HelmRenderError) as error:
         raise Refused(str(error)) from None
     return {path.partition("/templates/")[2]: text for path, text in rendered.items()}

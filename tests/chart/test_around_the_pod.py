@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Final
 
 import pytest
@@ -17,11 +18,6 @@ KEDA: Final[Values] = {"keda": {"enabled": True, "serverAddress": "http://promet
 # Scaling -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("values", [SCALED, KEDA, {"replicaCount": None}], ids=["hpa", "keda", "null"])
-def test_the_chart_leaves_the_replicas_to_whoever_scales(values: Values) -> None:
-    assert "replicas" not in deployment(values)["spec"]
-
-
 def test_two_pods_are_the_default() -> None:
     assert deployment()["spec"]["replicas"] == 2
 
@@ -30,25 +26,78 @@ def test_open_calls_and_cpu_scale() -> None:
     calls, cpu = only(objects(KEYED, SCALED), "HorizontalPodAutoscaler")["spec"]["metrics"]
     assert calls["pods"]["metric"]["name"] == "asrgateway_streams_active"
     assert calls["pods"]["target"] == {"type": "AverageValue", "averageValue": "325"}
-    assert cpu["resource"]["target"] == {"type": "Utilization", "averageUtilization": 70}
+    assert cpu["containerResource"]["target"] == {"type": "Utilization", "averageUtilization": 70}
+
+
+def test_the_cpu_of_a_sidecar_does_not_scale_nor_does_one_without_a_request_stop_it() -> None:
+    """A metric of whole pods is unknown as soon as one container of theirs asks for no CPU."""
+    _, of_hpa = only(objects(SCALED), "HorizontalPodAutoscaler")["spec"]["metrics"]
+    _, of_keda = only(objects(KEDA), "ScaledObject")["spec"]["triggers"]
+    assert of_hpa["type"] == "ContainerResource"
+    assert {of_hpa["containerResource"]["container"], of_keda["metadata"]["containerName"]} == {"gateway"}
 
 
 @pytest.mark.parametrize(
-    ("values", "target"),
-    [({}, "1"), (KEYED, "325"), ({"limits": {"maxStreams": 100}}, "65")],
-    ids=["workers", "key", "own"],
+    ("calls", "quantity", "threshold"),
+    [
+        (1, "650m", "0.65"),
+        (2, "1300m", "1.3"),
+        (3, "1950m", "1.95"),
+        (7, "4550m", "4.55"),
+        (20, "13", "13"),
+        (500, "325", "325"),
+        (2000, "1300", "1300"),
+    ],
 )
-def test_scaling_aims_below_what_a_pod_takes(values: Values, target: str) -> None:
-    spec = only(objects(values, KEDA), "ScaledObject")["spec"]
-    assert spec["triggers"][0]["metadata"]["threshold"] == target
+def test_scaling_aims_at_65_percent_of_what_a_pod_takes(calls: int, quantity: str, threshold: str) -> None:
+    """In thousandths: with a whole 1 as the target of a pod that takes one call no pod is ever added."""
+    limits = {"limits": {"maxStreams": calls}}
+    of_hpa = only(objects(limits, SCALED), "HorizontalPodAutoscaler")["spec"]["metrics"][0]
+    of_keda = only(objects(limits, KEDA), "ScaledObject")["spec"]["triggers"][0]
+    assert of_hpa["pods"]["target"]["averageValue"] == quantity
+    assert of_keda["metadata"]["threshold"] == threshold
+
+
+@pytest.mark.parametrize(("target", "quantity"), [(1, "1"), (1.25, "1250m"), (300, "300")])
+def test_scaling_can_aim_at_fractions_of_a_call(target: float, quantity: str) -> None:
+    values = [KEYED, SCALED, value("autoscaling.activeStreams.target", target)]
+    metric = only(objects(*values), "HorizontalPodAutoscaler")["spec"]["metrics"][0]
+    assert metric["pods"]["target"]["averageValue"] == quantity
+
+
+def test_metrics_and_triggers_of_ones_own_come_last() -> None:
+    metric = {"type": "External", "external": {"metric": {"name": "{{ .Release.Name }}"}, "target": {}}}
+    trigger = {"type": "cron", "metadata": {"desiredReplicas": "6"}}
+    of_hpa = only(objects(SCALED, value("autoscaling.extraMetrics", [metric])), "HorizontalPodAutoscaler")["spec"]
+    of_keda = only(objects(KEDA, value("keda.extraTriggers", [trigger])), "ScaledObject")["spec"]
+    assert of_hpa["metrics"][2]["external"]["metric"]["name"] == "asr"
+    assert of_keda["triggers"][2] == trigger
+
+
+def test_keda_can_scale_at_a_pace_of_its_own() -> None:
+    spec = only(objects(KEDA, value("keda.behavior", {"scaleUp": {"selectPolicy": "Disabled"}})), "ScaledObject")[
+        "spec"
+    ]
+    behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    assert behavior == {"scaleUp": {"selectPolicy": "Disabled"}}
 
 
 def test_keda_asks_for_the_calls_of_this_release_and_falls_back_when_prometheus_is_away() -> None:
     spec = only(objects(KEDA), "ScaledObject")["spec"]
     metadata = spec["triggers"][0]["metadata"]
-    assert metadata["query"] == 'sum(asrgateway_streams_active{namespace="speech",pod=~"asr-asr-gateway-.+"})'
+    assert re.fullmatch(r'sum\(asrgateway_streams_active\{namespace="speech",pod=~".+"\}\)', metadata["query"])
     assert metadata["ignoreNullValues"] == "false"
     assert spec["fallback"] == {"failureThreshold": 3, "replicas": 4}
+
+
+def test_keda_does_not_count_the_calls_of_a_sibling_whose_name_begins_the_same() -> None:
+    """Pods are named after their ReplicaSet: ten letters and digits at most, then five."""
+    query = only(objects(KEDA), "ScaledObject")["spec"]["triggers"][0]["metadata"]["query"]
+    (pattern,) = re.findall(r'pod=~"(.+?)"', query)
+    assert re.fullmatch(pattern, "asr-asr-gateway-7c9f8d5b6d-x2x4z")
+    assert re.fullmatch(pattern, "asr-asr-gateway-5d4c-bbbbb")
+    assert not re.fullmatch(pattern, "asr-asr-gateway-eu-7c9f8d5b6d-x2x4z")
+    assert not re.fullmatch(pattern, "asr-asr-gateway-test-health")
 
 
 @pytest.mark.parametrize("values", [SCALED, KEDA], ids=["hpa", "keda"])
@@ -105,7 +154,17 @@ def test_pods_reach_dns_and_public_https_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "port"), [("http://collector.monitoring:4318", 4318), ("https://collector.example.com", 443)]
+    ("endpoint", "port"),
+    [
+        ("http://collector.monitoring:4318", 4318),
+        ("http://collector.monitoring", 80),
+        ("https://collector.example.com", 443),
+        ("https://collector.example.com/v1:8080/", 443),
+        ("http://[2001:db8::1]:4318", 4318),
+        ("http://[2001:db8::4318]/traces", 80),
+        ("https://user:8080@collector.example.com", 443),
+        ("https://user:8080@[2001:db8::1]:4317/traces", 4317),
+    ],
 )
 def test_pods_reach_the_collector_that_they_send_traces_to(endpoint: str, port: int) -> None:
     assert ports(policy(value("tracing.otlpEndpoint", endpoint))["egress"][-1]) == {("TCP", port)}
@@ -157,6 +216,45 @@ def test_a_hostname_with_a_star_stays_text() -> None:
     )
     assert only(manifests, "Ingress")["spec"]["rules"][0]["host"] == host
     assert only(manifests, "GRPCRoute")["spec"]["hostnames"] == [host]
+
+
+def test_a_host_can_share_its_name_with_others_by_path() -> None:
+    ingress = {"enabled": True, "hosts": ["example.com"], "path": "/asrgateway.v1.", "pathType": "Exact"}
+    (path,) = only(objects({"ingress": ingress}), "Ingress")["spec"]["rules"][0]["http"]["paths"]
+    assert (path["path"], path["pathType"]) == ("/asrgateway.v1.", "Exact")
+
+
+def test_a_load_balancer_lets_in_whom_the_values_name() -> None:
+    service = {
+        "type": "LoadBalancer",
+        "nodePort": 30443,
+        "loadBalancerSourceRanges": ["203.0.113.0/24"],
+        "internalTrafficPolicy": "Local",
+    }
+    spec = next(one for one in every(objects({"service": service}), "Service", "-gateway"))["spec"]
+    assert spec["loadBalancerSourceRanges"] == ["203.0.113.0/24"]
+    assert spec["internalTrafficPolicy"] == "Local"
+    assert spec["ports"][0]["nodePort"] == 30443
+
+
+def test_every_service_has_the_address_families_that_are_asked_for() -> None:
+    service = {"ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv6", "IPv4"]}
+    services = every(objects({"service": service, "listenHost": "[::]"}), "Service")
+    assert [one["spec"]["ipFamilies"] for one in services] == [["IPv6", "IPv4"]] * 3
+    assert {one["spec"]["ipFamilyPolicy"] for one in services} == {"RequireDualStack"}
+    assert [key for one in every(objects(), "Service") for key in one["spec"] if key.startswith("ipFam")] == []
+
+
+def test_a_certificate_has_the_key_and_its_secret_the_annotations_that_are_asked_for() -> None:
+    manager = {
+        "enabled": True,
+        "issuerRef": {"name": "internal"},
+        "privateKey": {"algorithm": "ECDSA"},
+        "secretTemplate": {"annotations": {"copy-to": "{{ .Release.Name }}"}},
+    }
+    spec = only(objects({"tls": {"enabled": True, "certManager": manager}}), "Certificate")["spec"]
+    assert spec["privateKey"] == {"algorithm": "ECDSA", "rotationPolicy": "Always"}
+    assert spec["secretTemplate"] == {"annotations": {"copy-to": "asr"}}
 
 
 def test_a_certificate_names_both_services() -> None:

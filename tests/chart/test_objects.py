@@ -188,7 +188,8 @@ def test_rules_and_dashboards_arrive_unchanged() -> None:
     assert rules
     assert boards
     for path, rule in rules.items():
-        assert rule["spec"] == yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8").replace("runbook_url: ", "runbook: ")
+        assert rule["spec"] == yaml.safe_load(text)
     for path, board in boards.items():
         assert json.loads(board["data"][path.name]) == json.loads(path.read_text(encoding="utf-8"))
 
@@ -204,9 +205,104 @@ def test_rules_read_what_the_values_record() -> None:
     assert recorded["asrgateway:slo_objective"] == "vector(0.995)"
 
 
-def test_alerts_link_to_where_the_pages_are() -> None:
-    manifests = objects({"prometheusRule": {"enabled": True, "runbookUrl": "https://example.com/runbooks/"}})
+def alerts(**values: object) -> list[Manifest]:
+    """The alerts that `prometheusRule` with these values gives."""
+    manifests = objects({"prometheusRule": {"enabled": True, **values}})
     groups = [group for one in every(manifests, "PrometheusRule") for group in one["spec"]["groups"]]
-    urls = [rule["annotations"]["runbook_url"] for group in groups for rule in group["rules"] if "alert" in rule]
-    assert urls
-    assert [url for url in urls if not url.startswith("https://example.com/runbooks/AsrGateway")] == []
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
+
+
+def test_alerts_link_to_where_the_pages_are() -> None:
+    found = [one["annotations"] for one in alerts(runbookUrl="https://example.com/runbooks/")]
+    assert found
+    assert [one for one in found if not one["runbook_url"].startswith("https://example.com/runbooks/AsrGateway")] == []
+    assert [one for one in found if "runbook" in one] == []
+
+
+def test_alerts_have_no_link_that_leads_nowhere() -> None:
+    """Nobody publishes the pages for you: until you do, an alert names the file."""
+    found = [one["annotations"] for one in alerts()]
+    assert [one for one in found if "runbook_url" in one] == []
+    assert [one["runbook"] for one in found if not (ROOT / one["runbook"]).is_file()] == []
+
+
+def test_an_alert_can_be_left_out() -> None:
+    without = [one["alert"] for one in alerts(alerts={"AsrGatewayErrorBudgetBurn": {"enabled": False}})]
+    assert {one["alert"] for one in alerts()} - set(without) == {"AsrGatewayErrorBudgetBurn"}
+
+
+@pytest.mark.parametrize(
+    ("alert", "threshold", "end"),
+    [
+        ("AsrGatewayStreamSaturation", 0.7, "(asrgateway_streams_limit) > 0.7"),
+        ("AsrGatewayEventLoopLag", 1, "[5m]))) > 1"),
+        ("AsrGatewayCertificateExpiringSoon", 30, "- time() < 30 * 86400"),
+    ],
+)
+def test_an_alert_can_have_another_threshold(alert: str, threshold: float, end: str) -> None:
+    changed = alerts(alerts={alert: {"threshold": threshold, "for": "1m"}})
+    (rule,) = (one for one in changed if one["alert"] == alert)
+    assert rule["expr"].endswith(end)
+    assert rule["for"] == "1m"
+    assert [one for one in changed if one["alert"] != alert] == [one for one in alerts() if one["alert"] != alert]
+
+
+def test_of_two_labels_that_of_the_alert_wins() -> None:
+    own = {"AsrGatewayAbsent": {"labels": {"severity": "page", "team": "night"}}}
+    changed = {
+        one["alert"]: one["labels"] for one in alerts(alertLabels={"team": "day", "severity": "info"}, alerts=own)
+    }
+    assert changed["AsrGatewayAbsent"] == {"severity": "page", "team": "night"}
+    assert changed["AsrGatewayVersionSkew"] == {"severity": "warning", "team": "day"}
+
+
+def test_what_stands_in_a_namespace_of_all_is_named_after_its_own() -> None:
+    """Releases of the same name in two namespaces would fight over it otherwise."""
+    elsewhere = {"enabled": True, "namespace": "monitoring"}
+    manifests = objects({"serviceMonitor": elsewhere, "prometheusRule": elsewhere, "dashboard": elsewhere})
+    there = [one["metadata"]["name"] for one in manifests if one["metadata"]["namespace"] == "monitoring"]
+    monitor = only(manifests, "ServiceMonitor")
+    assert len(there) == 5
+    assert [name for name in there if not name.startswith("speech-asr-asr-gateway")] == []
+    assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["speech"]}
+    assert only(objects({"podMonitor": elsewhere}), "PodMonitor")["metadata"]["namespace"] == "monitoring"
+
+
+def test_every_object_but_no_pod_has_the_common_annotations() -> None:
+    values = {"commonAnnotations": {"owner": "{{ .Release.Name }}", "tier": "all"}}
+    manifests = objects(values, {"service": {"annotations": {"tier": "edge"}}})
+    pod = only(manifests, "Deployment")["spec"]["template"]["metadata"]
+    assert [one["kind"] for one in manifests if one["metadata"]["annotations"]["owner"] != "asr"] == []
+    assert only(manifests, "Service", "asr-gateway")["metadata"]["annotations"]["tier"] == "edge"
+    assert set(pod["annotations"]) == {"checksum/config"}
+
+
+# The test ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_test_stays_until_its_log_is_read() -> None:
+    """Helm 3 reads the log after it has deleted what `hook-succeeded` names."""
+    annotations = only(objects(), "Pod")["metadata"]["annotations"]
+    assert annotations == {"helm.sh/hook": "test", "helm.sh/hook-delete-policy": "before-hook-creation"}
+
+
+def test_the_test_runs_where_the_gateway_does_unless_told_otherwise() -> None:
+    toleration = {"key": "dedicated", "operator": "Exists"}
+    gateway = {"nodeSelector": {"pool": "speech"}, "tolerations": [toleration]}
+    follows = only(objects(gateway), "Pod")["spec"]
+    own = only(objects(gateway, {"test": {"nodeSelector": {"pool": "tests"}, "tolerations": []}}), "Pod")["spec"]
+    assert (follows["nodeSelector"], follows["tolerations"]) == ({"pool": "speech"}, [toleration])
+    assert own["nodeSelector"] == {"pool": "tests"}
+    assert "tolerations" not in own
+
+
+def test_the_test_can_be_left_out() -> None:
+    assert every(objects({"test": {"enabled": False}}), "Pod") == []
+
+
+def test_the_test_fails_with_a_sentence() -> None:
+    command = only(objects(), "Pod")["spec"]["containers"][0]["command"]
+    program = command[2].replace("timeout=30", "timeout=0.2")
+    result = subprocess.run([sys.executable, "-c", program, "127.0.0.1:9"], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == "liveness: no answer from 127.0.0.1:9 (DEADLINE_EXCEEDED). Are the pods ready?\n"

@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 import yaml
 
+from asrgateway_server.emulator import Knobs
 from asrgateway_server.rpc.health import LIVENESS, READINESS
 from asrgateway_server.settings import CONFIG_VARIABLE, KEY_FILE_VARIABLE, PREFIX, Settings, parse_address
 from charts import (
@@ -119,6 +120,26 @@ def test_pods_get_neither_a_token_nor_the_addresses_of_services() -> None:
 def test_the_image_runs_as_a_number_that_the_pod_names() -> None:
     context = pod()["securityContext"]
     assert (context["runAsUser"], context["runAsGroup"], context["fsGroup"]) == (10001, 10001, 10001)
+
+
+def test_a_registry_of_all_charts_wins() -> None:
+    image = {"registry": "registry.example.com", "tag": "1"}
+    values = {"image": image, "global": {"imageRegistry": "mirror.example.com", "of": "other charts"}}
+    manifests = objects(values)
+    test = only(manifests, "Pod")["spec"]["containers"][0]
+    assert container(pod(values))["image"] == test["image"] == "mirror.example.com/asr-gateway:1"
+
+
+def test_the_scheduler_and_the_way_to_names_can_be_chosen() -> None:
+    spec = pod({"schedulerName": "packing", "dnsPolicy": "Default"})
+    assert (spec["schedulerName"], spec["dnsPolicy"]) == ("packing", "Default")
+    assert {"schedulerName", "dnsPolicy"} & set(pod()) == set()
+
+
+def test_annotations_of_the_deployment_restart_no_pod() -> None:
+    before, after = deployment(), deployment({"deploymentAnnotations": {"reload": "{{ .Release.Name }}"}})
+    assert after["metadata"]["annotations"] == {"reload": "asr"}
+    assert after["spec"] == before["spec"]
 
 
 def test_a_digest_wins_over_a_tag() -> None:
@@ -340,6 +361,44 @@ def test_memory_counts_every_embedded_worker() -> None:
 def test_memory_counts_the_open_calls_and_tmp() -> None:
     assert mebibytes(KEYED) == 192 + 500 + 64
     assert mebibytes(KEYED, {"limits": {"maxStreams": 100}, "tmp": {"sizeLimit": "16Mi"}}) == 192 + 100 + 16
+
+
+def test_memory_counts_the_decoders_of_the_emulator() -> None:
+    """As many as it takes calls, each of them a process like a worker, and 64 MiB for the rest of it."""
+    decoders = Knobs().decoders
+    alone, beside = (mebibytes({"extraArgs": arguments}) for arguments in ([], ["--emulator"]))
+    assert beside - alone == decoders * 112 + 64 + decoders
+
+
+def test_a_pod_with_the_emulator_takes_as_many_calls_as_both_do() -> None:
+    variables = environment(pod({"extraArgs": ["--emulator"]}))
+    assert variables["ASRGATEWAY_MAX_STREAMS"] == str(2 + Knobs().decoders)
+
+
+@pytest.mark.parametrize(
+    ("given", "requests", "limits"),
+    [
+        ({}, {"cpu": "450m", "memory": "480Mi"}, {"memory": "480Mi"}),
+        ({"limits": {"memory": "1Gi"}}, {"cpu": "450m", "memory": "1Gi"}, {"memory": "1Gi"}),
+        ({"requests": {"memory": "1Gi"}}, {"cpu": "450m", "memory": "1Gi"}, {"memory": "1Gi"}),
+        ({"requests": {"cpu": "2"}}, {"cpu": "2", "memory": "480Mi"}, {"memory": "480Mi"}),
+        ({"limits": {"cpu": 2}}, {"cpu": 2, "memory": "480Mi"}, {"cpu": 2, "memory": "480Mi"}),
+        (
+            {"requests": {"memory": "256Mi"}, "limits": {"memory": "1Gi"}},
+            {"cpu": "450m", "memory": "256Mi"},
+            {"memory": "1Gi"},
+        ),
+        (
+            {"requests": {"ephemeral-storage": "64Mi"}, "limits": {"ephemeral-storage": "256Mi"}},
+            {"cpu": "450m", "memory": "480Mi", "ephemeral-storage": "64Mi"},
+            {"memory": "480Mi", "ephemeral-storage": "256Mi"},
+        ),
+    ],
+    ids=["nothing", "limit", "request", "cpu", "limit of cpu", "both", "storage"],
+)
+def test_what_resources_leave_open_is_counted(given: Values, requests: Values, limits: Values) -> None:
+    """No request is ever above its limit, which Kubernetes would refuse."""
+    assert container(pod({"resources": given}))["resources"] == {"requests": requests, "limits": limits}
 
 
 def test_cpu_is_asked_for_and_not_limited() -> None:

@@ -6,7 +6,7 @@
 {{- define "asr-gateway.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride }}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
-{{- default $full .Values.fullnameOverride | trunc 45 | trimSuffix "-" }}
+{{- regexReplaceAll "-+$" (default $full .Values.fullnameOverride | trunc 45) "" }}
 {{- end }}
 
 {{- define "asr-gateway.namespace" -}}
@@ -42,14 +42,26 @@ app.kubernetes.io/component: gateway
 {{- toYaml (merge $labels .Values.podLabels .Values.commonLabels) }}
 {{- end }}
 
-{{/* metadata of an object: list of context, suffix of the name, labels, annotations. */}}
+{{/*
+metadata of an object, from a dict: root, the context; and as needed suffix of the name, or the whole name; namespace;
+component; labels; annotations. In a namespace that is not the release's, where releases of several namespaces meet, the
+name begins with the release's namespace.
+*/}}
 {{- define "asr-gateway.metadata" -}}
-{{- $ := index . 0 -}}
-name: {{ include "asr-gateway.fullname" $ }}{{ index . 1 }}
-namespace: {{ include "asr-gateway.namespace" $ }}
+{{- $ := .root }}
+{{- $home := include "asr-gateway.namespace" $ }}
+{{- $namespace := default $home .namespace }}
+{{- $name := default (printf "%s%s" (include "asr-gateway.fullname" $) (default "" .suffix)) .name }}
+{{- $labels := include "asr-gateway.labels" $ | fromYaml }}
+{{- with .component }}
+{{- $_ := set $labels "app.kubernetes.io/component" . }}
+{{- end }}
+{{- $annotations := merge (dict) (default (dict) .annotations) $.Values.commonAnnotations -}}
+name: {{ ternary $name (printf "%s-%s" $home $name) (eq $namespace $home) }}
+namespace: {{ $namespace }}
 labels:
-  {{- merge (include "asr-gateway.labels" $ | fromYaml) (index . 2) | toYaml | nindent 2 }}
-{{- with index . 3 }}
+  {{- merge $labels (default (dict) .labels) | toYaml | nindent 2 }}
+{{- with $annotations }}
 annotations:
   {{- tpl (toYaml .) $ | nindent 2 }}
 {{- end }}
@@ -57,7 +69,8 @@ annotations:
 
 {{- define "asr-gateway.image" -}}
 {{- with .Values.image }}
-{{- $name := ternary (printf "%s/%s" .registry .repository) .repository (ne .registry "") }}
+{{- $registry := default .registry $.Values.global.imageRegistry }}
+{{- $name := ternary (printf "%s/%s" $registry .repository) .repository (ne $registry "") }}
 {{- if .digest }}
 {{- printf "%s@%s" $name .digest }}
 {{- else }}
@@ -98,6 +111,16 @@ annotations:
 {{- include "asr-gateway.dashscopeSecretName" . }}
 {{- end }}
 
+{{/* Whether the gateway runs the vendor's emulator beside itself. */}}
+{{- define "asr-gateway.emulator" -}}
+{{- if has "--emulator" .Values.extraArgs }}true{{ end }}
+{{- end }}
+
+{{/* Calls that the emulator takes at once, each with a decoder process like an embedded worker: its knob `decoders`. */}}
+{{- define "asr-gateway.emulatorDecoders" -}}
+{{- ternary 8 0 (ne (include "asr-gateway.emulator" .) "") }}
+{{- end }}
+
 {{- define "asr-gateway.embeddedWorkers" -}}
 {{- if kindIs "invalid" .Values.embeddedWorkers }}
 {{- ternary 0 2 (ne (include "asr-gateway.hasKey" .) "") }}
@@ -109,16 +132,38 @@ annotations:
 {{- define "asr-gateway.maxStreams" -}}
 {{- if not (kindIs "invalid" .Values.limits.maxStreams) }}
 {{- int64 .Values.limits.maxStreams }}
-{{- else if include "asr-gateway.hasKey" . }}
+{{- else if and (include "asr-gateway.hasKey" .) (not (include "asr-gateway.emulator" .)) }}
 {{- print 500 }}
 {{- else }}
-{{- max 1 (include "asr-gateway.embeddedWorkers" . | int64) }}
+{{- max 1 (add (include "asr-gateway.embeddedWorkers" .) (include "asr-gateway.emulatorDecoders" .)) }}
 {{- end }}
 {{- end }}
 
-{{/* How many open calls of a pod, of those it may have, the autoscaler aims at. */}}
-{{- define "asr-gateway.targetStreams" -}}
-{{- max 1 (div (mul 65 (include "asr-gateway.maxStreams" . | int64)) 100) }}
+{{/*
+How many open calls of a pod the autoscaler aims at, in thousandths: of a pod that takes one or two, whole numbers know no
+65 %. From a list: context, the target that a value sets or null.
+*/}}
+{{- define "asr-gateway.targetMillis" -}}
+{{- if kindIs "invalid" (index . 1) }}
+{{- mul 650 (include "asr-gateway.maxStreams" (index . 0)) }}
+{{- else }}
+{{- round (mulf 1000 (index . 1)) 0 | int64 }}
+{{- end }}
+{{- end }}
+
+{{/*
+How many pods there shall be; empty leaves it open. Where something else scales, what runs now stays: without the field an
+upgrade would take it out, and Kubernetes would put 1 in its place. Nothing is known of a cluster while a template is
+rendered without one.
+*/}}
+{{- define "asr-gateway.replicas" -}}
+{{- if not (or .Values.autoscaling.enabled .Values.keda.enabled (kindIs "invalid" .Values.replicaCount)) }}
+{{- int64 .Values.replicaCount }}
+{{- else }}
+{{- with lookup "apps/v1" "Deployment" (include "asr-gateway.namespace" .) (include "asr-gateway.fullname" .) }}
+{{- int64 .spec.replicas }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "asr-gateway.drainTotal" -}}
@@ -135,20 +180,27 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{- define "asr-gateway.resources" -}}
-{{- if .Values.resources }}
-{{- toYaml .Values.resources }}
-{{- else }}
+{{/* Mebibytes that a pod needs: the gateway, embedded workers, the emulator, all other calls, and /tmp. */}}
+{{- define "asr-gateway.memory" -}}
 {{- $workers := include "asr-gateway.embeddedWorkers" . | int64 }}
 {{- $others := max 0 (sub (include "asr-gateway.maxStreams" . | int64) $workers) }}
-{{- $temporary := .Values.tmp.sizeLimit | trimSuffix "Mi" | int64 }}
-{{- $memory := add 192 (mul 112 $workers) $others $temporary -}}
-requests:
-  cpu: {{ add 250 (mul 100 $workers) }}m
-  memory: {{ $memory }}Mi
-limits:
-  memory: {{ $memory }}Mi
+{{- $emulator := mul 120 (include "asr-gateway.emulatorDecoders" .) }}
+{{- add 192 (mul 112 $workers) $emulator $others (.Values.tmp.sizeLimit | trimSuffix "Mi") }}
 {{- end }}
+
+{{/* Millicores: of the emulator's decoders two are usually at work. */}}
+{{- define "asr-gateway.cpu" -}}
+{{- add 250 (mul 100 (include "asr-gateway.embeddedWorkers" .)) (mul 100 (min 2 (include "asr-gateway.emulatorDecoders" .))) }}
+{{- end }}
+
+{{/* What `resources` leaves open is counted. A limit without a request is the request too; so is, of memory, the reverse. */}}
+{{- define "asr-gateway.resources" -}}
+{{- $limits := merge (dict) (default (dict) .Values.resources.limits) }}
+{{- $requests := merge (dict) (default (dict) .Values.resources.requests) $limits }}
+{{- $counted := dict "cpu" (printf "%sm" (include "asr-gateway.cpu" .)) "memory" (printf "%sMi" (include "asr-gateway.memory" .)) }}
+{{- $requests = merge $requests $counted }}
+{{- $limits = merge $limits (pick $requests "memory") }}
+{{- merge (dict "requests" $requests "limits" $limits) .Values.resources | toYaml }}
 {{- end }}
 
 {{/* Settings that values of the chart decide, by the name they have in the configuration file. */}}
@@ -195,6 +247,17 @@ otlp_endpoint: {{ quote . }}
 {{- end }}
 {{- end }}
 
+{{/* Address families, of every Service. */}}
+{{- define "asr-gateway.ipFamilies" -}}
+{{- with .Values.service.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .Values.service.ipFamilies }}
+ipFamilies:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "asr-gateway.appProtocol" -}}
 {{- default (ternary "https" "kubernetes.io/h2c" .Values.tls.enabled) .Values.service.appProtocol }}
 {{- end }}
@@ -213,4 +276,9 @@ relabelings:
 metricRelabelings:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{/* Finds the number at the end of an alert's expression, which a value may replace; `14 * 86400` is so many days. */}}
+{{- define "asr-gateway.threshold" -}}
+([<>]=?) [0-9.]+( \* 86400)?$
 {{- end }}
