@@ -48,6 +48,7 @@ LABELS: Final = {
     "`upstream_code`": f"the vendor's code up to its first dot, if it is one of these: {listed(UPSTREAM_CODES)}; "
     "`http` is a refused handshake, `close` a close code, `none` a connection lost without one",
     "`kind` of results": "`partial`, `final`",
+    "`port`": "`grpc`, `health`, `http`: where clients connect",
     "`encoding`": "of the caller's audio",
 }
 

@@ -243,6 +243,15 @@ class Metrics:
         self.drain_streams_cut = self._counter(
             "asrgateway_drain_streams_cut", "Recognize calls cut because the process stopped."
         )
+        self.connections = self._gauge("asrgateway_connections", "Open connections of clients, by port.", ["port"])
+        self.connections_limit = self._gauge(
+            "asrgateway_connections_limit", "Connections of clients that may be open at once, by port.", ["port"]
+        )
+        self.connections_refused = self._counter(
+            "asrgateway_connections_refused",
+            "Connections closed at once because of a limit; gRPC counts none of its own.",
+            ["port"],
+        )
         self.tls_certificate_expiry = self._gauge(
             "asrgateway_tls_certificate_expiry_timestamp_seconds",
             "When the certificate that callers see expires; NaN without one.",

@@ -324,6 +324,12 @@ class Settings(BaseSettings):
     """After so long, give or take a tenth, callers are asked to open another connection, so that they find new
     gateways; their open calls go on. 0: never."""
 
+    max_http_connections: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Open connections to `http_listen`; one more is closed at once."""
+
+    max_http_connections_per_peer: Annotated[int, Field(ge=1, le=10_000)] = 20
+    """The same, of one address."""
+
     max_utterance_seconds: Annotated[float, Field(ge=1, le=60)] = 20.0
     """An utterance that goes on for longer is ended as a commit would end it."""
 

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Final
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
 from asrgateway_server.backends import open_backends
 from asrgateway_server.metrics import Metrics
@@ -22,11 +20,12 @@ from asrgateway_server.offer import offered
 from asrgateway_server.recognition.recognizer import Limits
 from asrgateway_server.rpc.drain import Drain
 from asrgateway_server.rpc.health import HealthServer
+from asrgateway_server.rpc.http_server import http_server
 from asrgateway_server.rpc.loop_lag import observed_loop
 from asrgateway_server.rpc.server import recognition_server, verify_exposure
 from asrgateway_server.rpc.servicer import EdgeLimits, RecognitionServicer
 from asrgateway_server.rpc.tracer import open_tracer
-from asrgateway_server.settings import Address, Settings, SettingsError
+from asrgateway_server.settings import Address, Settings
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +101,14 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         tracer = await stack.enter_async_context(open_tracer(settings.otlp_endpoint, settings.trace_sample_ratio))
         health = await stack.enter_async_context(HealthServer(settings.health_listen))
         await stack.enter_async_context(observed_loop(metrics.event_loop_lag.observe, _LOOP_CHECK_SECONDS))
-        http_address = await stack.enter_async_context(_http_server(settings.http_listen, metrics))
+        http_address = await stack.enter_async_context(
+            http_server(
+                settings.http_listen,
+                metrics,
+                max_connections=settings.max_http_connections,
+                max_connections_per_peer=settings.max_http_connections_per_peer,
+            )
+        )
         backends = await stack.enter_async_context(open_backends(settings, metrics))
         servicer = RecognitionServicer(
             catalogue,
@@ -144,24 +150,3 @@ def _call_limits(settings: Settings) -> Limits:
         quiet_after_seconds=settings.quiet_after_seconds,
         task_silence_seconds=settings.task_silence_seconds,
     )
-
-
-@asynccontextmanager
-async def _http_server(listen: Address, metrics: Metrics) -> AsyncIterator[Address]:
-    async def scrape(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(metrics.registry), headers={"Content-Type": content_type})
-
-    application = web.Application()
-    application.router.add_get("/metrics", scrape)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, listen.host, listen.port)
-        try:
-            await site.start()
-        except OSError:
-            raise SettingsError(f"cannot listen on {listen}: is it taken, or no address of this machine?") from None
-        yield Address(listen.host, runner.addresses[0][1])
-    finally:
-        await runner.cleanup()

@@ -1,0 +1,121 @@
+"""The HTTP port: `/metrics` for Prometheus, with limits, because whoever reaches it may connect."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+from prometheus_client.exposition import choose_encoder
+
+from asrgateway_server.metrics import Metrics
+from asrgateway_server.settings import Address, SettingsError
+
+log = logging.getLogger(__name__)
+
+#: How long a client may take to send a request or to read its response, and keep a connection open in between.
+TIMEOUT_SECONDS: Final = 15.0
+# Refused connections are logged once in so long, however many there are.
+_LOG_SECONDS: Final = 10.0
+
+
+@asynccontextmanager
+async def http_server(
+    listen: Address,
+    metrics: Metrics,
+    *,
+    max_connections: int,
+    max_connections_per_peer: int,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> AsyncIterator[Address]:
+    """Answer GET /metrics.
+
+    Raises:
+        SettingsError: The port cannot be opened.
+    """
+    server = _LimitedServer(metrics, max_connections, max_connections_per_peer, timeout_seconds)
+    runner = web.ServerRunner(server)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, listen.host, listen.port)
+        try:
+            await site.start()
+        except OSError:
+            raise SettingsError(f"cannot listen on {listen}: is it taken, or no address of this machine?") from None
+        yield Address(listen.host, runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+class _LimitedServer(web.Server):
+    """Takes a limited number of connections, and gives each of them a limited time."""
+
+    def __init__(
+        self, metrics: Metrics, max_connections: int, max_connections_per_peer: int, timeout_seconds: float
+    ) -> None:
+        # The timeout of idle connections also ends those that never complete a request.
+        super().__init__(self._answer, access_log=None, keepalive_timeout=timeout_seconds)
+        self._metrics = metrics
+        self._max_connections = max_connections
+        self._max_connections_per_peer = max_connections_per_peer
+        self._timeout_seconds = timeout_seconds
+        metrics.connections_limit.labels("http").set(max_connections)
+        self._open = metrics.connections.labels("http")
+        self._refused = metrics.connections_refused.labels("http")
+        self._peers: dict[RequestHandler, str] = {}
+        self._per_peer: Counter[str] = Counter()
+        self._logged_at = -_LOG_SECONDS
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Close a connection that is one too many."""
+        super().connection_made(handler, transport)
+        peer = str((transport.get_extra_info("peername") or ("",))[0])
+        is_peer_at_limit = self._per_peer[peer] >= self._max_connections_per_peer
+        self._peers[handler] = peer
+        self._per_peer[peer] += 1
+        self._open.set(len(self._peers))
+        if is_peer_at_limit or len(self._peers) > self._max_connections:
+            self._refuse(peer, "of this peer" if is_peer_at_limit else "in total")
+            # The handler begins in the next turn of the loop; without a connection it would fail.
+            asyncio.get_running_loop().call_soon(transport.abort)
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget a connection."""
+        super().connection_lost(handler, exc)
+        peer = self._peers.pop(handler)
+        self._per_peer[peer] -= 1
+        if not self._per_peer[peer]:
+            del self._per_peer[peer]
+        self._open.set(len(self._peers))
+
+    def _refuse(self, peer: str, which: str) -> None:
+        self._refused.inc()
+        now = time.monotonic()
+        if now - self._logged_at >= _LOG_SECONDS:
+            self._logged_at = now
+            log.warning("connection refused", extra={"port": "http", "peer": peer, "limit": which})
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = self._response_to(request)
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await response.prepare(request)
+                await response.write_eof()
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+        return response
+
+    def _response_to(self, request: web.BaseRequest) -> web.Response:
+        if request.path != "/metrics":
+            return web.Response(status=404, text="404: Not Found")
+        if request.method not in {"GET", "HEAD"}:
+            return web.Response(status=405, text="405: Method Not Allowed", headers={"Allow": "GET,HEAD"})
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(self._metrics.registry), headers={"Content-Type": content_type})
