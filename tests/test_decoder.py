@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from asrgateway_server.decoder import Hypothesis, SpeechDecoder
+from asrgateway_server.pronunciation import MAX_CHARACTERS
 from calls import pcm, silence
 
 MOTHER = "please call my mother tomorrow morning"
@@ -239,6 +241,16 @@ def test_hot_words_leave_no_trace_in_the_next_stream(decoder: SpeechDecoder, kes
     finals(decoder, kestrel + mother)
     decoder.reset()
     assert finals(decoder, kestrel + silence(1) + mother) == before
+
+
+def test_the_most_and_longest_hot_words_harm_no_later_stream(decoder: SpeechDecoder, mother: bytes) -> None:
+    """A decoder that let go of a word of 1,000,000 letters took its process with it."""
+    syllables = [first + vowel for first in "bdfgklmnprstv" for vowel in "aeiou"]
+    rng = random.Random(1)
+    most = {"".join(rng.choices(syllables, k=MAX_CHARACTERS // 2)): 5 for _ in range(500)}
+    decoder.reset(most | {"ba" * 500_000: 4})
+    decoder.reset()
+    assert texts(finals(decoder, mother)) == [MOTHER]
 
 
 def test_the_same_hot_words_load_the_model_once(decoder: SpeechDecoder, kestrel: bytes) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from asrgateway_server.pronunciation import is_speakable, pronunciations
+from asrgateway_server.pronunciation import _ENGLISH_VOWELS, MAX_CHARACTERS, _by_rule, is_speakable, pronunciations
+from cpu_time import cpu_seconds
 
 DICTIONARY = {"oak": "OW K", "tree": "T R IY", "chart": "CH AA R T", "helm": "HH EH L M"}
 
@@ -48,3 +49,16 @@ def test_any_spelling_has_sounds_or_none(text: str) -> None:
     for way in pronunciations(text, DICTIONARY.get):
         assert len(way) == len(text.split())
         assert all(sounds.split() for sounds in way)
+
+
+@pytest.mark.parametrize("spelling", ["ba", "ab", "e", "bab"])
+def test_rules_cost_time_in_proportion(spelling: str) -> None:
+    def seconds(count: int) -> float:
+        return cpu_seconds(lambda: _by_rule(spelling * count, _ENGLISH_VOWELS))
+
+    assert seconds(20_000) < 40 * seconds(2_000)  # What grows with the square takes 100 times as long.
+
+
+def test_what_is_longer_than_any_phrase_is_not_said() -> None:
+    assert pronunciations("ba" * (MAX_CHARACTERS // 2), DICTIONARY.get) != ()
+    assert pronunciations("ba" * (MAX_CHARACTERS // 2) + "b", DICTIONARY.get) == ()

@@ -10,6 +10,9 @@ from typing import Final
 #: Returns the phones of a lower-case word, parted by blanks; None if the dictionary lacks it.
 Lookup = Callable[[str], str | None]
 
+#: A longer text is not said: PocketSphinx crashed when it let go of a word of 1,000,000 letters.
+MAX_CHARACTERS: Final = 100
+
 _SPEAKABLE: Final = re.compile(r"[A-Za-z][A-Za-z'.\- ]*")
 _LONGEST_ACRONYM: Final = 5
 
@@ -63,9 +66,9 @@ def pronunciations(text: str, lookup: Lookup) -> tuple[tuple[str, ...], ...]:
         lookup: The dictionary, which goes before the rules.
 
     Returns:
-        Each way as the phones of each blank-separated part; empty if the text cannot be spoken.
+        Each way as the phones of each blank-separated part; empty if the text cannot be spoken, or is too long.
     """
-    if not is_speakable(text):
+    if len(text) > MAX_CHARACTERS or not is_speakable(text):
         return ()
     ways = [tuple(_said(part, lookup, vowels) for part in text.split()) for vowels in (_ENGLISH_VOWELS, _OPEN_VOWELS)]
     return tuple(dict.fromkeys(way for way in ways if all(way)))
@@ -89,13 +92,20 @@ def _spelt(piece: str, lookup: Lookup, vowels: Mapping[str, str]) -> str:
 
 def _by_rule(letters: str, vowels: Mapping[str, str]) -> str:
     letters = re.sub(r"([b-df-hj-np-tv-z])\1", r"\1", letters)
-    if not re.search(r"[aeiouy].*[^aeiouy]e$", letters):
+    if not _has_silent_e(letters):
         return _grouped(letters, vowels, is_whole=True)
-    letters = letters[:-1]  # A silent e makes the vowel before it long.
+    letters = letters[:-1]  # It makes the vowel before it long.
     start, vowel, end = letters[:-2], letters[-2], letters[-1]
     if vowel not in _LONG_VOWELS:
         return _grouped(letters, vowels, is_whole=True)
     return f"{_grouped(start, vowels, is_whole=False)} {_LONG_VOWELS[vowel]} {_GROUPS[end]}".strip()
+
+
+def _has_silent_e(letters: str) -> bool:
+    """Whether a word ends in an e after a consonant after a vowel; by hand, as an expression would be quadratic."""
+    if letters[-1] != "e" or letters[-2:-1] in {"", *_LONG_VOWELS}:
+        return False
+    return any(letter in _LONG_VOWELS for letter in letters[:-2])
 
 
 def _grouped(letters: str, vowels: Mapping[str, str], *, is_whole: bool) -> str:

@@ -5,6 +5,7 @@ import pytest
 from asrgateway_server.audio.decoder import AudioDecoder, Linear16Decoder, PcmFormat, WavDecoder
 from asrgateway_server.config import AudioFormat, Encoding
 from asrgateway_server.errors import InvalidRequest, UndecodableAudio
+from cpu_time import cpu_seconds
 from waves import FLOAT, PCM, extensible, fmt, part, samples, wav
 
 SPEECH = bytes(range(240))
@@ -189,6 +190,26 @@ def test_a_header_that_never_ends_is_refused_before_it_fills_the_memory(endless:
     decoder = WavDecoder(WAV)
     with pytest.raises(UndecodableAudio, match="header is broken"):
         decoder.decode(wav(fmt()) + endless)
+
+
+def test_a_header_in_many_pieces_costs_time_in_proportion() -> None:
+    def seconds(size: int) -> float:
+        def read() -> None:
+            decoder = WavDecoder(WAV)
+            decoder.decode(wav(part(b"LIST", b"", 1_000_000)))
+            for _ in range(size):
+                decoder.decode(b"x")
+
+        return cpu_seconds(read)
+
+    assert seconds(100_000) < 40 * seconds(10_000)  # What grows with the square takes 100 times as long.
+
+
+def test_a_header_of_many_parts_is_refused() -> None:
+    header = wav(part(b"junk", b"xy") * 999, fmt(), samples(SPEECH))
+    assert WavDecoder(WAV).decode(header) == SPEECH
+    with pytest.raises(UndecodableAudio, match="more than 1000 parts"):
+        WavDecoder(WAV).decode(wav(part(b"junk", b"xy") * 1_000, fmt(), samples(SPEECH)))
 
 
 @pytest.mark.parametrize("length", [1, 4, 12, 20, 43])

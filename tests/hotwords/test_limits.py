@@ -12,6 +12,7 @@ from asrgateway_server.events import NoticeCode
 from asrgateway_server.hotwords.families import Mechanism, family_of
 from asrgateway_server.hotwords.limits import corpus_tokens, verified
 from asrgateway_server.models import Model, catalogue
+from cpu_time import cpu_seconds
 
 MODELS = catalogue(default_model="", has_key=True).models
 V1, V2 = MODELS["paraformer-realtime-v1"], MODELS["paraformer-realtime-v2"]
@@ -213,8 +214,31 @@ def test_a_turn_that_the_vendor_cuts_is_told() -> None:
     ]
 
 
+def test_counting_turns_costs_time_in_proportion() -> None:
+    def seconds(count: int) -> float:
+        messages = (ContextMessage(role=ContextRole.USER, text=""), ContextMessage(role=ContextRole.ASSISTANT, text=""))
+        adaptation = Adaptation(context_messages=messages * count)
+        return cpu_seconds(lambda: verified(FUN_ASR, adaptation, FIELD))
+
+    assert seconds(40_000) < 40 * seconds(4_000)  # What grows with the square takes 100 times as long.
+
+
 def test_free_text_that_the_vendor_cuts_is_told() -> None:
     assert [field for field, _ in cuts(QWEN_AUDIO, context="x" * 401)] == ["context"]
+
+
+@pytest.mark.parametrize("model", [EMBEDDED, V1, V2, FUN_ASR, EIGHT_K, QWEN_AUDIO, QWEN3], ids=lambda model: model.name)
+@pytest.mark.parametrize("text", ["a" * 1_000_000, "ba" * 20_000, "w-" * 101, "a " * 101])
+def test_a_word_without_end_is_refused_by_every_family(model: Model, text: str) -> None:
+    field, message = fault(model, Hotword(text="good"), Hotword(text=text))
+    assert field == f"{FIELD}.hotwords[1]"
+    assert f"{len(text.strip())} characters" in message
+
+
+@pytest.mark.parametrize("model", [EMBEDDED, V2, QWEN_AUDIO, QWEN3], ids=lambda model: model.name)
+def test_a_long_phrase_is_none(model: Model) -> None:
+    text = "pneumonoultramicroscopic silicovolcanoconiosis honorificabilitudinitatibus antidisestablishment"
+    assert verified(model, Adaptation(hotwords=(Hotword(text=text),)), FIELD) == ()
 
 
 def test_a_model_without_context_cuts_nothing() -> None:

@@ -19,7 +19,7 @@ from asrgateway_server.config import (
 )
 from asrgateway_server.errors import GatewayError, InvalidRequest, NotBuiltYet, UnknownModel
 from asrgateway_server.models import EMBEDDED, catalogue
-from asrgateway_server.rpc.requests import config_from
+from asrgateway_server.rpc.requests import MAX_CONFIG_BYTES, config_from, request_from, update_from
 
 SERVED = catalogue(default_model="", has_key=False)
 
@@ -45,6 +45,17 @@ def vad(**values: object) -> pb.StreamingConfig:
 
 def resume(**values: object) -> pb.StreamingConfig:
     return pb.StreamingConfig(resume=pb.Resume(**values))  # type: ignore[arg-type] # any field
+
+
+def parameters(**values: object) -> pb.StreamingConfig:
+    message = pb.StreamingConfig()
+    message.vendor_parameters.update(values)
+    return message
+
+
+def filtering(**words: list[str]) -> pb.StreamingConfig:
+    words_to_filter = pb.SensitiveWordFilter(**words)  # type: ignore[arg-type] # both are lists of words
+    return pb.StreamingConfig(features=pb.RecognitionFeatures(sensitive_word_filter=words_to_filter))
 
 
 # Requests ---------------------------------------------------------------------------------------------------------
@@ -153,6 +164,22 @@ def test_the_end_of_an_utterance_is_decided_as_asked(
         (resume(audio_offset=Duration(nanos=-1)), "resume.audio_offset"),
         (resume(audio_offset=Duration(seconds=315_576_000_000)), "resume.audio_offset"),
         (resume(next_result_index=-1), "resume.next_result_index"),
+        (resume(next_result_index=2**30 + 1), "resume.next_result_index"),
+        (resume(next_result_index=2**31 - 1), "resume.next_result_index"),
+        (resume(call_id="x" * 129), "resume.call_id"),
+        (pb.StreamingConfig(model="x" * 129), "model"),
+        (pb.StreamingConfig(language_codes=["en", "x" * 36]), "language_codes[1]"),
+        (pb.StreamingConfig(adaptation=pb.SpeechAdaptation(vocabulary_id="x" * 129)), "adaptation.vocabulary_id"),
+        (pb.StreamingConfig(adaptation=pb.SpeechAdaptation(hotwords=[pb.Hotword()] * 10_001)), "adaptation.hotwords"),
+        (
+            pb.StreamingConfig(adaptation=pb.SpeechAdaptation(context_messages=[pb.ContextMessage()] * 1_001)),
+            "adaptation.context_messages",
+        ),
+        (filtering(masked_words=["x"] * 5_001, removed_words=["x"] * 5_000), "features.sensitive_word_filter"),
+        (parameters(x="x" * 16_400), "vendor_parameters"),
+        (parameters(x=float("nan")), "vendor_parameters"),
+        (parameters(x=[1, {"y": float("inf")}]), "vendor_parameters"),
+        (parameters(x=[[[float("-inf")]]]), "vendor_parameters"),
     ],
 )
 def test_a_value_out_of_range_names_its_field(message: pb.StreamingConfig, field: str) -> None:
@@ -171,11 +198,55 @@ def test_a_value_out_of_range_names_its_field(message: pb.StreamingConfig, field
         pb.StreamingConfig(keep_alive=pb.KeepAliveConfig(quiet_after=duration(100))),
         pb.StreamingConfig(keep_alive=pb.KeepAliveConfig(quiet_after=duration(60_000))),
         pb.StreamingConfig(request_id="é" * 128, language_codes=["en"] * 8),
-        resume(next_result_index=2**31 - 1),
+        resume(next_result_index=2**30, call_id="x" * 128),
+        pb.StreamingConfig(adaptation=pb.SpeechAdaptation(hotwords=[pb.Hotword(text="a")] * 10_000)),
+        parameters(x="x" * 16_000, y=[1, None, {"z": True}]),
     ],
 )
 def test_values_at_the_ends_of_their_ranges_are_fine(message: pb.StreamingConfig) -> None:
     assert config(message).model is EMBEDDED
+
+
+@pytest.mark.parametrize("field", ["hotwords", "context_messages"])
+def test_an_update_is_limited_as_the_config_is(field: str) -> None:
+    adaptation = pb.SpeechAdaptation()
+    for _ in range(10_001):
+        getattr(adaptation, field).add()
+    with pytest.raises(InvalidRequest) as caught:
+        update_from(pb.ConfigUpdate(adaptation=adaptation))
+    assert caught.value.field == f"update.adaptation.{field}"
+
+
+# Bytes ------------------------------------------------------------------------------------------------------------
+
+
+def test_audio_may_be_larger_than_everything_else() -> None:
+    message = pb.RecognizeRequest(audio=bytes(MAX_CONFIG_BYTES + 1))
+    assert request_from(message.SerializeToString()) == message
+
+
+def test_a_request_without_audio_may_be_as_large_as_the_limit() -> None:
+    message = pb.RecognizeRequest(streaming_config=pb.StreamingConfig(model="x" * (MAX_CONFIG_BYTES - 8)))
+    data = message.SerializeToString()
+    assert len(data) == MAX_CONFIG_BYTES
+    assert request_from(data) == message
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x0a\x84\x80\x40" + b"\x32\x00" * (2**19 + 2),
+        pb.RecognizeRequest(audio=b"a piece of audio first").SerializeToString() + b"\x0a\x80\x80\x40" + bytes(2**20),
+        b"\x12" + b"\xff" * 2**20,
+        bytes(2**20),
+    ],
+    ids=["empty words", "audio before a config", "a length without end", "zeros"],
+)
+def test_a_larger_one_is_refused_before_it_is_read(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pb, "RecognizeRequest", None)
+    with pytest.raises(InvalidRequest, match=f"without audio up to {MAX_CONFIG_BYTES} are taken") as caught:
+        request_from(data)
+    assert caught.value.field == "request"
 
 
 def test_an_unknown_model_names_its_field() -> None:

@@ -125,15 +125,14 @@ class WavDecoder:
     def __init__(self, audio: AudioFormat) -> None:
         self.pcm_format: PcmFormat | None = None
         self._claimed = audio
-        self._header = bytearray()
+        self._header: WavHeader | None = WavHeader()
         self._left = 0
         self._frames = FrameAligner(BYTES_PER_SAMPLE)
 
     def decode(self, data: bytes) -> bytes:
         """Return the whole frames; see ``AudioDecoder``."""
-        if self.pcm_format is None:
-            self._header += data
-            data = self._read_header()
+        if self._header is not None:
+            data = self._read_header(self._header, data)
         if len(data) > self._left:
             data = data[: self._left]
         self._left -= len(data)
@@ -141,21 +140,20 @@ class WavDecoder:
 
     def verify_end(self) -> None:
         """See ``AudioDecoder``."""
-        if self.pcm_format is None and self._header:
+        if self._header is not None and self._header.has_begun:
             raise UndecodableAudio("the audio ends inside its WAV header", field="audio")
         self._frames.verify_end()
 
-    def _read_header(self) -> bytes:
+    def _read_header(self, header: WavHeader, data: bytes) -> bytes:
         """Return the bytes after the header once it is whole, else nothing."""
-        header = _parse_wav_header(bytes(self._header))
-        if header is None:
+        samples = header.read(data)
+        if not header.is_whole or header.pcm_format is None:
             return b""
-        self.pcm_format, start, self._left = header
+        self._header = None
+        self.pcm_format, self._left = header.pcm_format, header.data_bytes
         self._frames = FrameAligner(self.pcm_format.frame_bytes)
         _verify_claim("sample_rate_hertz", self._claimed.sample_rate_hertz, self.pcm_format.sample_rate_hertz)
         _verify_claim("audio_channel_count", self._claimed.channel_count, self.pcm_format.channel_count)
-        samples = bytes(self._header[start:])
-        self._header.clear()
         return samples
 
 
@@ -168,33 +166,91 @@ _UNKNOWN_SIZES: Final = (0, 0xFFFFFFFF)
 _WAVE_PCM: Final = 1
 _WAVE_EXTENSIBLE: Final = 0xFFFE
 _LONGEST_HEADER: Final = 1 << 20
+# Far more than any program writes; each costs time.
+_MOST_PARTS: Final = 1000
+_PART: Final = struct.Struct("<4sI")
 
 
-def _parse_wav_header(data: bytes) -> tuple[PcmFormat, int, int] | None:
-    """Return the format, where the samples start, and how many bytes they are; None if more bytes are needed."""
+class WavHeader:
+    """The header of a WAV stream; each byte is read once, however the stream is cut.
+
+    Attributes:
+        pcm_format: What the samples are; None until it is known.
+        data_bytes: How many bytes they are.
+        is_whole: Whether the samples have been reached.
+    """
+
+    def __init__(self) -> None:
+        self.pcm_format: PcmFormat | None = None
+        self.data_bytes = 0
+        self.is_whole = False
+        self._pending = bytearray()
+        self._position = 0
+        self._parts = 0
+        self._body_bytes = 0
+        self._needed_bytes = _HEADER_NAMES_BYTES
+        self._step: Callable[[bytes], None] = _verify_names
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything has come."""
+        return bool(self._position or self._pending)
+
+    def read(self, data: bytes) -> bytes:
+        """Return the bytes that follow the header, once it is whole.
+
+        Raises:
+            UndecodableAudio: It is none, or of audio that is not taken.
+        """
+        self._pending += data
+        if not self._position:
+            _verify_names(bytes(self._pending[:_HEADER_NAMES_BYTES]))
+        start = 0
+        while not self.is_whole and len(self._pending) - start >= self._needed_bytes:
+            piece = bytes(self._pending[start : start + self._needed_bytes])
+            start += len(piece)
+            self._position += len(piece)
+            # After a body comes the head of the next part; after a head, what that says.
+            self._needed_bytes, step, self._step = _PART.size, self._step, self._read_part
+            step(piece)
+        rest = bytes(self._pending[start:]) if self.is_whole else b""
+        del self._pending[:start]
+        return rest
+
+    def _read_part(self, head: bytes) -> None:
+        name, size = _PART.unpack(head)
+        self._parts += 1
+        if name == b"data":
+            if self.pcm_format is None:
+                raise UndecodableAudio("the WAV header holds no format before the samples", field="audio")
+            self.data_bytes = 1 << 62 if size in _UNKNOWN_SIZES else size
+            self.is_whole = True
+            return
+        if self._position + size > _LONGEST_HEADER:
+            raise UndecodableAudio(
+                f"the WAV header is broken: a part of {size} bytes reaches beyond {_LONGEST_HEADER}", field="audio"
+            )
+        if self._parts > _MOST_PARTS:
+            raise UndecodableAudio(
+                f"the WAV header is broken: it has more than {_MOST_PARTS} parts before the samples", field="audio"
+            )
+        self._body_bytes = size
+        self._needed_bytes = size + size % 2
+        self._step = self._read_format if name == b"fmt " else _pass_over
+
+    def _read_format(self, body: bytes) -> None:
+        self.pcm_format = _parse_wav_format(body[: self._body_bytes])
+
+
+def _pass_over(_body: bytes) -> None:
+    """Read a part that is of no use, such as tags."""
+
+
+def _verify_names(data: bytes) -> None:
     if not (data[:4] == b"RIFF"[: len(data)] and data[8:12] == b"WAVE"[: max(0, len(data) - 8)]):
         raise UndecodableAudio(
             "the audio does not start as a WAV file does; set the encoding that it has", field="audio"
         )
-    pcm_format = None
-    position = 12
-    while len(data) >= position + 8:
-        name, size = struct.unpack_from("<4sI", data, position)
-        position += 8
-        if name == b"data":
-            if pcm_format is None:
-                raise UndecodableAudio("the WAV header holds no format before the samples", field="audio")
-            return pcm_format, position, 1 << 62 if size in _UNKNOWN_SIZES else size
-        if position + size > _LONGEST_HEADER:
-            raise UndecodableAudio(
-                f"the WAV header is broken: a part of {size} bytes reaches beyond {_LONGEST_HEADER}", field="audio"
-            )
-        if len(data) < position + size:
-            return None
-        if name == b"fmt ":
-            pcm_format = _parse_wav_format(data[position : position + size])
-        position += size + size % 2
-    return None
 
 
 def _parse_wav_format(body: bytes) -> PcmFormat:

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Final
 
 from asrgateway_server.models import Model
-from asrgateway_server.pronunciation import is_speakable
+from asrgateway_server.pronunciation import MAX_CHARACTERS, is_speakable
 
 OPTION: Final = "adaptation.hotwords"
 
@@ -53,6 +53,7 @@ class Family:
         weights_told: The same for the caller.
         super_weight: Of super hot words; None where there are none.
         max_super_words: How many of those.
+        max_characters: The longest text that is looked at.
         lengths: The first rule that applies to a word holds.
         languages: Primary language codes that a word may have; empty: any.
         is_writable: Whether a text can be taken at all.
@@ -66,6 +67,7 @@ class Family:
     weights_told: str = "1 to 5"
     super_weight: int | None = None
     max_super_words: int = 0
+    max_characters: int = 200
     lengths: tuple[Length, ...] = ()
     languages: frozenset[str] = frozenset()
     is_writable: Callable[[str], bool] = bool
@@ -133,6 +135,7 @@ _FAMILIES: Final = (
     Family(
         names=re.compile(r"embedded"),
         mechanism=Mechanism.DICTIONARY,
+        max_characters=MAX_CHARACTERS,
         lengths=(Length(applies=bool, measure=_parts, limit=7, unit="blank-separated parts"),),
         languages=frozenset(("en",)),
         is_writable=is_speakable,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 from typing import Final
 
 from asrgateway_server.config import Adaptation, ContextRole, Hotword
@@ -43,8 +42,8 @@ def verified(model: Model, adaptation: Adaptation, field: str) -> tuple[Notice, 
 
 def corpus_tokens(text: str) -> int:
     """Return about how many tokens a text has: one for each character that is not ASCII, one for four that are."""
-    others = sum(not sign.isascii() for sign in text)
-    return others + -(-(len(text) - others) // _ASCII_CHARACTERS_PER_TOKEN)
+    ascii_characters = len(text.encode("ascii", "ignore"))
+    return len(text) - ascii_characters + -(-ascii_characters // _ASCII_CHARACTERS_PER_TOKEN)
 
 
 def _verify_words(model: Model, family: Family, words: tuple[Hotword, ...], field: str) -> None:
@@ -79,6 +78,9 @@ def _faults(model: Model, family: Family, word: Hotword) -> Iterator[str]:
     text = word.text.strip()
     if not text:
         yield "its text is empty; it must hold a word or a short phrase"
+        return
+    if len(text) > family.max_characters:
+        yield f"its text has {len(text)} characters; {model.name!r} takes up to {family.max_characters}"
         return
     if not family.is_writable(text):
         yield f"its text holds other signs than {model.name!r} takes: {family.writing_told}"
@@ -133,7 +135,9 @@ def _cut_turn(field: str, characters: int) -> Notice:
 
 def _turns(adaptation: Adaptation) -> list[list[int]]:
     """Return the positions of the messages of each turn: what the user said and what was answered."""
-    roles = [said.role for said in adaptation.context_messages]
-    starts = [position for position, role in enumerate(roles) if position == 0 or role is ContextRole.USER]
-    number = {position: sum(start <= position for start in starts) for position in range(len(roles))}
-    return [list(group) for _, group in groupby(range(len(roles)), key=number.__getitem__)]
+    turns: list[list[int]] = []
+    for position, said in enumerate(adaptation.context_messages):
+        if said.role is ContextRole.USER or not turns:
+            turns.append([])
+        turns[-1].append(position)
+    return turns

@@ -14,6 +14,7 @@ from asrgateway_server import logs
 from asrgateway_server.errors import GatewayError
 from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.rpc.client_identity import identity_of
+from asrgateway_server.rpc.requests import request_from
 from asrgateway_server.rpc.status import BLAME_WITHOUT_ERROR, blame_for, code_of, details_of, endings
 from asrgateway_server.tracing import Tracer, call_trace
 
@@ -51,7 +52,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler.stream_stream:
             return grpc.stream_stream_rpc_method_handler(
                 self._wrap(handler.stream_stream, method),
-                handler.request_deserializer,
+                request_from,
                 handler.response_serializer,
             )
         return grpc.unary_unary_rpc_method_handler(

@@ -9,6 +9,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.audio.decoder import MAX_CHANNELS, MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
@@ -37,9 +38,22 @@ from asrgateway_server.errors import InvalidRequest, NotBuiltYet
 from asrgateway_server.models import Catalogue
 
 CONFIG_FIELD: Final = "streaming_config"
+#: What carries no audio may be no larger: far more than the largest vocabulary of any model needs. It is checked before
+#: anything is read, because a message of 4 MB may hold 2,000,000 empty hot words.
+MAX_CONFIG_BYTES: Final = 512 * 1024
 _LONGEST_REQUEST_ID: Final = 128
+_LONGEST_CALL_ID: Final = 128
+_LONGEST_NAME: Final = 128
+_LONGEST_LANGUAGE_CODE: Final = 35
 _LONGEST_RESUME_MS: Final = 366 * 24 * 3600 * 1000
+# A year at one result a second is a thirtieth of this, and as many may follow.
+_MOST_RESULTS: Final = 2**30
 _MAX_LANGUAGES: Final = 8
+# Above what any model takes, whose own limits come later and name the model.
+_MAX_HOTWORDS: Final = 10_000
+_MAX_CONTEXT_MESSAGES: Final = 1_000
+_MAX_FILTERED_WORDS: Final = 10_000
+_MAX_VENDOR_PARAMETER_BYTES: Final = 16 * 1024
 
 _ENCODINGS: Final[Mapping[int, Encoding]] = {
     pb.AUDIO_ENCODING_UNSPECIFIED: Encoding.LINEAR16,
@@ -59,8 +73,36 @@ _KEEP_ALIVE_POLICIES: Final = (
     pb.KEEP_ALIVE_POLICY_OFF,
 )
 
+# Source: protobuf.dev, "Encoding": the number of the field, then 2 for what has a length.
+_AUDIO_TAG: Final = pb.RecognizeRequest.AUDIO_FIELD_NUMBER << 3 | 2
+
 # The options that a model may be unable to honour; every other one is the gateway's own affair.
 _WISHES: Final = ("endpointing", "features", "adaptation", "keep_alive", "vendor_parameters")
+
+
+def request_from(data: bytes) -> pb.RecognizeRequest:
+    """Read one message of a call.
+
+    Raises:
+        InvalidRequest: It is too large for what it carries.
+        DecodeError: It is no message.
+    """
+    if len(data) > MAX_CONFIG_BYTES and not _is_audio(data):
+        raise InvalidRequest(
+            f"the request has {len(data)} bytes; without audio up to {MAX_CONFIG_BYTES} are taken", field="request"
+        )
+    return pb.RecognizeRequest.FromString(data)
+
+
+def _is_audio(data: bytes) -> bool:
+    """Whether a serialised request is one piece of audio and nothing else."""
+    length, shift, position = 0, 0, 1
+    while data[position] & 0x80 and shift < 28:
+        length |= (data[position] & 0x7F) << shift
+        shift += 7
+        position += 1
+    length |= data[position] << shift
+    return data[0] == _AUDIO_TAG and position + 1 + length == len(data)
 
 
 def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> RecognitionConfig:
@@ -84,7 +126,7 @@ def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> Recognitio
         features=_features_from(message.features),
         adaptation=_adaptation_from(message.adaptation),
         keep_alive=_keep_alive_from(message.keep_alive),
-        vendor_parameters=json_format.MessageToDict(message.vendor_parameters),
+        vendor_parameters=_vendor_parameters_from(message.vendor_parameters),
         is_strict=message.strict,
         resume=Resume(
             audio_offset_ms=_ms_of(message.resume.audio_offset), next_result_index=message.resume.next_result_index
@@ -104,6 +146,7 @@ def update_from(message: pb.ConfigUpdate) -> Update:
     Raises:
         InvalidRequest: A value is out of range; names its field.
     """
+    _verify_adaptation("update.adaptation", message.adaptation)
     return Update(
         adaptation=_adaptation_from(message.adaptation),
         wishes=tuple(
@@ -129,6 +172,21 @@ def _adaptation_from(message: pb.SpeechAdaptation) -> Adaptation:
             for said in message.context_messages
         ),
     )
+
+
+def _vendor_parameters_from(message: Struct) -> Mapping[str, object]:
+    path = f"{CONFIG_FIELD}.vendor_parameters"
+    if message.ByteSize() > _MAX_VENDOR_PARAMETER_BYTES:
+        raise InvalidRequest(
+            f"vendor_parameters have {message.ByteSize()} bytes; up to {_MAX_VENDOR_PARAMETER_BYTES} are taken",
+            field=path,
+        )
+    try:
+        return json_format.MessageToDict(message)
+    except (json_format.Error, ValueError):
+        raise InvalidRequest(
+            "vendor_parameters hold a number that JSON cannot write: NaN or an infinite one", field=path
+        ) from None
 
 
 def _keep_alive_from(message: pb.KeepAliveConfig) -> KeepAlive:
@@ -210,17 +268,36 @@ def _verify_ranges(message: pb.StreamingConfig) -> None:
         )
     if audio.HasField("audio_channel_count"):
         _verify("decoding_config.audio_channel_count", audio.audio_channel_count, 1, MAX_CHANNELS, "channels")
+    _verify("model", len(message.model), 0, _LONGEST_NAME, "characters")
     _verify("request_id", len(message.request_id), 0, _LONGEST_REQUEST_ID, "characters")
     _verify("language_codes", len(message.language_codes), 0, _MAX_LANGUAGES, "codes")
+    for position, code in enumerate(message.language_codes):
+        _verify(f"language_codes[{position}]", len(code), 0, _LONGEST_LANGUAGE_CODE, "characters")
+    words = message.features.sensitive_word_filter
+    count = len(words.masked_words) + len(words.removed_words)
+    _verify("features.sensitive_word_filter", count, 0, _MAX_FILTERED_WORDS, "words")
     _verify("resume.audio_offset", _ms_of(resume.audio_offset), 0, _LONGEST_RESUME_MS, "ms")
-    _verify("resume.next_result_index", resume.next_result_index, 0, 2**31 - 1, "")
+    _verify("resume.next_result_index", resume.next_result_index, 0, _MOST_RESULTS, "")
+    _verify("resume.call_id", len(resume.call_id), 0, _LONGEST_CALL_ID, "characters")
+    _verify_adaptation(f"{CONFIG_FIELD}.adaptation", message.adaptation)
+
+
+def _verify_adaptation(path: str, message: pb.SpeechAdaptation) -> None:
+    """Raise InvalidRequest where there is more than any model takes, before any of it is looked at."""
+    _verify_at(f"{path}.vocabulary_id", len(message.vocabulary_id), 0, _LONGEST_NAME, "characters")
+    _verify_at(f"{path}.hotwords", len(message.hotwords), 0, _MAX_HOTWORDS, "words")
+    _verify_at(f"{path}.context_messages", len(message.context_messages), 0, _MAX_CONTEXT_MESSAGES, "messages")
 
 
 def _verify(field: str, value: float, lowest: float, highest: float, unit: str) -> None:
+    _verify_at(f"{CONFIG_FIELD}.{field}", value, lowest, highest, unit)
+
+
+def _verify_at(path: str, value: float, lowest: float, highest: float, unit: str) -> None:
     if not lowest <= value <= highest:
+        field = path.removeprefix(f"{CONFIG_FIELD}.")
         raise InvalidRequest(
-            f"{field} is {value}; {lowest} to {highest} {unit}".rstrip() + " is what it may be",
-            field=f"{CONFIG_FIELD}.{field}",
+            f"{field} is {value}; {lowest} to {highest} {unit}".rstrip() + " is what it may be", field=path
         )
 
 

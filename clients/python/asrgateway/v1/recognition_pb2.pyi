@@ -351,7 +351,7 @@ Global___ModelFeature: _TypeAlias = ModelFeature  # noqa: Y015
 
 @_typing.final
 class RecognizeRequest(_message.Message):
-    """One message from the client."""
+    """One message from the client; without audio it may have at most 512 KiB."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -463,7 +463,7 @@ class StreamingConfig(_message.Message):
     @_builtins.property
     def vendor_parameters(self) -> _struct_pb2.Struct:
         """Passed on as they are to the vendor's task parameters, for what the vendor offers and this contract does not
-        name yet. Default: none. Models behind the network only.
+        name yet; at most 16 KiB, and numbers must be finite. Default: none. Models behind the network only.
         """
 
     def __init__(
@@ -750,16 +750,16 @@ class SpeechAdaptation(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     CONTEXT_MESSAGES_FIELD_NUMBER: _builtins.int
     vocabulary_id: _builtins.str
-    """A hot-word table stored with the vendor beforehand. Default: none. Models with stored tables."""
+    """A hot-word table stored with the vendor beforehand, at most 128 characters. Default: none. Models with stored tables."""
     context: _builtins.str
     """Free text about the subject of the call. Default: none. Models with text context."""
     @_builtins.property
     def hotwords(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hotword]:
-        """Hot words of this call. Default: none. Models with hot words."""
+        """Hot words of this call, as many as the model takes and at most 10,000. Default: none. Models with hot words."""
 
     @_builtins.property
     def context_messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextMessage]:
-        """What was said before, oldest first. Default: none. Models with message context."""
+        """What was said before, oldest first, at most 1,000 messages. Default: none. Models with message context."""
 
     def __init__(
         self,
@@ -787,7 +787,7 @@ class Hotword(_message.Message):
     WEIGHT_FIELD_NUMBER: _builtins.int
     LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """The word as it should be written."""
+    """The word as it should be written, at most 200 characters; 100 for the embedded model."""
     weight: _builtins.int
     """How much it is preferred, 1 to 5, and 50 where the model knows super hot words. Default: 4."""
     language_code: _builtins.str
@@ -873,9 +873,9 @@ class Resume(_message.Message):
     NEXT_RESULT_INDEX_FIELD_NUMBER: _builtins.int
     CALL_ID_FIELD_NUMBER: _builtins.int
     next_result_index: _builtins.int
-    """The `result_index` of the first utterance. Default: 0."""
+    """The `result_index` of the first utterance, at most 2^30. Default: 0."""
     call_id: _builtins.str
-    """The call id that `started` told, for the log. Default: none."""
+    """The call id that `started` told, for the log, at most 128 characters. Default: none."""
     @_builtins.property
     def audio_offset(self) -> _duration_pb2.Duration:
         """Added to every offset. Default: 0."""
