@@ -154,6 +154,31 @@ BAD_UPDATES: dict[str, tuple[dict[str, Any], str, str]] = {
         "session.input_audio_transcription.language",
         "Language code 'tlh' is not recognized.",
     ),
+    "rate as a float": (
+        {"sample_rate": 16000.0},
+        "session.sample_rate",
+        "Invalid value: '16000.0'. Supported values are: '16000', '8000'.",
+    ),
+    "language as a list": (
+        {"input_audio_transcription": {"language": ["en"]}},
+        "session.input_audio_transcription.language",
+        "Language code '['en']' is not recognized.",
+    ),
+    "corpus as text": (
+        {"input_audio_transcription": {"corpus": "Kestrel"}},
+        "session.input_audio_transcription.corpus",
+        "Invalid value: 'Kestrel'. Supported values are: an object or null.",
+    ),
+    "new format as text": (
+        {"audio": {"input": {"format": "pcm"}}},
+        "session.audio.input.format",
+        "Invalid value: 'pcm'. Supported values are: an object.",
+    ),
+    "silence in halves": (
+        {"turn_detection": {"type": "server_vad", "silence_duration_ms": 400.5}},
+        "session.turn_detection.silence_duration_ms",
+        "Invalid value: '400.5'. Supported values are: 200 to 6000.",
+    ),
     "turn detection": (
         {"turn_detection": {"type": "semantic_vad"}},
         "session.turn_detection.type",

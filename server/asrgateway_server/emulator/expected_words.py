@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 from asrgateway_server.emulator.models import TASK_MODELS, Shape
@@ -15,6 +16,12 @@ _USUAL_WEIGHT: Final = 4
 _LONGEST_NAME_PARTS: Final = 3
 _INSTANT_WEIGHTS: Final = frozenset((1, 2, 3, 4, 5, 50))
 _INSTANT_SHAPES: Final = (Shape.QWEN_AUDIO, Shape.QWEN_AUDIO_TOKENS)
+# Source: Model Studio, "improve recognition accuracy": more than that is dropped without an error.
+_MAX_MESSAGES: Final = 5
+_MAX_MESSAGE_CHARACTERS: Final = 400
+_MAX_WORDS: Final = 2000
+_MAX_PARTS: Final = 7
+_MAX_CHARACTERS: Final = 100
 _SEPARATORS: Final = re.compile(r"[,;:.!?\n，、；：。！？]+")  # noqa: RUF001  (full-width marks are meant)
 
 
@@ -24,18 +31,23 @@ def of_task(request: RunTask, vocabularies: Vocabularies, phrases: PhraseLists) 
     Source: Model Studio, "improve recognition accuracy" and "custom hot words": a list made for another model has no
     effect, and one instant weight out of range makes all instant words vanish, both without an error.
     """
-    words: dict[str, int] = {}
-    for text in _context_texts(request.context):
-        words |= of_text(text)
+    words = of_context(request.context)
     words |= dict(_compiled(request, vocabularies))
     for resource in request.resources:
         phrase_id = resource.get("resource_id") if isinstance(resource, dict) else None
         words |= phrases.words(str(phrase_id), request.model)
-    instant = request.parameters.get("vocabulary")
     model = TASK_MODELS.get(request.model)
-    if model is not None and model.shape in _INSTANT_SHAPES and isinstance(instant, dict):
-        words |= instant if set(instant.values()) <= _INSTANT_WEIGHTS else {}
-    return words
+    if model is not None and model.shape in _INSTANT_SHAPES:
+        words |= _instant(request.parameters.get("vocabulary"))
+    return _speakable(words)
+
+
+def of_context(context: object) -> dict[str, int]:
+    """Return the words that a conversation context makes likely."""
+    words: dict[str, int] = {}
+    for text in _context_texts(context):
+        words |= of_text(text)
+    return _speakable(words)
 
 
 def of_text(text: str) -> dict[str, int]:
@@ -45,7 +57,23 @@ def of_text(text: str) -> dict[str, int]:
         parts = piece.split()
         names = [piece] if len(parts) <= _LONGEST_NAME_PARTS else [part for part in parts[1:] if part[0].isupper()]
         words |= dict.fromkeys(names, _USUAL_WEIGHT)
-    return words
+    return _speakable(words)
+
+
+def _speakable(words: dict[str, int]) -> dict[str, int]:
+    """Without what a decoder should not even try: the vendor's limits, and nothing but printable letters."""
+    spoken = {text: weight for text, weight in words.items() if text.strip() and _is_speakable(text)}
+    return dict(islice(spoken.items(), _MAX_WORDS))
+
+
+def _is_speakable(text: str) -> bool:
+    return text.isprintable() and len(text) <= _MAX_CHARACTERS and len(text.split()) <= _MAX_PARTS
+
+
+def _instant(words: object) -> dict[str, int]:
+    if not isinstance(words, dict) or not all(type(weight) is int for weight in words.values()):
+        return {}
+    return words if set(words.values()) <= _INSTANT_WEIGHTS else {}
 
 
 def _compiled(request: RunTask, vocabularies: Vocabularies) -> Iterator[tuple[str, int]]:
@@ -58,7 +86,7 @@ def _compiled(request: RunTask, vocabularies: Vocabularies) -> Iterator[tuple[st
 
 def _context_texts(context: object) -> Iterable[str]:
     messages: Any = context if isinstance(context, list) else []  # Any: whatever JSON the client sent
-    for message in messages:
-        for part in message.get("content", ()) if isinstance(message, dict) else ():
-            if isinstance(part, dict) and isinstance(part.get("text"), str):
-                yield part["text"]
+    for role in ("user", "assistant"):
+        said = [message for message in messages if message.get("role", "user") == role]
+        for message in said[-_MAX_MESSAGES:]:
+            yield " ".join(part["text"] for part in message["content"])[:_MAX_MESSAGE_CHARACTERS]

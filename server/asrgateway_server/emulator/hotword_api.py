@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from asrgateway_server.emulator.vocabularies import Vocabularies, Vocabulary, Vo
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _MODEL: Final = "speech-biasing"
 _TRAINING: Final = "compile_asr_phrase"
 
@@ -82,7 +84,7 @@ class HotwordApi:
         return {"vocabulary_id": self._vocabularies.create(prefix, target, _words(given)).vocabulary_id}
 
     def _list(self, given: dict[str, Any]) -> dict[str, Any]:
-        index, size = int(given.get("page_index", 0)), int(given.get("page_size", 10))
+        index, size = _page(given.get("page_index", 0), given.get("page_size", 10))
         found = self._vocabularies.page(given.get("prefix"), index, size)
         return {"vocabulary_list": [{"vocabulary_id": v.vocabulary_id, **_state(v)} for v in found]}
 
@@ -108,7 +110,7 @@ class HotwordApi:
                 str(body.get("model", "")),
                 parameters.get("phrase_list"),
                 datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
-                body.get("finetuned_output"),
+                _phrase_id(body.get("finetuned_output")),
             )
         except PhrasesRefused as refused:
             return rest.error(400, "InvalidParameter", str(refused))
@@ -118,7 +120,10 @@ class HotwordApi:
         return _success({**job, **_shown(compiled)})
 
     async def _list_phrases(self, request: web.Request) -> web.Response:
-        number, size = int(request.query.get("page_no", "1")), int(request.query.get("page_size", "10"))
+        try:
+            number, size = _page(request.query.get("page_no", "1"), request.query.get("page_size", "10"))
+        except VocabularyRefused as refused:
+            return rest.error(refused.status, refused.code, refused.message)
         found = self._phrases.page(number, size)
         page = {"page_no": number, "page_size": size, "total": len(self._phrases)}
         return _success({**page, "finetuned_outputs": [_shown(item) for item in found]})
@@ -157,10 +162,23 @@ def _words(given: dict[str, Any]) -> list[dict[str, object]]:
     return words
 
 
+def _page(index: object, size: object) -> tuple[int, int]:
+    """Number and size of a page: from the query they are text."""
+    numbers = [int(item) if isinstance(item, str) and _NUMBER.fullmatch(item) else item for item in (index, size)]
+    match numbers:
+        case [int(index), int(size)] if index >= 0 and size >= 1:
+            return index, size
+    raise VocabularyRefused(400, "InvalidParameter", "a page needs a number and a size.")
+
+
+def _phrase_id(value: object) -> str | None:
+    return value if value is None else str(value)
+
+
 async def _body(request: web.Request) -> dict[str, Any]:
     try:
         body = await request.json()
-    except ValueError:
+    except (ValueError, LookupError, RecursionError):  # no JSON, no such charset, too deep
         return {}
     return body if isinstance(body, dict) else {}
 

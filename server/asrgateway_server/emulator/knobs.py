@@ -35,6 +35,9 @@ class Knobs:
         unknown_vocabulary: What an unknown ``vocabulary_id`` does: it is refused or ignored.
         wrong_sample_rate: What a rate the model does not know does: no text ever, or ``task-failed``.
         out_of_range: What a parameter out of its documented range does.
+        wrong_kind: What a parameter or a context of the wrong kind does, such as text for a number: it is refused, or
+            ignored. Dialect B always refuses.
+        whole_floats: Whether ``16000.0`` is an integer, in both dialects.
         default_format: ``parameters.format`` when it is missing.
         default_sample_rate: ``parameters.sample_rate`` when it is missing and the model takes several.
         streaming_values: Accepted values of ``header.streaming``.
@@ -104,6 +107,8 @@ class Knobs:
     unknown_vocabulary: Literal["task-failed", "ignore"] = "task-failed"
     wrong_sample_rate: Literal["no-text", "task-failed"] = "no-text"
     out_of_range: Literal["accept", "task-failed"] = "accept"
+    wrong_kind: Literal["task-failed", "ignore"] = "task-failed"
+    whole_floats: Literal["accept", "refuse"] = "refuse"
     default_format: str = "pcm"
     default_sample_rate: int = 16_000
     streaming_values: tuple[str, ...] = ("duplex",)

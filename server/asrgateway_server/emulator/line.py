@@ -156,7 +156,7 @@ class Line:
                 case _Message(data=str(text)):
                     if _CLOCK in text:
                         text = text.replace(_CLOCK, str(time.monotonic_ns()))
-                    await self._socket.send_str(text)
+                    await self._socket.send_str(_encodable(text))
                 case _Message(data=bytes(data)):
                     await self._socket.send_bytes(data)
                 case _Close(code=code, reason=reason):
@@ -180,3 +180,12 @@ class Line:
         """Cut the TCP connection."""
         if self._request.transport is not None:
             self._request.transport.abort()
+
+
+def _encodable(text: str) -> str:
+    """The text without halves of characters, which JSON can name and UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="replace").decode()
+    return text

@@ -94,6 +94,6 @@ def _checked(phrases: object) -> dict[str, int]:
     """Source: Model Studio, "Paraformer phrase manager", limits."""
     if not isinstance(phrases, dict) or not 1 <= len(phrases) <= _MAX_PHRASES:
         raise PhrasesRefused(f"phrase_list must have 1 to {_MAX_PHRASES} phrases")
-    if not all(weight in _WEIGHTS for weight in phrases.values()):
+    if not all(type(weight) is int and weight in _WEIGHTS for weight in phrases.values()):
         raise PhrasesRefused("a weight must be from 1 to 5 or from -6 to -1")
-    return {str(text): int(weight) for text, weight in phrases.items()}
+    return {str(text): weight for text, weight in phrases.items()}

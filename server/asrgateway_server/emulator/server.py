@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import re
 import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _CLOSE_SECONDS: Final = 2.0
 _MAX_TOKEN_SECONDS: Final = 1800
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
 _GLANCE_SECONDS: Final = 0.1
 
 
@@ -244,7 +246,7 @@ class Emulator:
         if self._credentials.check(request.headers, {}) is not None:  # a token makes no tokens
             return rest.refusal(401)
         asked = request.query.get("expire_in_seconds", "60")
-        if not asked.isdecimal() or not 1 <= int(asked) <= _MAX_TOKEN_SECONDS:
+        if not _SECONDS.fullmatch(asked) or not 1 <= int(asked) <= _MAX_TOKEN_SECONDS:
             return rest.error(400, "InvalidParameter", "expire_in_seconds must be from 1 to 1800.")
         self._tokens_made += 1
         token = self._credentials.exchange(int(asked))

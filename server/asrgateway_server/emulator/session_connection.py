@@ -105,6 +105,8 @@ class SessionConnection(Connection):
             await self._serve(message)
         except EventRefused as refused:
             await self.line.say(self._voice.refused(refused))
+        except RecursionError:
+            await self.line.say(self._voice.refused(EventRefused("The event is too deep.", code="invalid_json")))
         except NoRecognizerLeft:
             await self.fail("ModelServingError", "Too many requests.")
         except RecognizerFailed:
@@ -169,7 +171,8 @@ class SessionConnection(Connection):
     async def _update(self, event: dict[str, Any]) -> None:
         if self._updates and self.knobs.session_updates == "error":
             raise EventRefused("The session has been updated already.", code="invalid_value", param="session")
-        settings = updated(self._settings, event.get("session"))
+        are_integers = self.knobs.whole_floats == "accept"
+        settings = updated(self._settings, event.get("session"), whole_floats=are_integers)
         if self._recognizer is not None and settings.sample_rate_hertz != self._settings.sample_rate_hertz:
             raise EventRefused(
                 "The sample rate cannot change any more.", code="invalid_value", param="session.sample_rate"

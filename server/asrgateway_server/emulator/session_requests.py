@@ -90,23 +90,31 @@ def read_event(text: str) -> dict[str, Any]:
     """
     try:
         event = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise EventRefused("The event is not valid JSON.", code="invalid_json") from None
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         raise EventRefused("Missing required parameter: 'type'.", code="missing_required_parameter", param="type")
     return event
 
 
-def updated(settings: SessionSettings, session: object) -> SessionSettings:
+def updated(settings: SessionSettings, session: object, *, whole_floats: bool = False) -> SessionSettings:
     """The settings after a ``session.update``; fields it does not know, or that are of no use, are ignored.
+
+    Args:
+        settings: Those before.
+        session: What the client sent.
+        whole_floats: ``16000.0`` is an integer too.
 
     Raises:
         EventRefused: A value is wrong; nothing has changed.
     """
     if not isinstance(session, dict):
         raise EventRefused("Missing required parameter: 'session'.", code="missing_required_parameter", param="session")
+    if whole_floats:
+        return updated(settings, _with_integers(session))
     input_format, rate = _audio(session, settings)
     transcription = session.get("input_audio_transcription", settings.transcription)
+    _check_transcription(transcription)
     return replace(
         settings,
         input_format=input_format,
@@ -119,10 +127,13 @@ def updated(settings: SessionSettings, session: object) -> SessionSettings:
 
 def _audio(session: Mapping[str, Any], settings: SessionSettings) -> tuple[str, int]:
     """The two old fields, or the new ``audio.input.format`` that replaces them."""
-    try:
-        new = session["audio"]["input"]["format"]
-    except (KeyError, TypeError):
+    new: object = session
+    for name in ("audio", "input", "format"):
+        new = new.get(name) if isinstance(new, dict) else None
+    if new is None:
         new = {}
+    if not isinstance(new, dict):
+        raise _invalid("session.audio.input.format", new, "an object")
     input_format = new.get("type", session.get("input_audio_format", settings.input_format))
     rate = new.get("sample_rate", session.get("sample_rate", settings.sample_rate_hertz))
     _require_one_of("session.input_audio_format", input_format, _FORMATS)
@@ -134,14 +145,34 @@ def _language(transcription: object) -> str | None:
     if not isinstance(transcription, dict) or "language" not in transcription:
         return None
     language = transcription["language"]
-    if language not in _LANGUAGES:
+    if not isinstance(language, str) or language not in _LANGUAGES:
         shown = "null" if language is None else language
         raise EventRefused(
             f"Language code '{shown}' is not recognized.",
             code="invalid_value",
             param="session.input_audio_transcription.language",
         )
-    return str(language)
+    return language
+
+
+def _check_transcription(transcription: object) -> None:
+    """Null stands for nothing: the vendor's SDKs send it."""
+    name = "session.input_audio_transcription"
+    if not isinstance(transcription, dict | None):
+        raise _invalid(name, transcription, "an object or null")
+    corpus = (transcription or {}).get("corpus")
+    if not isinstance(corpus, dict | None):
+        raise _invalid(f"{name}.corpus", corpus, "an object or null")
+    text = (corpus or {}).get("text")
+    if not isinstance(text, str | None):
+        raise _invalid(f"{name}.corpus.text", text, "a string or null")
+
+
+def _with_integers(value: Any) -> Any:  # any JSON
+    """The same, and each whole float an integer."""
+    if isinstance(value, dict):
+        return {name: _with_integers(item) for name, item in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _turn_detection(session: Mapping[str, Any], settings: SessionSettings) -> TurnDetection | None:
@@ -157,18 +188,20 @@ def _turn_detection(session: Mapping[str, Any], settings: SessionSettings) -> Tu
         threshold=asked.get("threshold", _SERVER_VAD.threshold),
         silence_ms=asked.get("silence_duration_ms", _SERVER_VAD.silence_ms),
     )
-    _require_within("session.turn_detection.threshold", detection.threshold, _THRESHOLDS)
-    _require_within("session.turn_detection.silence_duration_ms", detection.silence_ms, _SILENCES_MS)
+    _require_within("session.turn_detection.threshold", detection.threshold, _THRESHOLDS, (int, float))
+    _require_within("session.turn_detection.silence_duration_ms", detection.silence_ms, _SILENCES_MS, (int,))
     return detection
 
 
 def _require_one_of(param: str, value: object, known: tuple[object, ...]) -> None:
-    if value not in known:
+    if not any(type(value) is type(item) and value == item for item in known):  # to Python, 16000.0 is 16000
         raise _invalid(param, value, ", ".join(f"'{item}'" for item in known))
 
 
-def _require_within(param: str, value: object, limits: tuple[float, float]) -> None:
-    if not isinstance(value, int | float) or not limits[0] <= value <= limits[1]:
+def _require_within(
+    param: str, value: object, limits: tuple[float, float], kinds: tuple[type[int] | type[float], ...]
+) -> None:
+    if type(value) not in kinds or not isinstance(value, kinds) or not limits[0] <= value <= limits[1]:
         raise _invalid(param, value, f"{limits[0]} to {limits[1]}")
 
 

@@ -119,6 +119,8 @@ class TaskConnection(Connection):
             )
         except RecognizerFailed:
             await self.fail("InternalError.Algo", "inference internal error.")
+        except RecursionError:
+            await self.fail(self.knobs.bad_frame_code, "Invalid payload data")
         except UndecodableAudio:
             await self.fail("DECODE_ERROR", "Failed to decode audio")
         finally:
@@ -203,7 +205,7 @@ class TaskConnection(Connection):
         self._check_vocabulary(request)
         stream = Stream(
             sample_rate_hertz=task.rate_hertz,
-            sentence_silence_ms=int(request.parameters.get("max_sentence_silence", model.sentence_silence_ms)),
+            sentence_silence_ms=request.parameters.get("max_sentence_silence", model.sentence_silence_ms),
             journal=task.journal,
             hotwords=of_task(request, self.world.vocabularies, self.world.phrases),
         )
@@ -230,8 +232,6 @@ class TaskConnection(Connection):
         if container is None:
             raise TaskRefused("UNSUPPORTED_FORMAT", "Unsupported audio format.", request.task_id)
         rate = given.get("sample_rate", model.rates_hertz[0] if model.rates_hertz else self.knobs.default_sample_rate)
-        if not isinstance(rate, int) or rate <= 0:
-            raise TaskRefused("InvalidParameter", "'sample_rate' must be a positive integer.", request.task_id)
         journal = self.world.journals.begin(self.peer.number, request.task_id, request.model)
         journal.headers = self.peer.headers
         journal.parameters = dict(given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -73,7 +74,30 @@ _RUN_PATHS: Final = (
     "payload.parameters",
 )
 _FIXED: Final = MappingProxyType({"task_group": "audio", "task": "asr", "function": "recognition"})
-# Source: Model Studio, parameters of the real-time recognition models.
+# Source: Model Studio, parameters of the real-time recognition models; those that are not listed are not looked at.
+_INTEGERS: Final = frozenset(("sample_rate", "max_sentence_silence"))
+_KINDS: Final[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+    {
+        "format": ("a string", str),
+        "sample_rate": ("a positive integer", int),
+        "vocabulary_id": ("a string", str),
+        "vocabulary": ("an object", dict),
+        "disfluency_removal_enabled": ("true or false", bool),
+        "language_hints": ("an array of strings", list),
+        "semantic_punctuation_enabled": ("true or false", bool),
+        "max_sentence_silence": ("an integer", int),
+        "multi_threshold_mode_enabled": ("true or false", bool),
+        "punctuation_prediction_enabled": ("true or false", bool),
+        "inverse_text_normalization_enabled": ("true or false", bool),
+        "heartbeat": ("true or false", bool),
+        "speech_noise_threshold": ("a number", int, float),
+        "special_word_filter": ("a string or an object", str, dict),
+        "keep_dialect": ("true or false", bool),
+        "vad_model": ("a string", str),
+        "intermediate_result_enabled": ("true or false", bool),
+    }
+)
+_RATES: Final = (4_000, 192_000)
 _RANGES: Final = MappingProxyType({"max_sentence_silence": (200, 6000), "speech_noise_threshold": (-1.0, 1.0)})
 
 
@@ -104,7 +128,7 @@ def _read(frame: Mapping[str, Any], knobs: Knobs) -> Request:
         case "run-task":
             return _run(frame, task_id, knobs)
         case "continue-task":
-            return ContinueTask(task_id=task_id, context=_input(frame, knobs).get("context"))
+            return ContinueTask(task_id=task_id, context=_context(_input(frame, knobs), knobs))
         case "finish-task":
             if _input(frame, knobs):
                 raise _invalid_payload(knobs)
@@ -123,14 +147,15 @@ def _run(frame: Mapping[str, Any], task_id: str, knobs: Knobs) -> RunTask:
             raise TaskRefused(knobs.bad_frame_code, f"Unsupported value of 'payload.{name}'.")
     if not isinstance(payload["parameters"], dict):
         raise _invalid_payload(knobs)
-    parameters = {name: value for name, value in payload["parameters"].items() if value not in (None, "")}
+    given_parameters = {name: value for name, value in payload["parameters"].items() if value not in (None, "")}
+    parameters = _checked_kinds(given_parameters, knobs)
     _check_ranges(parameters, knobs)
     resources = payload.get("resources")
     return RunTask(
         task_id=task_id,
         model=str(payload["model"]),
         parameters=parameters,
-        context=given.get("context"),
+        context=_context(given, knobs),
         resources=tuple(resources) if isinstance(resources, list) else (),
     )
 
@@ -138,7 +163,7 @@ def _run(frame: Mapping[str, Any], task_id: str, knobs: Knobs) -> RunTask:
 def _parse(text: str, knobs: Knobs) -> dict[str, Any]:
     try:
         frame = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _invalid_payload(knobs) from None
     if not isinstance(frame, dict):
         raise _invalid_payload(knobs)
@@ -163,6 +188,50 @@ def _input(frame: Mapping[str, Any], knobs: Knobs) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise _invalid_payload(knobs)
     return given
+
+
+def _checked_kinds(parameters: Mapping[str, Any], knobs: Knobs) -> dict[str, Any]:
+    """The parameters whose values are of the documented kind; integers are integers."""
+    checked = {}
+    are_integers = knobs.whole_floats == "accept"
+    for name, given in parameters.items():
+        described, *kinds = _KINDS.get(name, ("anything", object))
+        is_whole = name in _INTEGERS and isinstance(given, float) and given.is_integer()
+        value = int(given) if is_whole and are_integers else given
+        if _is_of_kind(name, value, tuple(kinds)):
+            checked[name] = value
+        elif knobs.wrong_kind == "task-failed":
+            raise TaskRefused("InvalidParameter", f"'{name}' must be {described}.")
+    return checked
+
+
+def _is_of_kind(name: str, value: object, kinds: tuple[type[Any], ...]) -> bool:
+    if isinstance(value, bool) and bool not in kinds and object not in kinds:  # to Python, true is an integer
+        return False
+    if isinstance(value, list) and list in kinds:
+        return all(isinstance(item, str) for item in value)
+    if name == "sample_rate":
+        return isinstance(value, int) and _RATES[0] <= value <= _RATES[1]
+    return isinstance(value, kinds) and not (isinstance(value, float) and not math.isfinite(value))
+
+
+def _context(given: Mapping[str, Any], knobs: Knobs) -> object:
+    """``input.context`` if it is a list of messages with a list of parts each."""
+    context = given.get("context")
+    if context is None or _is_context(context):
+        return context
+    if knobs.wrong_kind == "task-failed":
+        raise TaskRefused("InvalidParameter", "'context' must be an array of messages.")
+    return None
+
+
+def _is_context(context: object) -> bool:
+    return isinstance(context, list) and all(
+        isinstance(message, dict)
+        and isinstance(parts := message.get("content"), list)
+        and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in parts)
+        for message in context
+    )
 
 
 def _check_ranges(parameters: Mapping[str, Any], knobs: Knobs) -> None:

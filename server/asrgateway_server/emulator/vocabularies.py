@@ -147,6 +147,8 @@ def _check_word(word: dict[str, object], *, takes_super: bool) -> None:
         raise _invalid(f"a word has at most {_MAX_PARTS} parts")
     if not text.isascii() and len(text) > _MAX_CHARACTERS:
         raise _invalid(f"a word has at most {_MAX_CHARACTERS} characters")
+    if type(weight) is not int:  # neither true nor 4.0
+        raise _invalid("weight must be an integer")
     if weight not in (1, 2, 3, 4, 5) and not (takes_super and weight == _SUPER_WEIGHT):
         raise _invalid("weight must be from 1 to 5")
 
