@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 WINDOW: Final = 5
 _RESTART_PAUSES_SECONDS: Final = (0.1, 0.5, 2.0, 5.0, 15.0)
 _STOP_SECONDS: Final = 2.0
+# A killed process is gone as soon as the machine has a moment for it, and a loaded one takes its time: giving up
+# sooner leaves a zombie behind.
+_KILL_SECONDS: Final = 10.0
 
 
 def in_worker(adapter: type[InProcessAdapter]) -> OpenBackend:
@@ -132,23 +135,31 @@ class Worker:
             await self.answer()
 
     async def stop(self) -> None:
-        """End the process: first by the end of its input, then by force."""
+        """End the process: first by the end of its input, then by force.
+
+        It waits with ``asyncio.wait``: in a task that was cancelled before, ``asyncio.timeout`` of Python 3.11.2 and
+        older raises CancelledError once its time is over, and the process would be left behind.
+        """
         self._stdin.close()
+        end = asyncio.create_task(self._process.wait(), name="worker's end")
+        waits: list[asyncio.Task[object]] = [end]
         try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                await self._process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            # Its end shows only once its output has been read to the end.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_STOP_SECONDS):
-                    await asyncio.gather(self._process.wait(), self._read_to_the_end())
+            await asyncio.wait(waits, timeout=_STOP_SECONDS)
+            if not end.done():
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.kill()
+                # Its end shows only once its output has been read to the end.
+                waits.append(asyncio.create_task(self._read_to_the_end(), name="worker's last output"))
+                await asyncio.wait(waits, timeout=_KILL_SECONDS)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _read_to_the_end(self) -> None:
         if self._process.stdout is not None:
-            while await self._process.stdout.read(1 << 16):
-                pass
+            with contextlib.suppress(RuntimeError):  # Its call still reads it, and will see the end.
+                while await self._process.stdout.read(1 << 16):
+                    pass
 
     async def _read_frame(self) -> bytes:
         # The header is remembered, so that a reader cancelled between header and payload loses neither.

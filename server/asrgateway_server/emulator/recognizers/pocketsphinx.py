@@ -193,6 +193,9 @@ class _Worker:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         self._input.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_END_SECONDS):
-                await self._process.communicate()
+        # Not with a timeout around it: in a cancelled task that of Python 3.11.2 becomes another cancellation.
+        rest = asyncio.create_task(self._process.communicate(), name="decoder's end")
+        try:
+            await asyncio.wait({rest}, timeout=_END_SECONDS)
+        finally:
+            rest.cancel()
