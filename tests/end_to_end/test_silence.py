@@ -37,15 +37,15 @@ async def begun(stub: Stub, model: str, **wishes: object) -> RecognizeCall:
 
 
 @pytest.mark.parametrize("model", MODELS)
-async def test_ten_minutes_of_quiet_lose_no_word_and_move_no_time(model: str) -> None:
-    scaled = {"time_scale": 100.0}  # The vendor's 23 s are 0.23 s here, and ten minutes are six seconds.
-    async with vendor_and_gateway(emulator=scaled) as (vendor, gateway, stub):
+async def test_quiet_beyond_every_limit_of_the_vendor_loses_no_word_and_moves_no_time(model: str) -> None:
+    """The vendor's 23 s are 1.5 s here and its 60 s are 4 s: long enough for a busy machine to keep them too."""
+    async with vendor_and_gateway(emulator={"time_scale": 15.0}) as (vendor, gateway, stub):
         call = await begun(stub, model, keep_alive=quiet_after(0.1))
-        await asyncio.sleep(6.0)
+        (task,) = vendor.journals
+        await eventually(lambda: task.silent_bytes >= 5 * BYTES_PER_SECOND)
         await call.write(audio(SECOND))
         await call.done_writing()
         outcome = await outcome_of(call)
-        (task,) = vendor.journals
         injected_ms = task.silent_bytes * 1000 // BYTES_PER_SECOND
         counted = gateway.metrics.registry.get_sample_value(
             "asrgateway_silence_injected_seconds_total", {"model": model}
@@ -54,7 +54,6 @@ async def test_ten_minutes_of_quiet_lose_no_word_and_move_no_time(model: str) ->
     assert outcome.texts == ["w0 w1 w2 w3 w4", "w5 w6 w7 w8 w9"]
     assert [final.words[0].start_offset.ToMilliseconds() for final in outcome.finals] == [0, 1500]
     assert outcome.finals[1].end_offset.ToMilliseconds() == 3000
-    assert 5000 < injected_ms < 6100
     assert outcome.finished.injected_silence.ToMilliseconds() == injected_ms
     assert outcome.responses[-1].cursor.injected_silence.ToMilliseconds() == injected_ms
     assert counted == pytest.approx(injected_ms / 1000)
