@@ -167,11 +167,14 @@ class _Run:
             return highest, ""
         if highest is None or highest != self._schedule.streams[-1]:
             is_void = any(row.is_void for row in self.rows if row.subject is Subject.GATEWAY)
-            return highest, "void: the load core was too busy" if is_void else "more did not hold"
+            return (
+                highest,
+                "void: the load core was too busy, or the clocks were wrong" if is_void else "more did not hold",
+            )
         for streams in range(highest + step, self._schedule.search_limit + 1, step):
             row = await self._measure(Subject.GATEWAY, self._short_plan(streams))
             if row.is_void:
-                return highest, f"at {streams} the load core was too busy"
+                return highest, f"at {streams} the row was void"
             if not self._holds(row):
                 return highest, f"{streams} did not hold"
             highest = streams

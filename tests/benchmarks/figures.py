@@ -57,8 +57,8 @@ class Row:
 
     @property
     def is_void(self) -> bool:
-        """Whether the load was not what it should have been."""
-        return self.load_core_busy > VOID_ABOVE
+        """Whether the load was not what it should have been, or the clocks tell what cannot be."""
+        return self.load_core_busy > VOID_ABOVE or self.outcome.impossible > 0
 
     @property
     def is_whole(self) -> bool:

@@ -31,7 +31,7 @@ class Goal:
         limit: The figure that is wanted; the highest that will do unless ``is_minimum``.
         unit: Of both figures.
         measured: None where it was not measured.
-        is_void: The load core was too busy for the figure to mean anything.
+        is_void: The load core was too busy, or the clocks were wrong, for the figure to mean anything.
         is_minimum: The limit is the lowest that will do.
     """
 

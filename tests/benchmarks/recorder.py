@@ -6,15 +6,17 @@ import re
 import statistics
 import time
 from array import array
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
 from benchmarks.workload import PACKET_SECONDS, expected_results
 
-# The emulator's clock as it sent the result: the first of the ten words, on the clock that all processes share.
-_STAMP: Final = re.compile(r"(\d{6,}) one two")
-_STAMP_BYTES: Final = re.compile(rb"(\d{6,}) one two")
+# The emulator's clock as it sent the result: the first of the ten words, on the clock that all processes share. It is
+# found by its width, as the byte before it in a serialised response, the length of the text, may be a digit too.
+_STAMP: Final = re.compile(r"(\d{19}) one two")
+_STAMP_BYTES: Final = re.compile(rb"(\d{19}) one two")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class Outcome:
         failed: Streams that ended as they should not have.
         errors: How; the first few.
         window_audio_seconds: Audio sent within the window, by all streams together.
+        impossible: Results that came before they were sent: the row measured something else.
         lag_p50_ms: Median of the time from the emulator's socket to here, over the results of the window.
         lag_p99_ms: Its 99th percentile.
         lag_max_ms: Its maximum.
@@ -45,6 +48,7 @@ class Outcome:
     failed: int
     errors: tuple[str, ...]
     window_audio_seconds: float
+    impossible: int
     lag_p50_ms: float | None
     lag_p99_ms: float | None
     lag_max_ms: float | None
@@ -137,6 +141,7 @@ class Recorder:
             failed=len(self.errors),
             errors=tuple(self.errors[:3]),
             window_audio_seconds=self.window_packets * PACKET_SECONDS,
+            impossible=bisect_left(lags, 0),
             lag_p50_ms=_quantile_ms(lags, 0.5),
             lag_p99_ms=_quantile_ms(lags, 0.99),
             lag_max_ms=_quantile_ms(lags, 1.0),

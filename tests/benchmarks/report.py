@@ -140,6 +140,8 @@ def _lost(row: Row) -> str:
         parts.append(f"{outcome.repeated} twice")
     if outcome.extra:
         parts.append(f"{outcome.extra} more")
+    if outcome.impossible:
+        parts.append(f"{outcome.impossible} before they were sent")
     if outcome.failed:
         parts.append(f"{outcome.failed} streams failed: {''.join(outcome.errors[:1])[:60]}")
     return ", ".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from benchmarks.bench import measure
 from benchmarks.figures import VOID_ABOVE, Figures, Opening, Row, Subject
 from benchmarks.goals import Verdict, goals
-from benchmarks.recorder import Outcome
+from benchmarks.recorder import Outcome, Recorder
 from benchmarks.report import as_json, as_markdown, as_text, this_machine
 from benchmarks.schedule import QUICK
 from benchmarks.workload import expected_results
@@ -54,6 +55,7 @@ def outcome(streams: int, lag_ms: float, first_package_ms: float, lost: int = 0)
         failed=0,
         errors=(),
         window_audio_seconds=20.0 * streams,
+        impossible=0,
         lag_p50_ms=lag_ms,
         lag_p99_ms=lag_ms * 5,
         lag_max_ms=lag_ms * 9,
@@ -111,6 +113,31 @@ def test_too_busy_a_load_core_voids_a_figure() -> None:
     verdicts = {goal.name: goal.verdict for goal in goals(figures_of(*busy))}
     assert verdicts["result lag at 300 streams, p50"] is Verdict.VOID
     assert verdicts["500 streams on one core: added lag, p99"] is Verdict.MET
+
+
+def test_a_result_that_came_before_it_was_sent_voids_a_figure() -> None:
+    wrong = [replace(one, outcome=replace(one.outcome, impossible=1)) if one.streams == 300 else one for one in GOOD]
+    verdicts = {goal.name: goal.verdict for goal in goals(figures_of(*wrong))}
+    assert verdicts["result lag at 300 streams, p50"] is Verdict.VOID
+
+
+def recorded(*messages: bytes) -> Outcome:
+    recorder = Recorder()
+    recorder.is_open = True
+    stream = recorder.stream()
+    for message in messages:
+        stream.heard(message)
+    return recorder.outcome()
+
+
+def test_stamps_stay_in_order_when_the_clock_grows_by_a_digit() -> None:
+    """Before a stamp stands the length of its text, which may be the code of a digit."""
+    outcome = recorded(*(b"9%019d one two three" % uptime_ns for uptime_ns in (999_999_999_999, 1_000_000_000_000)))
+    assert (outcome.results, outcome.repeated) == (2, 0)
+
+
+def test_a_result_from_the_future_is_impossible() -> None:
+    assert recorded(b"%019d one two three" % (time.monotonic_ns() + 10**12)).impossible == 1
 
 
 def test_what_is_not_there_is_not_measured() -> None:

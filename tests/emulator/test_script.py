@@ -45,9 +45,10 @@ async def test_a_text_may_hold_the_clock_of_its_sending(start: Any, connect: Any
     begun = time.monotonic_ns()
     await client.audio(SPEECH_100_MS * 2)
     (sentence,) = sentences.of([await client.event()])
-    clock = int(sentence["text"].split()[0])
-    assert begun < clock < time.monotonic_ns()
-    assert sentence["words"][0]["text"] == str(clock)
+    clock = sentence["text"].split()[0]
+    assert begun < int(clock) < time.monotonic_ns()
+    assert len(clock) == 19
+    assert sentence["words"][0]["text"] == clock
 
 
 def test_the_words_share_the_time() -> None:

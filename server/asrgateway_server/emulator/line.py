@@ -15,6 +15,8 @@ from asrgateway_server.emulator.knobs import Knobs
 
 _MAX_WAITING: Final = 256
 _CLOCK: Final = "{monotonic_ns}"
+# As wide as the largest 64-bit number, so that texts keep their length, and a reader finds the number by its width.
+_CLOCK_DIGITS: Final = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Line:
         return self._is_closed
 
     async def say(self, text: str, *, after_seconds: float = 0.0) -> None:
-        """Send a text message; ``{monotonic_ns}`` in it becomes the clock at that moment."""
+        """Send a text message; ``{monotonic_ns}`` in it becomes the clock at that moment, in 19 digits."""
         await self._put(_Message(self._due(after_seconds), text))
 
     async def say_result(self, text: str, *, after_seconds: float = 0.0) -> None:
@@ -155,7 +157,7 @@ class Line:
             match item:
                 case _Message(data=str(text)):
                     if _CLOCK in text:
-                        text = text.replace(_CLOCK, str(time.monotonic_ns()))
+                        text = text.replace(_CLOCK, f"{time.monotonic_ns():0{_CLOCK_DIGITS}}")
                     await self._socket.send_str(_encodable(text))
                 case _Message(data=bytes(data)):
                     await self._socket.send_bytes(data)

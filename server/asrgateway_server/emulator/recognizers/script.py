@@ -10,7 +10,8 @@ A script is a YAML or JSON file; times are milliseconds of the task's audio::
       - {at_ms: 2000, text: "Please open the door.", begin_ms: 120, end_ms: 1700, final: true}
 
 ``begin_ms`` is by default where the last sentence ended, ``end_ms`` is ``at_ms``; the words share the time between
-them evenly. A text may hold ``{monotonic_ns}``, which becomes the emulator's monotonic clock when it is sent.
+them evenly. A text may hold ``{monotonic_ns}``, which becomes the emulator's monotonic clock when it is sent, always as
+19 digits.
 Without a script there is a workload for load tests: ten words every 300 ms, a final every 4 s.
 """
 
