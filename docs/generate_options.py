@@ -14,6 +14,8 @@ from typing import Final
 from google.protobuf.descriptor import Descriptor
 
 from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.adapters.dashscope_languages import takes_all_or_none
+from asrgateway_server.adapters.vendor_parameters import owned
 from asrgateway_server.models import Model
 from asrgateway_server.offer import offered
 from asrgateway_server.settings import Settings
@@ -36,8 +38,33 @@ at what reaches the vendor; `tests/conformance/options.py` names the proof of ea
 
 TAIL: Final = """
 The other fields of `StreamingConfig` are the gateway's own, the same with every model: `model`, `decoding_config`,
-`language_codes` (a language that the model does not know is a warning), `interim_results`, `strict`,
-`fail_on_audio_loss`, `request_id` and `resume`. Updates in mid-call take the adaptation: """
+`language_codes`, `interim_results`, `strict`, `fail_on_audio_loss`, `request_id` and `resume`. Updates in mid-call take
+the adaptation, and an empty one takes it away: """
+
+LANGUAGES = """
+## Languages
+
+Codes are BCP-47. The vendor's models know no regions, so that `en-US` and `en-GB` are both `en`; of Chinese they tell
+the language: `zh-HK` and `zh-MO` are Cantonese, `yue`. Other names of a language are understood: `cmn`, `nan` and `wuu`
+are `zh`, `nb` and `nn` are `no`, `fil` and `tl` are the one that the model knows.
+
+Every language that the model is not told as it stands is a warning, or with `strict` an INVALID_ARGUMENT, that names
+its place, such as `language_codes[1]`: it does not know it (LANGUAGE_UNSUPPORTED), it takes `zh-HK` for `zh` because it
+knows no `yue` (OPTION_CHANGED), or it can be told fewer languages (OPTION_IGNORED):
+
+| Models | Languages that a call can tell |
+|---|---|
+"""
+
+VENDOR_PARAMETERS = """
+## Vendor parameters
+
+`vendor_parameters` is for what the contract does not name. Whole numbers leave as integers. What the gateway fills
+itself is refused with INVALID_ARGUMENT, whatever `strict` says, where the model has the option that does the same:
+
+| Name | Option |
+|---|---|
+"""
 
 
 def page() -> str:
@@ -51,7 +78,10 @@ def page() -> str:
         f"| `{path}` | " + " | ".join(cell(model, path) for model in models) + " |"
         for path in fields(pb.StreamingConfig.DESCRIPTOR)
     ]
-    return HEAD + "\n".join(lines) + "\n" + TAIL + updates(models)
+    table = "\n".join(lines) + "\n"
+    return (
+        HEAD + table + TAIL + updates(models) + LANGUAGES + languages(models) + VENDOR_PARAMETERS + parameters(models)
+    )
 
 
 def catalogue() -> dict[str, Model]:
@@ -90,6 +120,35 @@ def updates(models: list[Model]) -> str:
         for model in models
     ]
     return "; ".join(f"`{name}`: {', '.join(parts)}" for name, parts in takers if parts) + ".\n"
+
+
+def languages(models: list[Model]) -> str:
+    """Return how many languages each model can be told."""
+    by_rule: dict[str, list[str]] = {}
+    for model in models:
+        by_rule.setdefault(rule(model), []).append(f"`{model.name}`")
+    return "".join(f"| {', '.join(names)} | {text} |\n" for text, names in by_rule.items())
+
+
+def rule(model: Model) -> str:
+    """Return how many languages a model can be told."""
+    if len(model.language_codes) == 1:
+        return f"none: it knows `{model.language_codes[0]}` only"
+    if not model.max_language_hints:
+        return "none: it finds out by itself"
+    if takes_all_or_none(model):
+        return f"{model.max_language_hints}; of more it is told none, and finds out by itself"
+    return f"the first {model.max_language_hints}" if model.max_language_hints > 1 else "the first"
+
+
+def parameters(models: list[Model]) -> str:
+    """Return the parameters that are refused, each with its option."""
+    found: dict[str, str] = {}
+    for model in models:
+        found |= owned(model)
+    return "".join(
+        f"| `{name}` | {option or 'there is nothing to choose'} |\n" for name, option in sorted(found.items())
+    )
 
 
 def main() -> None:

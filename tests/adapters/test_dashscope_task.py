@@ -162,10 +162,11 @@ def test_a_heartbeat_mark_beside_text_is_no_reason_to_lose_it(running: TaskAdapt
     )
 
 
-def test_emotion_comes_with_its_confidence(running: TaskAdapter) -> None:
-    (*_, result) = running.receive(final("good", emo_tag="positive", emo_confidence=0.9))
+@pytest.mark.parametrize("confidence", [0.9, 1, None])
+def test_emotion_comes_with_its_confidence(running: TaskAdapter, confidence: float | None) -> None:
+    (*_, result) = running.receive(final("good", emo_tag="positive", emo_confidence=confidence))
     assert isinstance(result, FinalResult)
-    assert result.emotion == Emotion(label="positive", confidence=0.9)
+    assert result.emotion == Emotion(label="positive", confidence=confidence)
 
 
 def test_what_is_billed_is_the_last_count_and_no_sum(running: TaskAdapter) -> None:

@@ -17,6 +17,8 @@ from asrgateway_server.config import (
     ContextRole,
     Features,
     Hotword,
+    KeepAlive,
+    KeepAlivePolicy,
     RecognitionConfig,
     SemanticEndpointing,
     SensitiveWordFilter,
@@ -78,13 +80,17 @@ def test_what_the_caller_leaves_open_is_left_to_the_vendor(model: str) -> None:
     assert parameters(model) == {"format": "pcm", "sample_rate": rate, "heartbeat": True}
 
 
+def test_a_call_that_nothing_keeps_alive_asks_for_no_heartbeat() -> None:
+    off = KeepAlive(policy=KeepAlivePolicy.OFF)
+    assert parameters(MAIN, keep_alive=off) == {"format": "pcm", "sample_rate": 16_000}
+
+
 WISHES: list[tuple[dict[str, Any], str, object]] = [
     ({"adaptation": Adaptation(vocabulary_id="vocab-1")}, "vocabulary_id", "vocab-1"),
     ({"endpointing": ServerVad(silence_ms=500)}, "max_sentence_silence", 500),
     ({"endpointing": ServerVad(threshold=-0.2)}, "speech_noise_threshold", -0.2),
     ({"endpointing": ServerVad(threshold=0.0)}, "speech_noise_threshold", 0.0),
     ({"vendor_parameters": {"keep_dialect": True}}, "keep_dialect", True),
-    ({"vendor_parameters": {"heartbeat": False}}, "heartbeat", False),
 ]
 
 

@@ -69,7 +69,6 @@ def test_what_the_caller_leaves_open_is_left_to_the_vendor() -> None:
         ({"features": Features(inverse_text_normalization=False)}, "inverse_text_normalization_enabled", False),
         ({"features": Features(disfluency_removal=True)}, "disfluency_removal_enabled", True),
         ({"vendor_parameters": {"something_new": 3}}, "something_new", 3),
-        ({"vendor_parameters": {"heartbeat": False}}, "heartbeat", False),
     ],
 )
 def test_a_wish_becomes_the_vendors_parameter(wishes: dict[str, Any], name: str, value: object) -> None:

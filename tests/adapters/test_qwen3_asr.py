@@ -651,6 +651,13 @@ def test_an_update_sends_all_settings_with_the_new_words() -> None:
     }
 
 
+def test_an_update_takes_the_words_away() -> None:
+    """Nobody says that what is left out is taken away."""
+    session = running(adaptation=Adaptation(context="birds"))
+    (message,) = sent(session.update(Adaptation()))
+    assert message["session"]["input_audio_transcription"] == {"corpus": {"text": ""}}
+
+
 def test_an_update_is_in_force_when_it_is_acknowledged() -> None:
     session = running()
     session.update(Adaptation(context="birds"))

@@ -180,7 +180,8 @@ OPTIONS: Final[Mapping[str, Option]] = {
         wishes=adaptation(context_messages=[SAID]), evidence=in_context("a table for two")
     ),
     "keep_alive.policy": Option(
-        wishes={"keep_alive": pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_OFF)}, evidence=by_habit
+        wishes={"keep_alive": pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_OFF)},
+        evidence=lambda task, _: "heartbeat" not in task.parameters,
     ),
     "keep_alive.quiet_after": Option(
         wishes={"keep_alive": pb.KeepAliveConfig(quiet_after=seconds(1.0))}, evidence=by_habit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grpc
 import pytest
+from google.protobuf.struct_pb2 import Struct
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.emulator.models import TASK_MODELS
@@ -12,6 +13,7 @@ from calls import Outcome, Stub, commit, config, in_messages, recognize
 from vendors import vendor_and_gateway
 
 MODELS = [name for name in TASK_MODELS if not name.startswith("paraformer")]
+MAIN = "fun-asr-realtime"
 STREAMING = "qwen-audio-3.1-asr-flash-streaming"
 
 #: Marked audio: two sentences of five words of 300 ms, with a pause that closes the first.
@@ -104,6 +106,49 @@ async def test_an_update_replaces_the_context() -> None:
     events = [response.stream_event.type for response in outcome.responses if response.HasField("stream_event")]
     assert events == [pb.STREAM_EVENT_TYPE_UPDATE_APPLIED]
     assert outcome.texts == list(SENTENCES)
+
+
+@pytest.mark.parametrize("nothing", [pb.ConfigUpdate(), pb.ConfigUpdate(adaptation=pb.SpeechAdaptation())])
+async def test_an_update_takes_the_context_away(nothing: pb.ConfigUpdate) -> None:
+    update, birds = pb.RecognizeRequest(update=nothing), pb.SpeechAdaptation(context="birds")
+    async with vendor_and_gateway() as (vendor, _, stub):
+        audio = in_messages(MARKED)
+        outcome = await recognize(stub, [config(model=STREAMING, adaptation=birds), *audio[:10], update, *audio[10:]])
+        assert vendor.journals[0].contexts[-1] == []
+    events = [response.stream_event.type for response in outcome.responses if response.HasField("stream_event")]
+    assert events == [pb.STREAM_EVENT_TYPE_UPDATE_APPLIED]
+
+
+async def test_an_update_before_everything_else_is_warned_of_after_the_start() -> None:
+    update = pb.RecognizeRequest(update=pb.ConfigUpdate(adaptation=pb.SpeechAdaptation(vocabulary_id="vocab-1")))
+    async with vendor_and_gateway() as (_, _, stub):
+        outcome = await recognize(stub, [config(model=STREAMING), update, *in_messages(MARKED)])
+    told = [response for response in outcome.responses if response.WhichOneof("response")]
+    assert told[0].WhichOneof("response") == "started"
+    assert told[1].warning.field == "update.adaptation.vocabulary_id"
+
+
+async def test_a_language_that_the_model_is_not_told_is_a_warning() -> None:
+    async with vendor_and_gateway() as (vendor, _, stub):
+        outcome = await recognize(stub, [config(model=MAIN, language_codes=["ja", "en"]), *in_messages(MARKED)])
+        assert vendor.journals[0].parameters["language_hints"] == ["ja"]
+        strict = await recognize(
+            stub, [config(model=MAIN, language_codes=["ja", "en"], strict=True), *in_messages(MARKED)]
+        )
+    (warning,) = [response.warning for response in outcome.responses if response.HasField("warning")]
+    assert (warning.code, warning.field) == (pb.WARNING_CODE_OPTION_IGNORED, "streaming_config.language_codes[1]")
+    assert (strict.code, strict.field) == (grpc.StatusCode.INVALID_ARGUMENT, "streaming_config.language_codes[1]")
+
+
+async def test_numbers_arrive_as_they_were_meant() -> None:
+    given = Struct()
+    given.update({"something_new": 500, "else": 0.2})
+    vad = pb.EndpointingConfig(server_vad=pb.ServerVad(threshold=0.2))
+    async with vendor_and_gateway() as (vendor, _, stub):
+        await recognize(stub, [config(model=MAIN, vendor_parameters=given, endpointing=vad), *in_messages(MARKED)])
+        parameters = vendor.journals[0].parameters
+    shown = {name: repr(parameters[name]) for name in ("something_new", "else", "speech_noise_threshold")}
+    assert shown == {"something_new": "500", "else": "0.2", "speech_noise_threshold": "0.2"}
 
 
 async def test_a_commit_closes_the_open_sentence_at_once() -> None:

@@ -149,7 +149,7 @@ async def test_emotion_is_told_to_those_who_ask(is_wanted: bool, labels: list[st
 
 
 async def test_all_that_a_caller_chooses_reaches_the_session() -> None:
-    vad = pb.ServerVad(threshold=0.5)
+    vad = pb.ServerVad(threshold=0.2)
     vad.silence.FromMilliseconds(500)
     async with vendor_and_gateway() as (vendor, _, stub):
         outcome = await speak(
@@ -162,7 +162,7 @@ async def test_all_that_a_caller_chooses_reaches_the_session() -> None:
         )
         session = vendor.journals[0].parameters
     assert outcome.code is grpc.StatusCode.OK
-    assert session["turn_detection"] == {"type": "server_vad", "threshold": 0.5, "silence_duration_ms": 500}
+    assert session["turn_detection"] == {"type": "server_vad", "threshold": 0.2, "silence_duration_ms": 500}
     assert session["input_audio_transcription"] == {"language": "ja", "corpus": {"text": "birds\nKestrel"}}
 
 
@@ -170,6 +170,16 @@ async def test_an_update_is_in_force_once_the_vendor_says_so() -> None:
     async with vendor_and_gateway() as (vendor, _, stub):
         outcome = await speak(stub, FIRST, update("stars"), silent_audio(150) + SECOND)
         assert vendor.journals[0].parameters["input_audio_transcription"] == {"corpus": {"text": "stars"}}
+    assert stream_events(outcome) == [pb.STREAM_EVENT_TYPE_UPDATE_APPLIED]
+    assert outcome.texts == list(SENTENCES)
+
+
+async def test_an_update_takes_the_words_away() -> None:
+    nothing = pb.RecognizeRequest(update=pb.ConfigUpdate())
+    birds = pb.SpeechAdaptation(context="birds")
+    async with vendor_and_gateway() as (vendor, _, stub):
+        outcome = await speak(stub, FIRST, nothing, silent_audio(150) + SECOND, adaptation=birds)
+        assert vendor.journals[0].parameters["input_audio_transcription"] == {"corpus": {"text": ""}}
     assert stream_events(outcome) == [pb.STREAM_EVENT_TYPE_UPDATE_APPLIED]
     assert outcome.texts == list(SENTENCES)
 
@@ -292,6 +302,7 @@ START: dict[str, tuple[dict[str, Any], grpc.StatusCode]] = {
     "drop": (faulty(Drop(), phase=Phase.START), UNAVAILABLE),
     "model not found": (faulty(Close(code=1007, reason="Model not found"), phase=Phase.START), PRECONDITION),
     "throttled": (faulty(Fail(code="limit_requests"), phase=Phase.START), EXHAUSTED),
+    "settings": (faulty(Fail(code="invalid_value"), phase=Phase.START), PRECONDITION),
 }
 
 
@@ -303,12 +314,17 @@ async def test_a_session_that_does_not_start(emulator: dict[str, Any], code: grp
     assert outcome.kinds == []
 
 
-async def test_settings_that_are_refused_end_the_call() -> None:
+async def test_settings_that_the_gateway_relies_on_are_not_the_callers_to_give() -> None:
+    """In a session without VAD nothing would ever be heard: OK, and no result."""
     wrong = Struct()
-    wrong.update({"input_audio_format": "pcm16"})
-    async with vendor_and_gateway() as (_, _, stub):
+    wrong.update({"turn_detection": None})
+    async with vendor_and_gateway() as (vendor, _, stub):
         outcome = await speak(stub, FIRST, vendor_parameters=wrong)
-    assert (outcome.code, outcome.upstream_code) == (PRECONDITION, "invalid_value")
+        assert not vendor.connections
+    assert (outcome.code, outcome.field) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "streaming_config.vendor_parameters.turn_detection",
+    )
 
 
 SPEECH: dict[str, tuple[Action, grpc.StatusCode]] = {

@@ -224,11 +224,11 @@ async def test_an_option_that_the_model_lacks_is_a_warning(stub: Stub) -> None:
     warnings = [response.warning for response in outcome.responses if response.HasField("warning")]
     assert [(warning.code, warning.field) for warning in warnings] == [
         (pb.WARNING_CODE_OPTION_IGNORED, "streaming_config.features.enable_emotion"),
-        (pb.WARNING_CODE_LANGUAGE_UNSUPPORTED, "streaming_config.language_codes"),
+        (pb.WARNING_CODE_LANGUAGE_UNSUPPORTED, "streaming_config.language_codes[0]"),
     ]
     assert [downgrade.field for downgrade in outcome.responses[0].started.downgrades] == [
         "features.enable_emotion",
-        "language_codes",
+        "language_codes[0]",
     ]
 
 

@@ -65,6 +65,14 @@ def test_an_empty_config_is_all_defaults() -> None:
     assert config(pb.StreamingConfig()) == RecognitionConfig(model=EMBEDDED, audio=AudioFormat())
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.2, -0.7, 0.1234567, 1.0, 1e-9])
+def test_a_threshold_is_the_decimal_that_was_written(threshold: float) -> None:
+    """The field has 32 bits: Python reads 0.2 as 0.20000000298023224."""
+    vad = pb.ServerVad(threshold=threshold)
+    asked = config(pb.StreamingConfig(endpointing=pb.EndpointingConfig(server_vad=vad))).endpointing
+    assert asked == ServerVad(threshold=threshold)
+
+
 def test_every_field_finds_its_place() -> None:
     parameters = Struct()
     parameters.update({"heartbeat": True})

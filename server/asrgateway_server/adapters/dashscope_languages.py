@@ -1,15 +1,105 @@
-"""The vendor's names of languages."""
+"""The vendor's names of languages, and what becomes of the languages that a call asks for."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
 from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.models import Model
+
+#: Other codes of languages that the vendor's models know, and the likeliest of its own codes first.
+#: Source: IANA's registry of language subtags; `tl` and `fil` are both the vendor's, each of other models. What it says
+#: of its `zh`: Mandarin, Sichuanese, Minnan and Wu.
+_OTHER_CODES: Final = {
+    "cmn": ("zh",),
+    "nan": ("zh",),
+    "wuu": ("zh",),
+    "tl": ("tl", "fil"),
+    "fil": ("fil", "tl"),
+    "nb": ("no",),
+    "nn": ("no",),
+    "in": ("id",),
+    "mo": ("ro",),
+    "arb": ("ar",),
+    "zsm": ("ms",),
+}
+_CANTONESE: Final = "yue"
+_CHINESE: Final = "zh"
+#: Where Chinese is Cantonese.
+_CANTONESE_REGIONS: Final = frozenset(("hk", "mo"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What becomes of one language of a call.
+
+    Attributes:
+        hint: The vendor's code that the model is told; empty: it is told nothing of this language.
+        is_known: The model knows the language, or one that may stand for it.
+        is_exact: It is that language, not one that stands for it.
+    """
+
+    hint: str
+    is_known: bool
+    is_exact: bool
+
+
+def vendor_code(code: str, known: Collection[str]) -> tuple[str, bool]:
+    """Return the vendor's code for a language; empty if none is known. And whether it is that language itself.
+
+    The vendor knows no regions: ``en-US`` and ``en-GB`` are both ``en``. Only of Chinese they tell the language.
+
+    Args:
+        code: BCP-47.
+        known: The vendor's codes to choose among.
+    """
+    primary, *others = code.lower().split("-")
+    if primary == _CHINESE and _is_cantonese(others):
+        return (_CANTONESE, True) if _CANTONESE in known else (_first((_CHINESE,), known), False)
+    return _first(_OTHER_CODES.get(primary, (primary,)), known), True
+
+
+def fates(config: RecognitionConfig) -> tuple[Fate, ...]:
+    """Return what becomes of each of a call's languages.
+
+    A hint that the model does not know is left out, since with it the vendor may hear nothing at all. A model that
+    takes fewer hints than the call has languages is told the likeliest; one that listens to a single hint and could
+    not hear the others any more is told none, and finds out by itself.
+    """
+    model = config.model
+    found = [vendor_code(code, primaries(model)) for code in config.language_codes]
+    hints = set(_hints(model, dict.fromkeys(code for code, _ in found if code)))
+    return tuple(
+        Fate(hint=code if code in hints else "", is_known=bool(code), is_exact=is_exact) for code, is_exact in found
+    )
 
 
 def language_hints(config: RecognitionConfig) -> list[str]:
-    """Return the call's languages that the model knows, as the vendor names them, the likeliest first.
+    """Return what the model is told of the call's languages, as the vendor names them, the likeliest first."""
+    return list(dict.fromkeys(fate.hint for fate in fates(config) if fate.hint))
 
-    The vendor knows no regions: ``en-US`` and ``en-GB`` are both ``en``. A hint that the model does not know is left
-    out, since with it the vendor may hear nothing at all.
-    """
-    asked = (code.partition("-")[0].lower() for code in config.language_codes)
-    return [code for code in dict.fromkeys(asked) if code in config.model.language_codes]
+
+def primaries(model: Model) -> tuple[str, ...]:
+    """Return the languages that a model knows, without their regions."""
+    return tuple(code.partition("-")[0] for code in model.language_codes)
+
+
+def takes_all_or_none(model: Model) -> bool:
+    """Whether a model that is told some of a call's languages could not hear the others any more."""
+    return model.backend == "qwen3_asr"
+
+
+def _hints(model: Model, codes: Collection[str]) -> Iterator[str]:
+    if len(codes) <= model.max_language_hints or not takes_all_or_none(model):
+        yield from islice(codes, model.max_language_hints)
+
+
+def _is_cantonese(subtags: Collection[str]) -> bool:
+    return _CANTONESE in subtags or ("cmn" not in subtags and not _CANTONESE_REGIONS.isdisjoint(subtags))
+
+
+def _first(codes: Collection[str], known: Collection[str]) -> str:
+    return next((code for code in codes if code in known), "")

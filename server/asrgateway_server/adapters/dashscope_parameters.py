@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from asrgateway_server.adapters.dashscope_languages import language_hints
-from asrgateway_server.config import Hotword, RecognitionConfig, SemanticEndpointing, SensitiveWordFilter, ServerVad
+from asrgateway_server.adapters.json_numbers import whole_numbers
+from asrgateway_server.config import (
+    Hotword,
+    KeepAlivePolicy,
+    RecognitionConfig,
+    SemanticEndpointing,
+    SensitiveWordFilter,
+    ServerVad,
+)
+from asrgateway_server.models import Model
 
 # Returns a parameter's value; None: the caller left it open, and the vendor's own default holds.
 Reader = Callable[[RecognitionConfig], object]
@@ -51,10 +60,21 @@ _BY_OPTION: Final[Mapping[str, tuple[str, Reader]]] = {
 #: Parameters that no option of the contract stands for, or not in every model that honours it.
 _BY_SWITCH: Final[Mapping[str, Reader]] = {
     # Only while something is sent does it keep the connection open through silence.
-    "heartbeat": lambda _: True,
+    "heartbeat": lambda config: config.keep_alive.policy is not KeepAlivePolicy.OFF or None,
     "intermediate_result_enabled": lambda config: config.interim_results or None,
     # Other models' hot words are compiled beforehand; see the package `hotwords`.
     "vocabulary": lambda config: _weights(config.adaptation.hotwords) or None,
+}
+
+#: What each task is given, whatever its model, and the switches: the options of the contract behind them.
+_ALWAYS: Final[Mapping[str, str]] = {
+    "format": "decoding_config.encoding",
+    "sample_rate": "decoding_config.sample_rate_hertz",
+}
+_BEHIND_SWITCHES: Final[Mapping[str, str]] = {
+    "heartbeat": "keep_alive.policy",
+    "intermediate_result_enabled": "interim_results",
+    "vocabulary": "adaptation.hotwords",
 }
 
 _SUPER_WEIGHT: Final = 50
@@ -65,20 +85,29 @@ def task_parameters(config: RecognitionConfig, options: Iterable[str]) -> dict[s
     """Return ``payload.parameters``.
 
     Args:
-        config: The call; what it passes through to the vendor goes before what follows from its options.
+        config: The call, which passes nothing through to the vendor that is owned.
         options: Those that the model takes as parameters; others are passed over.
     """
     model = config.model
     parameters: dict[str, object] = {
         "format": "pcm",
         "sample_rate": config.model_rate_hertz,
-        "language_hints": language_hints(config)[: model.max_language_hints] or None,
+        "language_hints": language_hints(config) or None,
     }
     parameters |= {name: _BY_SWITCH[name](config) for name in sorted(model.switches)}
     parameters |= {
         name: read(config) for name, read in (_BY_OPTION[option] for option in sorted(_BY_OPTION.keys() & options))
     }
-    return {name: value for name, value in parameters.items() if value is not None} | dict(config.vendor_parameters)
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return given | whole_numbers(config.vendor_parameters)
+
+
+def owned(model: Model) -> Mapping[str, str]:
+    """Return the parameters that a model's tasks are given by its adapter, each with the option behind it."""
+    by_option = {_BY_OPTION[option][0]: option for option in _BY_OPTION.keys() & model.options}
+    by_switch = {name: _BEHIND_SWITCHES[name] for name in model.switches}
+    hints = {"language_hints": "language_codes"} if model.max_language_hints else {}
+    return {**_ALWAYS, **hints, **by_switch, **by_option}
 
 
 def _vad(config: RecognitionConfig) -> ServerVad:

@@ -341,4 +341,4 @@ def _emotion(sentence: Json) -> Emotion | None:
     if not isinstance(label, str) or not label:
         return None
     confidence = sentence.get("emo_confidence")
-    return Emotion(label=label, confidence=confidence if isinstance(confidence, float) else None)
+    return Emotion(label=label, confidence=confidence if isinstance(confidence, int | float) else None)

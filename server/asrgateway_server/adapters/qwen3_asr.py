@@ -33,6 +33,7 @@ from asrgateway_server.adapters.base import Output, Send
 from asrgateway_server.adapters.dashscope_errors import verdict
 from asrgateway_server.adapters.dashscope_languages import language_hints
 from asrgateway_server.adapters.json_message import Json, member, milliseconds, parse, text
+from asrgateway_server.adapters.json_numbers import whole_numbers
 from asrgateway_server.adapters.qwen3_items import Item, Items
 from asrgateway_server.audio.splice import Splice
 from asrgateway_server.config import Adaptation, ManualEndpointing, RecognitionConfig, ServerVad
@@ -50,6 +51,16 @@ from asrgateway_server.events import (
 )
 
 PATH: Final = "/api-ws/v1/realtime"
+
+#: What every session is given, and the options of the contract behind it.
+OWNED: Final[Mapping[str, str]] = {
+    "modalities": "",
+    "input_audio_format": "decoding_config.encoding",
+    "sample_rate": "decoding_config.sample_rate_hertz",
+    "audio": "decoding_config",
+    "turn_detection": "endpointing",
+    "input_audio_transcription": "language_codes and adaptation",
+}
 
 _TRANSCRIPTION: Final = "conversation.item.input_audio_transcription"
 _RECOVERABLE: Final = "invalid_request_error"
@@ -113,6 +124,7 @@ class Qwen3Asr:
         self.path = f"{PATH}?model={quote(config.model.name, safe='')}"
         self._config = config
         self._adaptation = config.adaptation
+        self._has_corpus = False
         self._is_manual = isinstance(config.endpointing, ManualEndpointing)
         self._vad = config.endpointing if isinstance(config.endpointing, ServerVad) else ServerVad()
         self._bytes_per_ms = config.model_rate_hertz * 2 // 1000
@@ -226,15 +238,17 @@ class Qwen3Asr:
         }
         if transcription := self._transcription():
             session["input_audio_transcription"] = transcription
-        return session | dict(self._config.vendor_parameters)
+        return session | whole_numbers(self._config.vendor_parameters)
 
     def _transcription(self) -> Json:
         """Return language and subject. It can be told one language: of several none, and it finds out by itself."""
         transcription: dict[str, object] = {}
         hints = language_hints(self._config)
-        if len(hints) == 1:
-            transcription["language"] = hints[0]
-        if corpus := _corpus(self._adaptation):
+        if hints:
+            (transcription["language"],) = hints
+        corpus = _corpus(self._adaptation)
+        if corpus or self._has_corpus:  # Left out, it might stay as it was.
+            self._has_corpus = True
             transcription["corpus"] = {"text": corpus}
         return transcription
 

@@ -56,6 +56,7 @@ class Teller:
         self._request_ids: list[str] = []
         self._is_started = False
         self._remarks: list[Notice] = []
+        self._waiting: list[Notice] = []
         self._billed_ms: int | None = None
         self._last_reply = time.monotonic()
         self._may_rest = False
@@ -66,7 +67,10 @@ class Teller:
         await self._client.write(reply, self._cursor())
 
     async def notices(self, notices: tuple[Notice, ...]) -> None:
-        """Tell which wishes have no effect."""
+        """Tell, once the call has begun, which wishes have no effect."""
+        if not self._is_started:
+            self._waiting += notices
+            return
         for notice in notices:
             await self.tell(notice)
 
@@ -94,7 +98,8 @@ class Teller:
                 downgrades=notices,
             )
         )
-        await self.notices(notices)
+        # Those of updates that came before are none of the call's own.
+        await self.notices((*notices, *self._waiting))
 
     async def interim(self, event: InterimResult, read_at: float) -> None:
         """Tell text that is still spoken, if the client wants it."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from asrgateway_server.adapters import vendor_parameters
+from asrgateway_server.adapters.dashscope_languages import fates, takes_all_or_none
 from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import UnsupportedOption
 from asrgateway_server.events import Notice, NoticeCode
@@ -10,12 +14,13 @@ from asrgateway_server.models import Model
 
 
 def unmet(config: RecognitionConfig) -> tuple[Notice, ...]:
-    """Return a notice for each option that has no effect.
+    """Return a notice for each option that has no effect, or another one.
 
     Raises:
-        InvalidRequest: The hot words break a limit of the model.
+        InvalidRequest: The hot words break a limit of the model, or the vendor is passed what the gateway fills itself.
         UnsupportedOption: There is one, and the caller said ``strict``.
     """
+    vendor_parameters.verify(config)
     options = _unmet_options(config.model, config.wishes, prefix="streaming_config.")
     cuts = verified(config.model, config.adaptation, "streaming_config.adaptation")
     return _insist(config, (*options, *_unmet_languages(config), *cuts))
@@ -23,13 +28,21 @@ def unmet(config: RecognitionConfig) -> tuple[Notice, ...]:
 
 def unmet_update(config: RecognitionConfig, update: Update) -> tuple[Notice, ...]:
     """Return a notice for each part of an update that has no effect; raise as ``unmet`` does."""
-    options = _unmet_options(config.model, update.wishes, prefix="")
+    # One that asks for nothing takes away what was expected.
+    wishes = update.wishes or (() if _takes_updates(config.model) else ("update.adaptation",))
+    options = _unmet_options(config.model, wishes, prefix="")
     return _insist(config, (*options, *verified(config.model, update.adaptation, "update.adaptation")))
 
 
 def is_met(model: Model, update: Update) -> bool:
     """Whether the model can do something with an update."""
+    if not update.wishes:
+        return _takes_updates(model)
     return any(_is_honoured(wish, model.options) for wish in update.wishes)
+
+
+def _takes_updates(model: Model) -> bool:
+    return any(option.startswith("update.") for option in model.options)
 
 
 def _insist(config: RecognitionConfig, notices: tuple[Notice, ...]) -> tuple[Notice, ...]:
@@ -57,17 +70,28 @@ def _is_honoured(wish: str, options: frozenset[str]) -> bool:
     return wish in options or any(".".join(parts[:count]) in options for count in range(1, len(parts) + 1))
 
 
-def _unmet_languages(config: RecognitionConfig) -> tuple[Notice, ...]:
-    if not config.language_codes or any(_knows(config.model, code) for code in config.language_codes):
-        return ()
-    return (
-        Notice(
-            code=NoticeCode.LANGUAGE_UNSUPPORTED,
-            field="streaming_config.language_codes",
-            message=f"the model {config.model.name!r} knows {', '.join(config.model.language_codes)} only",
-        ),
-    )
+def _unmet_languages(config: RecognitionConfig) -> Iterator[Notice]:
+    """Yield a notice for each of the call's languages that the model is not told as it stands."""
+    model = config.model
+    for position, fate in enumerate(fates(config)):
+        field = f"streaming_config.language_codes[{position}]"
+        if not fate.is_known:
+            known = ", ".join(model.language_codes)
+            message = f"the model {model.name!r} knows {known} only"
+            yield Notice(code=NoticeCode.LANGUAGE_UNSUPPORTED, field=field, message=message)
+        elif not fate.is_exact:
+            message = f"the model {model.name!r} does not tell Cantonese from Chinese"
+            yield Notice(code=NoticeCode.OPTION_CHANGED, field=field, message=message)
+        elif not fate.hint and len(model.language_codes) > 1:
+            message = f"the model {model.name!r} {_how_many_languages(model)}"
+            yield Notice(code=NoticeCode.OPTION_IGNORED, field=field, message=message)
 
 
-def _knows(model: Model, code: str) -> bool:
-    return any(known.partition("-")[0] == code.partition("-")[0].lower() for known in model.language_codes)
+def _how_many_languages(model: Model) -> str:
+    match model.max_language_hints:
+        case 0:
+            return "cannot be told a language: it finds out by itself"
+        case 1 if takes_all_or_none(model):
+            return "can be told one language: of several it is told none, and finds out by itself"
+        case count:
+            return f"can be told {count} of the call's languages, and is told the first"

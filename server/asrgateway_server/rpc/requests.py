@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -220,7 +221,7 @@ def _endpointing_from(message: pb.EndpointingConfig) -> Endpointing:
             vad = message.server_vad
             return ServerVad(
                 silence_ms=_ms_of(vad.silence) if vad.HasField("silence") else None,
-                threshold=vad.threshold if vad.HasField("threshold") else None,
+                threshold=_shortest(vad.threshold) if vad.HasField("threshold") else None,
                 is_multi_threshold=vad.multi_threshold,
             )
 
@@ -321,6 +322,12 @@ def _wishes(path: str, field: FieldDescriptor, value: object) -> Iterator[str]:
         yield f"{path}={str(value).lower()}"
     else:
         yield path
+
+
+def _shortest(value: float) -> float:
+    """Return the shortest decimal of a field of 32 bits: 0.2, where Python reads 0.20000000298023224."""
+    decimals = (float(f"{value:.{digits}g}") for digits in range(6, 10))
+    return next((decimal for decimal in decimals if struct.unpack("f", struct.pack("f", decimal)) == (value,)), value)
 
 
 def _ms_of(duration: Duration) -> int:

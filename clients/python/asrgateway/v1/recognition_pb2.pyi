@@ -434,8 +434,9 @@ class StreamingConfig(_message.Message):
 
     @_builtins.property
     def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Languages that may be spoken, as BCP-47 codes such as `en-US` or `zh`, the likeliest first. Default: what the
-        model assumes by itself. Models that know one language only answer any other with a warning.
+        """Languages that may be spoken, as BCP-47 codes such as `en-US` or `zh`, the likeliest first, at most 8. Default:
+        what the model assumes by itself. Every language that the model does not know, or cannot be told beside the others,
+        is a warning.
         """
 
     @_builtins.property
@@ -462,8 +463,10 @@ class StreamingConfig(_message.Message):
 
     @_builtins.property
     def vendor_parameters(self) -> _struct_pb2.Struct:
-        """Passed on as they are to the vendor's task parameters, for what the vendor offers and this contract does not
-        name yet; at most 16 KiB, and numbers must be finite. Default: none. Models behind the network only.
+        """Passed on to the vendor's task parameters, for what the vendor offers and this contract does not name yet; at most
+        16 KiB, and numbers must be finite; whole ones leave as integers. Names that the gateway fills itself, such as
+        `format`, are an INVALID_ARGUMENT error that says which option does the same. Default: none. Models behind the
+        network only.
         """
 
     def __init__(
@@ -923,7 +926,7 @@ class ConfigUpdate(_message.Message):
     ADAPTATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def adaptation(self) -> Global___SpeechAdaptation:
-        """Replaces the adaptation as a whole."""
+        """Replaces the adaptation as a whole. Empty or left out, it takes away what was expected."""
 
     def __init__(
         self,
