@@ -6,7 +6,8 @@ and vendor here. Before there were limits 48 KB of context took 15 s.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import cast
 
 import grpc
 import pytest
@@ -40,8 +41,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def recognized(gateway: Gateway, *requests: bytes) -> tuple[Outcome, float]:
     """Send what has been serialised, and return how it ended and the longest turn of the loop."""
     async with grpc.aio.insecure_channel(str(gateway.address)) as channel, LoopWatch() as watch:
+        method: grpc.aio.StreamStreamMultiCallable[pb.RecognizeRequest, pb.RecognizeResponse]
         method = channel.stream_stream(f"/{SERVICE}/Recognize", response_deserializer=pb.RecognizeResponse.FromString)
-        outcome = await outcome_of(method(iter(requests), timeout=60.0))
+        call = method(cast("Iterator[pb.RecognizeRequest]", iter(requests)), timeout=60.0)
+        outcome = await outcome_of(call)
     return outcome, watch.longest_seconds
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 
@@ -49,7 +50,7 @@ def resume(**values: object) -> pb.StreamingConfig:
 
 def parameters(**values: object) -> pb.StreamingConfig:
     message = pb.StreamingConfig()
-    message.vendor_parameters.update(values)
+    json_format.ParseDict(values, message.vendor_parameters)
     return message
 
 
