@@ -92,6 +92,11 @@ def builds(first: str, second: str) -> Series:
     return {f'{name}"a",version="{first}"}}': "1x600", f'{name}"b",version="{second}"}}': "1x600"}
 
 
+def renamed(series: Series) -> Series:
+    """The same, scraped by a monitor of a release with another name."""
+    return {name.replace('job="asr-gateway"', 'job="speech-metrics"'): values for name, values in series.items()}
+
+
 def silence(injected: int, sent: int) -> Series:
     return {
         f'asrgateway_silence_injected_seconds_total{{{POD},model="m"}}': f"0+{injected}x120",
@@ -155,9 +160,11 @@ CASES = (
     Case(alert="VersionSkew", fires=builds("1.0.0", "1.1.0"), silent=builds("1.0.0", "1.0.0"), minutes=150),
     Case(
         alert="TargetDown",
-        fires={f'up{{{JOB},instance="a"}}': "0x60"},
-        # Somebody else's job.
-        silent={f'up{{{JOB},instance="a"}}': "1x60", 'up{job="shop"}': "0x60"},
+        # A pod of a rollout that no scrape has reached yet, in a job of any name.
+        fires=renamed(builds("1.0.0", "1.0.0")) | renamed({f'up{{{JOB},instance="new"}}': "_x20 0x40"}),
+        # Somebody else's job, and one that was never a gateway's.
+        silent=builds("1.0.0", "1.0.0")
+        | {f'up{{{JOB},instance="a"}}': "1x60", 'up{job="shop"}': "0x60", 'up{namespace="speech",job="shop"}': "0x60"},
     ),
     Case(alert="Absent", fires={'up{job="shop"}': "1x60"}, silent=builds("1.0.0", "1.0.0")),
     Case(
