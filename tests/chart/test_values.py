@@ -83,7 +83,7 @@ def test_every_example_of_values_renders() -> None:
     text = (CHART / "README.md").read_text(encoding="utf-8")
     examples = [yaml.safe_load(example) for example in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
     of_the_chart = [example for example in examples if set(example) <= set(DEFAULTS)]
-    assert len(of_the_chart) == 3
+    assert len(of_the_chart) == 5
     assert all(templates(merged(ANONYMOUS, example)) for example in of_the_chart)
 
 
