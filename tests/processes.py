@@ -16,6 +16,8 @@ import grpc
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from calls import Stub
 
+# A process may take 20 s to start where others load the machine.
+_PATIENCE_SECONDS: Final = 50
 _ANYWHERE: Final = {"listen": "127.0.0.1:0", "health_listen": "127.0.0.1:0", "http_listen": "127.0.0.1:0"}
 
 
@@ -35,7 +37,7 @@ class GatewayProcess:
 
     async def line(self, message: str) -> dict[str, Any]:
         """Wait for a line of the log."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
             while not (found := [line for line in self.lines if line["message"] == message]):
                 assert not self._reading.done(), f"it ended before {message!r}: {self.lines}"
                 self._new_line.clear()
@@ -48,7 +50,7 @@ class GatewayProcess:
 
     async def exit_code(self) -> int:
         """Wait for its end."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
             await self._reading
             return await self.process.wait()
 

@@ -111,6 +111,12 @@ def test_a_model_without_calls_has_no_series(metrics: Metrics) -> None:
     assert {labels["model"] for _, labels in series(metrics) if "model" in labels} == {"embedded"}
 
 
+def test_a_served_model_without_calls_has_no_open_calls(metrics: Metrics) -> None:
+    metrics.serve(["embedded", "fun-asr-realtime"])
+    assert metrics.registry.get_sample_value("asrgateway_streams_active", {"model": "fun-asr-realtime"}) == 0
+    assert {name for name, labels in series(metrics) if "model" in labels} == {"asrgateway_streams_active"}
+
+
 def test_nothing_tells_when_a_series_began(metrics: Metrics) -> None:
     metrics.of_model("embedded")
     assert [name for name, _ in series(metrics) if name.endswith("_created")] == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Final
@@ -71,8 +71,9 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 class Metrics:
     """The metrics, in a registry of their own or a shared one.
 
-    Series with the label ``model`` begin with the model's first call, those with ``upstream`` when its backend opens;
-    all others are there from the start, so that a rate over the first event is right.
+    Series with the label ``model`` begin with the model's first call, but for the open calls of served models; those
+    with ``upstream`` begin when its backend opens. All others are there from the start, so that a rate over the first
+    event is right.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -91,6 +92,11 @@ class Metrics:
         self._endpoints: dict[str, EndpointMetrics] = {}
         for method in METHODS:
             self.of_method(method)
+
+    def serve(self, models: Iterable[str]) -> None:
+        """Show that served models have no open calls: an autoscaler takes a series that is not there for a fault."""
+        for model in models:
+            self.streams_active.labels(model)
 
     def of_model(self, model: str) -> ModelMetrics:
         """Return the metrics of a model's calls."""
@@ -240,6 +246,11 @@ class Metrics:
             "asrgateway_event_loop_lag_seconds", "How late a timer of the event loop rings.", _LOOP_LAG_BUCKETS
         )
         self.draining = self._gauge("asrgateway_draining", "1 while the process waits for its last calls.")
+        self.drain_deadline = self._gauge(
+            "asrgateway_drain_deadline_timestamp_seconds",
+            "When the calls are cut that are still open then; NaN until the process stops.",
+        )
+        self.drain_deadline.set(math.nan)
         self.drain_streams_cut = self._counter(
             "asrgateway_drain_streams_cut", "Recognize calls cut because the process stopped."
         )

@@ -358,11 +358,15 @@ class Settings(BaseSettings):
     """How long a backend may leave audio, or the end of it, unanswered."""
 
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 300.0
-    """How long open calls may go on after SIGTERM; a second signal ends the wait. A stop takes 3 s
-    more than this and `drain_finalize_seconds` at most."""
+    """How long open calls may go on after SIGTERM; a second signal ends the wait. A stop takes 3 s more than this,
+    `drain_finalize_seconds` and `last_scrape_seconds` at most."""
 
     drain_finalize_seconds: Annotated[float, Field(ge=0, le=60)] = 5.0
     """How long a call that is cut may take for its last result."""
+
+    last_scrape_seconds: Annotated[float, Field(ge=0, le=600)] = 20.0
+    """How long `/metrics` is served after a SIGTERM that cut calls, so that Prometheus sees how many: a little longer
+    than its interval. Not after Ctrl-C, nor once a second signal has come; 0: never."""
 
     max_stream_seconds: Annotated[float, Field(ge=0, le=604_800)] = 0.0
     """How long a call may last; 0: for ever. Told 30 s ahead by `going_away`; then it ends with UNAVAILABLE, and its

@@ -140,6 +140,15 @@ async def test_metrics_count_a_call(process: GatewayProcess, stub: Stub) -> None
     assert growth("grpc_server_handled_total", **labels) == 1
 
 
+async def test_a_served_model_has_a_series_of_open_calls_before_its_first_call() -> None:
+    settings = {"dashscope_url": "ws://127.0.0.1:1", "default_model": "fun-asr-realtime", "allow_caller_keys": "true"}
+    async with gateway_process(embedded_workers="0", **settings) as (gateway, stub):
+        served = await stub.ListModels(pb.ListModelsRequest(), timeout=20)
+        found = samples((await scrape(gateway))[1])
+        for model in served.models:
+            assert found["asrgateway_streams_active", frozenset({("model", model.name)})] == 0
+
+
 async def test_metrics_are_openmetrics_when_asked(process: GatewayProcess) -> None:
     content_type, text = await scrape(process, "application/openmetrics-text; version=1.0.0")
     families = {family.name for family in openmetrics_parser.text_string_to_metric_families(text)}  # type: ignore[no-untyped-call] # untyped in the library
@@ -185,7 +194,8 @@ async def test_sigterm_lets_an_open_call_finish() -> None:
 
 
 async def test_a_call_that_outlasts_the_drain_gets_its_last_result_and_is_sent_elsewhere() -> None:
-    async with gateway_process(drain_seconds="0.1", drain_finalize_seconds="20") as (gateway, stub):
+    at_once = {"drain_seconds": "0.1", "last_scrape_seconds": "0"}
+    async with gateway_process(**at_once, drain_finalize_seconds="20") as (gateway, stub):
         call = await open_call(stub)
         await call.write(audio(BOY))
         gateway.process.terminate()
@@ -214,11 +224,32 @@ async def test_a_late_call_on_an_open_connection_is_sent_elsewhere() -> None:
     async with gateway_process(drain_seconds="10") as (gateway, stub):
         call = await open_call(stub)
         gateway.process.terminate()
-        assert isinstance(response := await call.read(), pb.RecognizeResponse)
-        assert response.HasField("going_away")
+        address = await gateway.address("grpc")
+        await eventually(lambda: is_refused(address))
         late = await recognize(stub, [config(), audio(BOY)])
-        assert (late.code, late.reason, late.retry_seconds) == (grpc.StatusCode.UNAVAILABLE, "DRAINING", 1.0)
+        assert (late.code, late.responses) == (grpc.StatusCode.UNAVAILABLE, ())
         call.cancel()
+
+
+async def test_metrics_tell_of_cut_calls_until_they_are_read() -> None:
+    async with gateway_process(drain_seconds="0", drain_finalize_seconds="20", last_scrape_seconds="600") as served:
+        gateway, stub = served
+        call = await open_call(stub)
+        gateway.process.terminate()
+        assert (await outcome_of(call)).reason == "DRAINING"
+        await gateway.line("waiting for the last scrape")
+        assert samples((await scrape(gateway))[1])["asrgateway_drain_streams_cut_total", frozenset()] == 1
+        gateway.process.terminate()
+        assert await gateway.exit_code() == 0
+
+
+async def test_a_stop_by_hand_waits_for_no_scrape() -> None:
+    async with gateway_process(drain_seconds="0", drain_finalize_seconds="20", last_scrape_seconds="600") as served:
+        gateway, stub = served
+        call = await open_call(stub)
+        gateway.process.send_signal(signal.SIGINT)
+        assert (await outcome_of(call)).reason == "DRAINING"
+        assert await gateway.exit_code() == 0
 
 
 async def test_a_probe_that_watches_holds_up_no_stop() -> None:

@@ -87,6 +87,16 @@ def streams(active: int, limit: int) -> Series:
     }
 
 
+def stopping(*, active: int, seconds_left: int, pod: str = "a") -> Series:
+    """A pod that has so much time left after half an hour."""
+    of_pod = f'{JOB},pod="{pod}"'
+    return {
+        f'asrgateway_streams_active{{{of_pod},model="m"}}': f"{active}x60",
+        f'asrgateway_streams_active{{{of_pod},model="never called"}}': "0x60",
+        f"asrgateway_drain_deadline_timestamp_seconds{{{of_pod}}}": f"{1800 + seconds_left}x60",
+    }
+
+
 def builds(first: str, second: str) -> Series:
     name = "asrgateway_build_info{" + JOB + ',revision="r",pod='
     return {f'{name}"a",version="{first}"}}': "1x600", f'{name}"b",version="{second}"}}': "1x600"}
@@ -151,6 +161,11 @@ CASES = (
         alert="DrainCutStreams",
         fires=counter("drain_streams_cut_total", "", "0x20 2x40"),
         silent=counter("drain_streams_cut_total", "", "2x60"),
+    ),
+    Case(
+        alert="DrainWillCutStreams",
+        fires=stopping(active=3, seconds_left=119),
+        silent=stopping(active=3, seconds_left=121) | stopping(active=0, seconds_left=1, pod="b"),
     ),
     Case(
         alert="WorkerRestarts",
@@ -250,6 +265,11 @@ def test_an_alert_is_silent_when_it_should_be(tmp_path: Path, case: Case) -> Non
 
 def test_every_alert_has_its_two_stories() -> None:
     assert {f"AsrGateway{case.alert}" for case in CASES} == {rule["alert"] for rule in alerts()}
+
+
+def test_a_pod_that_does_not_stop_cuts_nothing(tmp_path: Path) -> None:
+    deadline = {f"asrgateway_drain_deadline_timestamp_seconds{{{POD}}}": " ".join(["NaN"] * 61)}
+    judge(tmp_path, streams(90, 100) | deadline, 30, firing("DrainWillCutStreams"), 0)
 
 
 def test_one_vendors_failures_do_not_hide_behind_the_calls_of_another(tmp_path: Path) -> None:

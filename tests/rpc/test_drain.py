@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 import pytest
@@ -78,14 +79,29 @@ async def test_a_gateway_without_calls_stops_at_once() -> None:
         await drain.finish()
 
 
-async def test_late_calls_are_refused_and_counted() -> None:
-    drain = drain_of()
-    drain.refuse_late_calls()
+async def test_calls_that_were_on_their_way_are_taken() -> None:
+    drain = drain_of(seconds=60)
     drain.begin()
+    drain.refuse_late_calls()
+    assert counted(drain, "streams_rejected_total", reason="draining") == 0
+
+
+async def test_once_no_call_is_waited_for_another_is_refused_and_counted() -> None:
+    drain = drain_of()
+    drain.begin()
+    await drain.finish()
     with pytest.raises(Draining) as refused:
         drain.refuse_late_calls()
     assert refused.value.retry_after_seconds == 1.0
     assert counted(drain, "streams_rejected_total", reason="draining") == 1
+
+
+async def test_metrics_tell_when_calls_will_be_cut() -> None:
+    drain = drain_of(seconds=60)
+    assert math.isnan(counted(drain, "drain_deadline_timestamp_seconds"))
+    drain.begin()
+    assert counted(drain, "draining") == 1
+    assert 50 < counted(drain, "drain_deadline_timestamp_seconds") - time.time() <= 60
 
 
 async def test_open_calls_are_told_how_much_time_is_left() -> None:

@@ -28,6 +28,9 @@ class Client(Protocol):
 class Drain:
     """Keeps the open calls; tells them that the gateway stops, waits for them, and cuts those that remain.
 
+    A call that arrives meanwhile was sent before its client knew: it is taken, and told too. Only once calls are cut,
+    or none is left, is another one refused.
+
     A call that is cut gets the final result of what was heard so far, and ends with an error that tells its caller to
     call again.
 
@@ -45,9 +48,12 @@ class Drain:
         self._metrics = metrics
         self._calls: set[_OpenCall] = set()
         self._deadline: float | None = None
+        self._is_over = False
         self._may_cut = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
+        #: How many calls were cut because the gateway stops.
+        self.cut_calls = 0
 
     @property
     def grace_seconds(self) -> float:
@@ -55,8 +61,8 @@ class Drain:
         return self._seconds + self._finalize_seconds + _UNWIND_SECONDS
 
     def refuse_late_calls(self) -> None:
-        """Raise Draining once the gateway stops."""
-        if self._deadline is not None:
+        """Raise Draining once no call is waited for any more."""
+        if self._is_over:
             self._metrics.streams_rejected.labels("draining").inc()
             raise _draining()
 
@@ -86,10 +92,12 @@ class Drain:
             raise call.why_cut
 
     def begin(self) -> None:
-        """Refuse new calls from now on, and tell the open ones how much time is left."""
+        """Tell the open calls, and each new one, how much time is left."""
         if self._deadline is not None:
             return
         self._deadline = time.monotonic() + self._seconds
+        self._metrics.draining.set(1)
+        self._metrics.drain_deadline.set(time.time() + self._seconds)
         for call in self._calls:
             call.farewell.announce(self._seconds)
 
@@ -107,6 +115,7 @@ class Drain:
                     await self._may_cut.wait()
             except TimeoutError:
                 pass
+        self._is_over = True
         for call in tuple(self._calls):
             call.cut(_draining())
         try:
@@ -133,6 +142,7 @@ class Drain:
 
     def _count(self, reason: GatewayError) -> None:
         if isinstance(reason, Draining):
+            self.cut_calls += 1
             self._metrics.drain_streams_cut.inc()
 
 

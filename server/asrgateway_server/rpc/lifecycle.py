@@ -21,6 +21,7 @@ from asrgateway_server.recognition.recognizer import Limits
 from asrgateway_server.rpc.drain import Drain
 from asrgateway_server.rpc.health import HealthServer
 from asrgateway_server.rpc.http_server import http_server
+from asrgateway_server.rpc.last_scrape import LastScrape
 from asrgateway_server.rpc.loop_lag import observed_loop
 from asrgateway_server.rpc.server import recognition_server, verify_exposure
 from asrgateway_server.rpc.servicer import EdgeLimits, RecognitionServicer
@@ -42,6 +43,7 @@ class Gateway:
         http_address: Where Prometheus reaches it.
         metrics: What it counts.
         drain: How its calls end when it stops.
+        last_scrape: Whether its metrics outlive its calls.
     """
 
     address: Address
@@ -49,14 +51,15 @@ class Gateway:
     http_address: Address
     metrics: Metrics
     drain: Drain
+    last_scrape: LastScrape
 
 
 async def serve(settings: Settings) -> None:
-    """Run a gateway until SIGTERM or SIGINT; a second one ends its wait for open calls."""
-    stop = asyncio.Event()
+    """Run a gateway until SIGTERM or SIGINT; a second one ends its wait for open calls, and for Prometheus."""
     loop = asyncio.get_running_loop()
+    stop: asyncio.Future[signal.Signals] = loop.create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _resolve, stop, number)
     async with running_gateway(settings) as gateway:
         _spare_the_collector()
         log.info(
@@ -67,11 +70,22 @@ async def serve(settings: Settings) -> None:
                 "metrics": f"http://{gateway.http_address}/metrics",
             },
         )
-        await stop.wait()
+        if await stop is signal.SIGTERM:
+            gateway.last_scrape.expect()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, gateway.drain.hurry)
+            loop.add_signal_handler(number, _hurry, gateway)
         log.info("stopping", extra={"drain_seconds": settings.drain_seconds})
     log.info("stopped")
+
+
+def _resolve(stop: asyncio.Future[signal.Signals], number: signal.Signals) -> None:
+    if not stop.done():
+        stop.set_result(number)
+
+
+def _hurry(gateway: Gateway) -> None:
+    gateway.drain.hurry()
+    gateway.last_scrape.skip()
 
 
 def _spare_the_collector() -> None:
@@ -96,6 +110,7 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     metrics = Metrics(CollectorRegistry())
     metrics.build_info.labels(metadata.version("asrgateway-server"), settings.revision).set(1)
     metrics.streams_limit.set(settings.max_streams)
+    metrics.serve(catalogue.models)
     drain = Drain(settings.drain_seconds, settings.drain_finalize_seconds, settings.max_stream_seconds, metrics)
     async with AsyncExitStack() as stack:
         tracer = await stack.enter_async_context(open_tracer(settings.otlp_endpoint, settings.trace_sample_ratio))
@@ -109,6 +124,8 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 max_connections_per_peer=settings.max_http_connections_per_peer,
             )
         )
+        last_scrape = LastScrape(settings.last_scrape_seconds, drain)
+        stack.push_async_callback(last_scrape.wait)
         backends = await stack.enter_async_context(open_backends(settings, metrics))
         servicer = RecognitionServicer(
             catalogue,
@@ -126,8 +143,8 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             http_address=http_address,
             metrics=metrics,
             drain=drain,
+            last_scrape=last_scrape,
         )
-        metrics.draining.set(1)
         drain.begin()
         await health.set_ready(is_ready=False)
 

@@ -26,8 +26,8 @@ from asrgateway_server.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
-# The first new calls after SIGTERM are those that were on their way; a proxy that knows of it sends no more.
-_REFUSE_SECONDS: Final = 0.25
+# A call that gRPC has taken is with its handler after some turns of the event loop; a busy machine makes them long.
+_HANDOVER_SECONDS: Final = 0.25
 # Calls of one connection beyond `max_streams`, to be told that there is no room.
 _MORE_STREAMS: Final = 100
 
@@ -114,12 +114,13 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
 async def _stop(server: grpc.aio.Server, drain: Drain) -> None:
     """Close the port, wait for the open calls, cut those that remain; other streams, such as reflection, wait for none.
 
-    Once a server stops, gRPC cancels calls that had reached it and not yet its handler. So for a moment it refuses them
-    itself, with an error that tells callers what to do.
+    Clients learn by GOAWAY that they have to open another connection. What arrives until they know it, gRPC's core
+    cancels; that a handler has it already, or that no call is refused before, is all that can be done here. A call that
+    is cancelled so has got no response headers: clients may send it again, and ours do.
     """
     drain.begin()
-    await asyncio.sleep(min(_REFUSE_SECONDS, drain.grace_seconds / 20))
     stopping = asyncio.create_task(server.stop(drain.grace_seconds), name="stop")
+    await asyncio.wait((stopping,), timeout=min(_HANDOVER_SECONDS, drain.grace_seconds / 20))
     await drain.finish()
     await server.stop(0)
     await stopping

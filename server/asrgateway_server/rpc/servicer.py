@@ -87,13 +87,14 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         call_id = uuid.uuid4().hex
         logs.add_to_call(call_id=call_id)
         call_trace.get().tell(call_id=call_id)
-        # By itself the first response would carry it; an error while that is on its way could then not be sent.
-        await context.send_initial_metadata(())
-        self._drain.refuse_late_calls()
         client = GrpcClient(context, call_id, self._edge_limits, self._recognize_metrics)
         try:
+            # Refused before any response header, so that clients may send the call again by themselves.
+            self._drain.refuse_late_calls()
             with self._admitted():
                 async with self._drain.open_call(client) as farewell:
+                    # By itself the first response would carry it; an error while that is on its way could not be sent.
+                    await context.send_initial_metadata(())
                     await self._recognize(client, farewell)
         finally:
             client.count_messages()
