@@ -206,6 +206,11 @@ def test_a_monitor_finds_the_service_of_the_metrics_alone() -> None:
     assert [one["metadata"]["name"] for one in found] == ["asr-asr-gateway-metrics"]
 
 
+def test_pods_that_stop_are_still_scraped() -> None:
+    """Without it a stopping pod is no endpoint any more; what it cuts would never be seen."""
+    assert only(objects(), "Service", "-metrics")["spec"]["publishNotReadyAddresses"] is True
+
+
 def test_a_hostname_with_a_star_stays_text() -> None:
     host = "*.speech.example.com"
     manifests = objects(

@@ -319,12 +319,13 @@ def test_a_pod_has_time_for_everything_it_does_at_its_end(file: Path) -> None:
     variables = environment(spec)
     sleep = container(spec).get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     drain = int(variables["ASRGATEWAY_DRAIN_SECONDS"]) + int(variables["ASRGATEWAY_DRAIN_FINALIZE_SECONDS"])
-    assert spec["terminationGracePeriodSeconds"] >= sleep + drain + 10
+    last_scrape = int(variables["ASRGATEWAY_LAST_SCRAPE_SECONDS"])
+    assert spec["terminationGracePeriodSeconds"] >= sleep + drain + last_scrape + 10
 
 
 def test_the_time_is_counted_by_default() -> None:
-    assert pod()["terminationGracePeriodSeconds"] == 5 + 300 + 5 + 10
-    assert pod(value("drain.timeoutSeconds", 3600))["terminationGracePeriodSeconds"] == 5 + 3600 + 5 + 10
+    assert pod()["terminationGracePeriodSeconds"] == 5 + 300 + 5 + 20 + 10
+    assert pod(value("drain.timeoutSeconds", 3600))["terminationGracePeriodSeconds"] == 5 + 3600 + 5 + 20 + 10
     assert pod({"terminationGracePeriodSeconds": 400})["terminationGracePeriodSeconds"] == 400
 
 

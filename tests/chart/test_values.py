@@ -240,8 +240,8 @@ def test_a_value_out_of_range_is_refused(path: str, content: object) -> None:
         ),
         ({"tls": {"existingSecret": "tls"}}, "tls has a certificate or an authority but is off"),
         (
-            {"terminationGracePeriodSeconds": 319},
-            "terminationGracePeriodSeconds is 319, but the drain needs 320",
+            {"terminationGracePeriodSeconds": 339},
+            "terminationGracePeriodSeconds is 339, but the drain needs 340",
         ),
         (
             {"autoscaling": {"enabled": True}, "keda": {"enabled": True, "serverAddress": "http://prometheus"}},

@@ -168,7 +168,7 @@ rendered without one.
 
 {{- define "asr-gateway.drainTotal" -}}
 {{- with .Values.drain }}
-{{- add (int64 .preStopSeconds) (int64 .timeoutSeconds) (int64 .finalizeSeconds) 10 }}
+{{- add (int64 .preStopSeconds) (int64 .timeoutSeconds) (int64 .finalizeSeconds) (int64 .lastScrapeSeconds) 10 }}
 {{- end }}
 {{- end }}
 
@@ -213,6 +213,7 @@ embedded_workers: {{ include "asr-gateway.embeddedWorkers" . | quote }}
 max_streams: {{ include "asr-gateway.maxStreams" . | quote }}
 drain_seconds: {{ int64 .Values.drain.timeoutSeconds | quote }}
 drain_finalize_seconds: {{ int64 .Values.drain.finalizeSeconds | quote }}
+last_scrape_seconds: {{ int64 .Values.drain.lastScrapeSeconds | quote }}
 {{- with .Values.limits }}
 {{- if not (kindIs "invalid" .maxStreamSeconds) }}
 max_stream_seconds: {{ int64 .maxStreamSeconds | quote }}
