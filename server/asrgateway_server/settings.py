@@ -308,8 +308,9 @@ class Settings(BaseSettings):
     """What becomes of a call whose hot words cannot be compiled: it goes on with a warning, or ends."""
 
     embedded_workers: Annotated[int, Field(ge=0, le=256)] | None = None
-    """Worker processes of the embedded recogniser, 105 MB each: as many calls it takes at once. Default: one for each
-    core; none if there is a key and the embedded model is not the default one."""
+    """Worker processes of the embedded recogniser, 105 MB each: as many calls may speak to it at once; one more is
+    refused with RESOURCE_EXHAUSTED at its first audio. Default: one for each core; none if there is a key and the
+    embedded model is not the default one."""
 
     max_streams: int = Field(default=500, ge=1)
     """Open calls of `Recognize`; one more is refused with RESOURCE_EXHAUSTED."""

@@ -149,13 +149,17 @@ async def test_cancel_and_deadline_are_told_apart_in_the_metrics(gateway: Gatewa
 
 async def test_a_call_over_the_pool_is_refused_and_the_other_goes_on(gateway: Gateway, stub: Stub) -> None:
     async with nothing_left_behind(gateway, stub):
-        first = stub.Recognize(timeout=20)
-        await started_read(first)
+        first, silent = stub.Recognize(timeout=50), stub.Recognize(timeout=50)
+        for call in (silent, first):
+            await started_read(call)
+        await first.write(audio(BOY[:3200]))
+        await eventually(lambda: value(gateway, "workers_busy") == 1)
         refused = await recognize(stub, [config(), audio(BOY)])
         assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert (refused.reason, refused.retry_seconds) == ("OVERLOADED", 1.0)
-        await first.write(audio(BOY))
+        await first.write(audio(BOY[3200:]))
         await first.done_writing()
+        silent.cancel()
         assert (await outcome_of(first)).texts == [BOYS_WORDS]
 
 

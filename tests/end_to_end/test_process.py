@@ -48,7 +48,7 @@ def stub(served: tuple[GatewayProcess, Stub]) -> Stub:
 
 
 async def open_call(stub: Stub) -> RecognizeCall:
-    """Open a call, and wait until a worker has it."""
+    """Open a call, and wait until it has begun."""
     call = stub.Recognize(timeout=20)
     await call.write(config())
     started = await call.read()
@@ -100,11 +100,14 @@ def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 
 async def test_probes_are_answered_also_while_every_worker_is_busy(process: GatewayProcess, stub: Stub) -> None:
     assert await probe(process, *READINESS, "liveness") == {"SERVING"}
-    call = await open_call(stub)
+    call = stub.Recognize(timeout=50)
+    await call.write(config(interim_results=True))
+    await call.write(audio(BOY))
+    while isinstance(response := await call.read(), pb.RecognizeResponse) and not response.HasField("result"):
+        pass
     refused = await recognize(stub, [config(), audio(BOY)])
     assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert await probe(process, *READINESS, "liveness") == {"SERVING"}
-    await call.write(audio(BOY))
     await call.done_writing()
     assert (await outcome_of(call)).texts == [BOYS_WORDS]
 

@@ -98,7 +98,7 @@ def running_processes(pids: tuple[int, ...]) -> list[int]:
 
 
 def summary(byte_count: int, commits: int = 0) -> list[BackendEvent]:
-    return [Ready(request_id="embedded"), FinalResult(text=f"{byte_count} bytes, {commits} commits"), Finished()]
+    return [Ready(), FinalResult(text=f"{byte_count} bytes, {commits} commits"), Finished()]
 
 
 @pytest.fixture
@@ -164,20 +164,30 @@ async def test_ctrl_c_does_not_end_a_worker(echo: WorkerPool) -> None:
 
 async def test_a_full_pool_refuses_the_next_call(echo: WorkerPool) -> None:
     async with asyncio.TaskGroup() as tasks:
-        first = open_call()
+        first = open_call(CHUNK)
         tasks.create_task(first.through(echo))
-        await eventually(lambda: bool(first.told))
+        await eventually(lambda: bool(echo.busy_pids))
         with pytest.raises(Overloaded, match="all 1 workers") as caught:
-            await Call().through(echo)
+            await Call(CHUNK).through(echo)
         first.may_end.set()
     assert caught.value.retry_after_seconds == 1.0
 
 
+async def test_a_call_takes_a_worker_only_with_its_first_audio(echo: WorkerPool) -> None:
+    silent = open_call(Commit(), Commit())
+    running = asyncio.create_task(silent.through(echo))
+    await eventually(lambda: silent.told == [Ready(), CommitEmpty(), CommitEmpty()])
+    assert echo.busy_pids == ()
+    assert await Call(Commit(), CHUNK).through(echo) == [Ready(), CommitEmpty(), *summary(3_200)[1:]]
+    silent.may_end.set()
+    assert await running == [Ready(), CommitEmpty(), CommitEmpty(), *summary(0)[1:]]
+
+
 async def test_a_worker_is_free_again_after_its_call(echo: WorkerPool) -> None:
     async with asyncio.TaskGroup() as tasks:
-        first = open_call()
+        first = open_call(CHUNK)
         tasks.create_task(first.through(echo))
-        await eventually(lambda: bool(first.told))
+        await eventually(lambda: bool(echo.busy_pids))
         first.may_end.set()
     assert await Call(CHUNK).through(echo) == summary(3_200)
 
@@ -192,9 +202,9 @@ async def test_the_workers_are_counted() -> None:
     metrics = Metrics(CollectorRegistry())
     pool = WorkerPool(fakes.Echo, size=2, ready_timeout_seconds=10.0, stall_timeout_seconds=10.0, metrics=metrics)
     async with pool, asyncio.TaskGroup() as tasks:
-        call = open_call()
+        call = open_call(CHUNK)
         tasks.create_task(call.through(pool))
-        await eventually(lambda: bool(call.told))
+        await eventually(lambda: bool(pool.busy_pids))
         assert metrics.registry.get_sample_value("asrgateway_workers_limit") == 2
         assert metrics.registry.get_sample_value("asrgateway_workers_busy") == 1
         call.may_end.set()
@@ -207,7 +217,7 @@ async def test_the_workers_are_counted() -> None:
 async def test_a_worker_killed_in_a_call_loses_that_call(echo: WorkerPool) -> None:
     call = open_call(CHUNK)
     running = asyncio.create_task(call.through(echo))
-    await eventually(lambda: bool(call.told))
+    await eventually(lambda: bool(echo.busy_pids))
     os.kill(echo.pids[0], signal.SIGKILL)
     with pytest.raises(UpstreamLost, match="has died"):
         await running
@@ -217,7 +227,7 @@ async def test_a_worker_killed_in_a_call_is_replaced(echo: WorkerPool) -> None:
     (pid,) = echo.pids
     call = open_call(CHUNK)
     running = asyncio.create_task(call.through(echo))
-    await eventually(lambda: bool(call.told))
+    await eventually(lambda: bool(echo.busy_pids))
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(UpstreamLost):
         await running
@@ -230,10 +240,10 @@ async def test_the_death_of_a_worker_hurts_no_other_call() -> None:
     async with pool_of(fakes.Echo, size=2) as pool:
         doomed, safe = open_call(CHUNK), open_call(CHUNK)
         running_doomed = asyncio.create_task(doomed.through(pool))
-        await eventually(lambda: bool(doomed.told))
-        victim = pool.pids[-1]
+        await eventually(lambda: bool(pool.busy_pids))
+        (victim,) = pool.busy_pids
         running_safe = asyncio.create_task(safe.through(pool))
-        await eventually(lambda: bool(safe.told))
+        await eventually(lambda: len(pool.busy_pids) == 2)
         os.kill(victim, signal.SIGKILL)
         with pytest.raises(UpstreamLost):
             await running_doomed
@@ -278,8 +288,11 @@ async def test_answers_to_a_cancelled_call_are_dropped() -> None:
 
 
 async def test_a_call_cancelled_before_its_worker_is_ready_leaves_nothing_to_the_next(echo: WorkerPool) -> None:
-    running = asyncio.create_task(Call(CHUNK).through(echo))
-    await asyncio.sleep(0)
+    call = Call(CHUNK)
+    running = asyncio.create_task(call.through(echo))
+    while not call.taken:  # noqa: ASYNC110 turn by turn, so that the worker has not answered yet
+        await asyncio.sleep(0)
+    assert echo.busy_pids
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -389,7 +402,7 @@ async def test_a_pool_closed_during_a_call_starts_no_other_worker() -> None:
     async with pool_of(fakes.Echo) as pool:
         call = open_call(CHUNK)
         running = asyncio.create_task(call.through(pool))
-        await eventually(lambda: bool(call.told))
+        await eventually(lambda: bool(pool.busy_pids))
     with pytest.raises(UpstreamLost):
         await running
     assert pool.pids == ()

@@ -21,7 +21,7 @@ from asrgateway_server.adapters.base import InProcessAdapter
 from asrgateway_server.audio.chunk import PcmChunk
 from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import Overloaded, UpstreamLost, first_error
-from asrgateway_server.events import BackendEvent, Finished
+from asrgateway_server.events import BackendEvent, CommitEmpty, Finished, Ready
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import Settings
 from asrgateway_server.transports.base import Commit, Emit, ItemSource, OpenBackend
@@ -229,10 +229,22 @@ class WorkerPool:
         """The process ids of all workers."""
         return tuple(worker.pid for worker in (*self._idle, *self._busy))
 
+    @property
+    def busy_pids(self) -> tuple[int, ...]:
+        """The process ids of those that have a call."""
+        return tuple(worker.pid for worker in self._busy)
+
     async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
-        """Run one call in a worker; see ``Backend``."""
+        """Run one call in a worker, which is taken by its first audio: see ``Backend``.
+
+        A call that says nothing keeps none from one that speaks.
+        """
+        if not self._size:
+            raise Overloaded("this gateway runs no embedded recogniser; its operator can set embedded_workers")
+        await emit(Ready(), time.monotonic())
+        first = await _first_audio(next_item, emit)
         worker = self._take()
-        conversation = _Conversation(worker, next_item, emit, self._stall_timeout_seconds)
+        conversation = _Conversation(worker, first, next_item, emit, self._stall_timeout_seconds)
         is_sound = True
         try:
             await conversation.begin(config, self._ready_timeout_seconds)
@@ -251,8 +263,6 @@ class WorkerPool:
                 self._metrics.workers_busy.set(len(self._busy))
                 return worker
             self._replace(worker)
-        if not self._size:
-            raise Overloaded("this gateway runs no embedded recogniser; its operator can set embedded_workers")
         self._metrics.streams_rejected.labels("capacity").inc()
         raise Overloaded(
             f"all {self._size} workers of the embedded recogniser are busy; try again later, or ask the operator "
@@ -298,11 +308,36 @@ class WorkerPool:
         self._leaving.clear()
 
 
+async def _first_audio(next_item: ItemSource, emit: Emit) -> PcmChunk | None:
+    """Return the first audio; None at the end of a call that had none. Commits before it end nothing."""
+    while (item := await next_item()) is not None:
+        match item:
+            case PcmChunk():
+                return item
+            case Commit():
+                await emit(CommitEmpty(), time.monotonic())
+            case Update():
+                raise _no_updates()
+    return None
+
+
+def _no_updates() -> NotImplementedError:
+    return NotImplementedError("no recognizer in a worker honours updates, so none is sent here")
+
+
 class _Conversation:
     """One call in one worker: frames there, answers back, never more than ``WINDOW`` on the way."""
 
-    def __init__(self, worker: Worker, next_item: ItemSource, emit: Emit, stall_timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        first: PcmChunk | None,
+        next_item: ItemSource,
+        emit: Emit,
+        stall_timeout_seconds: float,
+    ) -> None:
         self._worker = worker
+        self._first = first
         self._next_item = next_item
         self._emit = emit
         self._stall_timeout_seconds = stall_timeout_seconds
@@ -331,7 +366,8 @@ class _Conversation:
             raise first_error(group) from group
 
     async def _speak(self) -> None:
-        while (item := await self._next_item()) is not None:
+        item: PcmChunk | Commit | Update | None = self._first
+        while item is not None:
             await self._patiently(self._window.acquire)
             match item:
                 case PcmChunk():
@@ -339,7 +375,8 @@ class _Conversation:
                 case Commit():
                     await self._worker.ask(Frame.COMMIT)
                 case Update():
-                    raise NotImplementedError("no recognizer in a worker honours updates, so none is sent here")
+                    raise _no_updates()
+            item = await self._next_item()
         await self._patiently(self._window.acquire)
         await self._worker.ask(Frame.FINISH)
         await self._patiently(self._finished.wait)
@@ -353,6 +390,8 @@ class _Conversation:
     async def _tell(self, events: list[BackendEvent]) -> None:
         read_at = time.monotonic()
         for event in events:
+            if isinstance(event, Ready):
+                continue  # Told before the worker was taken.
             self._is_client_slow = True
             await self._emit(event, read_at)
             self._is_client_slow = False
