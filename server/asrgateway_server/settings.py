@@ -346,6 +346,10 @@ class Settings(BaseSettings):
     quiet_after_seconds: Annotated[float, Field(ge=0.1, le=60)] = 0.5
     """How long a caller's audio may lag behind the clock before silence is sent in its place; a call may choose."""
 
+    max_injected_silence_seconds: Annotated[float, Field(ge=1, le=86_400)] = 600.0
+    """How much silence in a row, which the vendor bills, is sent in a caller's place. After it no more is added until
+    audio comes, and the vendor's own limits may end the call."""
+
     task_silence_seconds: Annotated[float, Field(ge=1, le=60)] = 50.0
     """Models without a heartbeat switch end a task after 60 s of silence: after so much a new task follows unseen."""
 

@@ -10,6 +10,7 @@ import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.emulator.recognizers.markers import marker_audio
+from asrgateway_server.rpc.lifecycle import Gateway
 from calls import RecognizeCall, Stub, audio, config, in_messages, outcome_of, recognize
 from gateways import eventually
 from vendors import vendor_and_gateway
@@ -58,6 +59,25 @@ async def test_quiet_beyond_every_limit_of_the_vendor_loses_no_word_and_moves_no
     assert outcome.responses[-1].cursor.injected_silence.ToMilliseconds() == injected_ms
     assert counted == pytest.approx(injected_ms / 1000)
     assert outcome.finished.audio_duration.ToMilliseconds() == 3000
+
+
+async def test_so_much_silence_is_added_in_a_row_and_no_more_until_audio_comes() -> None:
+    async with vendor_and_gateway(max_injected_silence_seconds=1.0) as (vendor, gateway, stub):
+        call = await begun(stub, MODELS[0], keep_alive=quiet_after(0.1))
+        await eventually(lambda: injected_seconds(gateway) == pytest.approx(1.0))
+        await asyncio.sleep(0.5)
+        assert injected_seconds(gateway) == pytest.approx(1.0)
+        await call.write(audio(SECOND))
+        await eventually(lambda: injected_seconds(gateway) == pytest.approx(2.0))
+        await asyncio.sleep(0.5)
+        await call.done_writing()
+        outcome = await outcome_of(call)
+        assert vendor.journals[0].silent_bytes == 2 * BYTES_PER_SECOND
+    assert outcome.texts == ["w0 w1 w2 w3 w4", "w5 w6 w7 w8 w9"]
+
+
+def injected_seconds(gateway: Gateway) -> float | None:
+    return gateway.metrics.registry.get_sample_value("asrgateway_silence_injected_seconds_total", {"model": MODELS[0]})
 
 
 @pytest.mark.parametrize("model", MODELS)

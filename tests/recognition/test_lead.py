@@ -75,3 +75,16 @@ def test_bursts_of_ten_with_jitter_are_no_quiet() -> None:
         assert lead.quiet_at is None or arrival < lead.quiet_at
         for _ in range(10):
             lead.add(arrival, 0.1)
+
+
+def test_silence_in_a_row_stands_in_for_so_long_and_no_longer() -> None:
+    lead = Lead(0.5, max_silence_seconds=0.3)
+    lead.add(10.0, 0.1)
+    for _ in range(3):
+        assert lead.quiet_at == pytest.approx(10.6)
+        lead.add_silence(100)
+    assert lead.quiet_at is None
+    lead.add(20.0, 0.0)  # The header of a file, or half a sample.
+    assert lead.quiet_at is None
+    lead.add(30.0, 0.1)
+    assert lead.quiet_at == pytest.approx(30.6)

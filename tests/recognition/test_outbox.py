@@ -182,3 +182,38 @@ async def test_silence_that_a_slow_backend_missed_is_not_made_up_for() -> None:
             while await outbox.take():
                 taken += 1
     assert taken <= 11
+
+
+async def test_after_so_much_silence_in_a_row_no_more_is_added_until_audio_comes() -> None:
+    loop = asyncio.get_running_loop()
+    lead = Lead(0.0, max_silence_seconds=0.2)
+    lead.add(loop.time(), 0.01)
+    outbox = Outbox(3, lead, list)
+    assert [await outbox.take(), await outbox.take()] == [Silence()] * 2
+    taking = asyncio.create_task(outbox.take())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await asyncio.shield(taking)
+    lead.add(loop.time(), 0.01)
+    await outbox.put(CHUNKS[0])
+    assert [await taking, await outbox.take()] == [CHUNKS[0], Silence()]
+
+
+@pytest.mark.parametrize("spent_ms", [0, 200], ids=["first audio", "audio after much silence"])
+async def test_audio_too_short_for_a_chunk_is_followed_by_silence_too(spent_ms: int) -> None:
+    waiting: list[PcmChunk] = []
+
+    def drain() -> list[PcmChunk]:
+        drained = waiting[:]
+        waiting.clear()
+        return drained
+
+    lead = Lead(0.01, max_silence_seconds=0.2)
+    lead.add_silence(spent_ms)
+    outbox = Outbox(3, lead, drain)
+    taking = asyncio.create_task(outbox.take())
+    await asyncio.sleep(0)
+    waiting.append(CHUNKS[0])
+    lead.add(asyncio.get_running_loop().time(), 0.01)
+    await outbox.put_all(())
+    assert [await taking, await outbox.take()] == [CHUNKS[0], Silence()]

@@ -51,6 +51,7 @@ LIMITS = Limits(
     cursor_interval_seconds=10.0,
     backlog_speed=1.0,
     quiet_after_seconds=60.0,
+    max_injected_silence_seconds=600.0,
     task_silence_seconds=50.0,
 )
 CHUNK = bytes(3_200)  # a tenth of a second

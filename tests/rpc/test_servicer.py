@@ -35,6 +35,7 @@ LIMITS = Limits(
     cursor_interval_seconds=10.0,
     backlog_speed=1.0,
     quiet_after_seconds=60.0,
+    max_injected_silence_seconds=600.0,
     task_silence_seconds=50.0,
 )
 EDGE = EdgeLimits(max_streams=2, max_message_bytes=10_000, config_timeout_seconds=10.0, write_timeout_seconds=10.0)

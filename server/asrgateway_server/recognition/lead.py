@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 # A burst of more than this says nothing about when the client will speak again.
@@ -15,14 +16,20 @@ class Lead:
 
     Args:
         quiet_after_seconds: How long the lead has to be used up.
+        max_silence_seconds: How much silence in a row may stand in for the client; after it nothing does, until audio
+            comes.
     """
 
-    def __init__(self, quiet_after_seconds: float) -> None:
+    def __init__(self, quiet_after_seconds: float, max_silence_seconds: float = math.inf) -> None:
         self._quiet_after_seconds = quiet_after_seconds
+        self._max_silence_ms = max_silence_seconds * 1000
+        self._silence_ms = 0
         self._used_up: float | None = None
 
     def add(self, now: float, seconds: float) -> None:
         """Count a message that has arrived."""
+        if seconds > 0:
+            self._silence_ms = 0
         used_up = now if self._used_up is None else max(now, self._used_up)
         self._used_up = min(used_up + seconds, now + _MOST_SECONDS)
 
@@ -31,7 +38,13 @@ class Lead:
         if self._used_up is not None:
             self._used_up = max(self._used_up, now)
 
+    def add_silence(self, ms: int) -> None:
+        """Count silence that stood in for the client."""
+        self._silence_ms += ms
+
     @property
     def quiet_at(self) -> float | None:
-        """When it will be quiet, if nothing comes; None before the first audio."""
-        return None if self._used_up is None else self._used_up + self._quiet_after_seconds
+        """When silence stands in, if nothing comes; None before the first audio, and once there was enough of it."""
+        if self._used_up is None or self._silence_ms >= self._max_silence_ms:
+            return None
+        return self._used_up + self._quiet_after_seconds

@@ -64,6 +64,8 @@ class Outbox:
         if self._lead:
             # A client whose audio had to wait here could not send more meanwhile: that was not its silence.
             self._lead.hold(asyncio.get_running_loop().time())
+            # Audio too short to fill a chunk has added nothing, and yet silence may be due after it from now on.
+            self._wake_taker()
 
     async def close(self) -> None:
         """Add the end."""
@@ -75,9 +77,9 @@ class Outbox:
         while not self._rest:
             due = self._silence_due()
             # An empty queue is no silence while its writer holds more: one large message is many chunks.
-            if due is None or self._is_writing or not self._queue.empty():
+            if self._is_writing or not self._queue.empty():
                 return await self._queue.get()
-            if asyncio.get_running_loop().time() < due:
+            if due is None or asyncio.get_running_loop().time() < due:
                 await self._item_or_alarm(due)
                 continue
             self._rest.extend(self._drain())
@@ -85,14 +87,14 @@ class Outbox:
                 return self._silence(due)
         return self._rest.popleft()
 
-    async def _item_or_alarm(self, due: float) -> None:
-        """Wait until an item is there, or silence may be due.
+    async def _item_or_alarm(self, due: float | None) -> None:
+        """Wait until an item is there, or silence may be due; None: it will not be, as things are.
 
         The alarm is set anew only once it has rung, at times too early: every message puts silence off, and setting
         and cancelling a timer for each is a third of what the way from message to backend costs.
         """
         loop = asyncio.get_running_loop()
-        if self._alarm is None:
+        if self._alarm is None and due is not None:
             self._alarm = loop.call_at(due, self._ring)
         self._taker = taker = loop.create_future()
         try:
@@ -120,6 +122,8 @@ class Outbox:
         return None if quiet_at is None else max(quiet_at, self._next_silence)
 
     def _silence(self, due: float) -> Silence:
+        if self._lead:
+            self._lead.add_silence(CHUNK_MS)
         now = asyncio.get_running_loop().time()
         self._next_silence = max(due, now - _MOST_OWED_SECONDS) + _SILENCE_SECONDS
         return Silence()

@@ -68,6 +68,7 @@ class Limits:
         cursor_interval_seconds: After so much quiet the client is sent a cursor.
         backlog_speed: How many times faster than realtime a vendor is sent audio that waits.
         quiet_after_seconds: When a client counts as quiet, unless it says so itself.
+        max_injected_silence_seconds: So much silence in a row is sent in a client's place, and no more until it speaks.
         task_silence_seconds: A vendor's task in which nothing was said for so long is followed by a new one, where the
             vendor would soon end it.
     """
@@ -76,6 +77,7 @@ class Limits:
     cursor_interval_seconds: float
     backlog_speed: float
     quiet_after_seconds: float
+    max_injected_silence_seconds: float
     task_silence_seconds: float
 
 
@@ -349,4 +351,7 @@ def _lead(config: RecognitionConfig, limits: Limits) -> Lead | None:
     if config.keep_alive.policy is KeepAlivePolicy.OFF:
         return None
     quiet_after_ms = config.keep_alive.quiet_after_ms
-    return Lead(limits.quiet_after_seconds if quiet_after_ms is None else quiet_after_ms / 1000)
+    return Lead(
+        limits.quiet_after_seconds if quiet_after_ms is None else quiet_after_ms / 1000,
+        limits.max_injected_silence_seconds,
+    )

@@ -165,5 +165,6 @@ def _call_limits(settings: Settings) -> Limits:
         cursor_interval_seconds=settings.cursor_interval_seconds,
         backlog_speed=settings.backlog_speed,
         quiet_after_seconds=settings.quiet_after_seconds,
+        max_injected_silence_seconds=settings.max_injected_silence_seconds,
         task_silence_seconds=settings.task_silence_seconds,
     )

@@ -154,7 +154,9 @@ class _KeepAlivePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeepA
     KEEP_ALIVE_POLICY_UNSPECIFIED: _KeepAlivePolicy.ValueType  # 0
     """Taken as INJECT."""
     KEEP_ALIVE_POLICY_INJECT: _KeepAlivePolicy.ValueType  # 1
-    """Silence is sent in the client's place. The vendor bills it as audio."""
+    """Silence is sent in the client's place. The vendor bills it as audio. After 10 minutes of it in a row, unless the
+    operator changed that, no more is sent until audio comes, as with OFF.
+    """
     KEEP_ALIVE_POLICY_HIBERNATE: _KeepAlivePolicy.ValueType  # 2
     """As INJECT for 30 s, then the vendor's task is finished and opened again at the next audio.
     Not built yet: UNIMPLEMENTED.
@@ -168,7 +170,9 @@ class KeepAlivePolicy(_KeepAlivePolicy, metaclass=_KeepAlivePolicyEnumTypeWrappe
 KEEP_ALIVE_POLICY_UNSPECIFIED: KeepAlivePolicy.ValueType  # 0
 """Taken as INJECT."""
 KEEP_ALIVE_POLICY_INJECT: KeepAlivePolicy.ValueType  # 1
-"""Silence is sent in the client's place. The vendor bills it as audio."""
+"""Silence is sent in the client's place. The vendor bills it as audio. After 10 minutes of it in a row, unless the
+operator changed that, no more is sent until audio comes, as with OFF.
+"""
 KEEP_ALIVE_POLICY_HIBERNATE: KeepAlivePolicy.ValueType  # 2
 """As INJECT for 30 s, then the vendor's task is finished and opened again at the next audio.
 Not built yet: UNIMPLEMENTED.
