@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -87,6 +88,14 @@ def value(metrics: Metrics, name: str) -> float | None:
 async def test_metrics_are_all_that_is_there(metrics: Metrics, method: str, path: str, status: int) -> None:
     async with served(metrics) as address:
         assert await status_of(address, path, method) == status
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="IPv6 is off here")
+async def test_a_port_on_all_addresses_is_there_for_ipv4_too(metrics: Metrics) -> None:
+    """As the gRPC ports are: a pod with addresses of both families is scraped at either."""
+    async with http_server(Address("::", 0), metrics, max_connections=9, max_connections_per_peer=9) as address:
+        assert await status_of(Address("127.0.0.1", address.port)) == 200
+        assert await status_of(Address("::1", address.port)) == 200
 
 
 async def test_a_taken_port_is_said(metrics: Metrics) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -43,14 +44,20 @@ async def http_server(
     runner = web.ServerRunner(server)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, listen.host, listen.port)
         try:
-            await site.start()
+            await _site(runner, listen).start()
         except OSError:
             raise SettingsError(f"cannot listen on {listen}: is it taken, or no address of this machine?") from None
         yield Address(listen.host, runner.addresses[0][1])
     finally:
         await runner.cleanup()
+
+
+def _site(runner: web.ServerRunner, listen: Address) -> web.BaseSite:
+    """Listen on all addresses with ``::`` as gRPC does; asyncio would leave those of IPv4 out."""
+    if listen.host != "::" or not socket.has_dualstack_ipv6():
+        return web.TCPSite(runner, listen.host, listen.port)
+    return web.SockSite(runner, socket.create_server(listen, family=socket.AF_INET6, dualstack_ipv6=True))
 
 
 class _LimitedServer(web.Server):
