@@ -22,9 +22,10 @@ def setting(identifier: int, value: int) -> bytes:
     return identifier.to_bytes(2, "big") + value.to_bytes(4, "big")
 
 
-def field(name: str, value: str) -> bytes:
+def field(name: str, value: str | bytes) -> bytes:
     """A header field, literal and without indexing (RFC 7541, 6.2.2)."""
-    return b"\0" + b"".join(bytes((len(text),)) + text.encode() for text in (name, value))
+    octets = (name.encode(), value if isinstance(value, bytes) else value.encode())
+    return b"\0" + b"".join(bytes((len(text),)) + text for text in octets)
 
 
 def call_headers(path: str) -> bytes:

@@ -115,3 +115,41 @@ def test_callers_that_left_before_their_answer_are_no_news_of_grpc(stream: io.St
     assert [line["message"] for line in lines(stream)] == [
         "Unexpected [ValueError] raised by servicer method [/service/method]"
     ]
+
+
+def test_headers_outside_utf8_are_no_news_of_grpc(stream: io.StringIO) -> None:
+    logging.getLogger("grpc._cython.cygrpc").error("Invalid encoding on %s", b"Bearer key\xff")
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("field", ["short", ["short"] * 3])
+def test_values_are_written_whole(stream: io.StringIO, field: object) -> None:
+    logging.getLogger("some").info("call started", extra={"field": field})
+    assert lines(stream)[0]["field"] == field
+
+
+@pytest.mark.parametrize("field", ["x" * 10**6, ["x" * 10**5] * 1000, {"x" * 10**6: 1}, b"x" * 10**6])
+def test_a_line_has_a_longest_length(stream: io.StringIO, call_fields: dict[str, Any], field: object) -> None:
+    call_fields["call_id"] = "x" * 10**6
+    logging.getLogger("some").error("x" * 10**6, exc_info=ValueError("x" * 10**6), extra={"field": field})
+    (line,) = lines(stream)
+    assert len(stream.getvalue()) < 40_000
+    assert len(line["call_id"]) == 1001
+    assert line["call_id"].endswith("…")
+
+
+def test_the_end_of_a_traceback_is_kept(stream: io.StringIO) -> None:
+    logging.getLogger("some").error("call failed", exc_info=ValueError("x" * 10**6 + " a bug"))
+    assert lines(stream)[0]["exception"].endswith(" a bug")
+
+
+UNSAFE = ["\x00", "\x1b", "\x7f", "\x80", "\x9b", "\u061c", "\u200e", "\u2028", "\u2029", "\u202e", "\u2066", "\u2069"]
+
+
+@pytest.mark.parametrize("unsafe", [*UNSAFE, "\ud800", "\ufeff"], ids=lambda unsafe: f"U+{ord(unsafe):04X}")
+def test_what_a_terminal_would_obey_is_escaped(stream: io.StringIO, unsafe: str) -> None:
+    logging.getLogger("some").info(unsafe, extra={"field": unsafe, f"name{unsafe}": 1})
+    assert unsafe not in stream.getvalue()
+    assert stream.getvalue().count("\n") == 1
+    (line,) = lines(stream)
+    assert (line["message"], line["field"], line[f"name{unsafe}"]) == (unsafe, unsafe, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -17,6 +18,15 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "color_message",
 }
 
+# Some values are the client's; a line must not grow with them. The end of a traceback says most.
+_LONGEST_VALUE: Final = 1000
+_LONGEST_EXCEPTION: Final = 8000
+_MOST_ITEMS: Final = 20
+_CUT: Final = "…"
+# What JSON lets stand, and a terminal or a reader of lines obeys: DEL and C1 controls, line and paragraph separators,
+# marks that turn the direction of text; and halves of surrogate pairs, which no stream can encode.
+_UNSAFE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+
 #: What every line of the running call bears; the call's interceptor sets it, later stages add to it.
 call_fields: ContextVar[dict[str, Any] | None] = ContextVar("call_fields", default=None)  # Any: JSON values
 
@@ -28,7 +38,10 @@ def add_to_call(**fields: str) -> None:
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes a record as one JSON object: time, level, logger, message, and the fields it was given."""
+    """Writes a record as one JSON object: time, level, logger, message, and the fields it was given.
+
+    Each value has a longest length, and no character that a terminal would obey.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its end."""
@@ -41,8 +54,22 @@ class JsonFormatter(logging.Formatter):
             **{key: value for key, value in vars(record).items() if key not in _STANDARD},
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps({key: value for key, value in line.items() if value != ""}, default=str, ensure_ascii=False)
+            line["exception"] = self.formatException(record.exc_info)[-_LONGEST_EXCEPTION:]
+        values = {key: value if key == "exception" else _bounded(value) for key, value in line.items() if value != ""}
+        return _UNSAFE.sub(_escaped, json.dumps(values, ensure_ascii=False))
+
+
+def _bounded(value: object) -> object:
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [_bounded(item) for item in value[:_MOST_ITEMS]]
+    text = str(value)
+    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + _CUT
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def configure(level: str, stream: TextIO = sys.stderr) -> None:
@@ -57,5 +84,11 @@ def configure(level: str, stream: TextIO = sys.stderr) -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Tell gRPC's errors from callers that left before they were answered, which it logs with a traceback each."""
-    return not record.getMessage().startswith("ExecuteBatchError raised in core by servicer method")
+    """Tell gRPC's errors from what any client can make it log.
+
+    These are clients that left before they were answered, with a traceback each; and headers outside UTF-8, of which it
+    logs the whole value: keys as well.
+    """
+    return not record.getMessage().startswith(
+        ("ExecuteBatchError raised in core by servicer method", "Invalid encoding on ")
+    )

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from asrgateway_server.config import CALLER_KEY, CALLER_WORKSPACE
 from asrgateway_server.errors import InvalidRequest
+from asrgateway_server.rpc.keys import BLANKS
 from asrgateway_server.settings import WORKSPACE_PATTERN, is_key
 
 
@@ -46,7 +47,7 @@ def caller_from(metadata: Iterable[tuple[str, str | bytes]], *, is_allowed: bool
         brought[name] = value if isinstance(value, str) else ""
     if not brought:
         return Caller()
-    key, workspace = brought.get(CALLER_KEY, "").strip(), brought.get(CALLER_WORKSPACE, "").strip()
+    key, workspace = brought.get(CALLER_KEY, "").strip(BLANKS), brought.get(CALLER_WORKSPACE, "").strip(BLANKS)
     if not is_key(key):
         raise InvalidRequest(f"{CALLER_KEY} holds no key: printable ASCII without blanks", field=CALLER_KEY)
     if workspace and not re.fullmatch(WORKSPACE_PATTERN, workspace):

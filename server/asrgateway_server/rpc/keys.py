@@ -30,6 +30,9 @@ _SHORTEST_KEY: Final = 16
 _LINE: Final = re.compile(r"sha256:(?P<digest>[0-9a-f]{64})(?:\s+(?P<name>\S+))?")
 _NAME: Final = re.compile(r"[\w.@-]{1,64}")
 _BEARER: Final = "bearer "
+#: What may stand around a header's value (RFC 9110, 5.6.3). Python's own blanks are more, some of them bytes outside
+#: UTF-8, which gRPC hands on as the letters of Latin-1.
+BLANKS: Final = " \t"
 # More of them say no more.
 _BAD_LINES_NAMED: Final = 10
 
@@ -218,8 +221,8 @@ def _key_of(metadata: Sequence[tuple[str, str | bytes]]) -> str:
     values = {name: value for name, value in metadata if isinstance(value, str)}
     authorization = values.get("authorization", "")
     if authorization[: len(_BEARER)].lower() == _BEARER:
-        return authorization[len(_BEARER) :].strip()
-    return values.get("x-api-key", "").strip()
+        return authorization[len(_BEARER) :].strip(BLANKS)
+    return values.get("x-api-key", "").strip(BLANKS)
 
 
 def _digest(key: str) -> str:
