@@ -8,8 +8,12 @@ import grpc
 
 from asrgateway_server.settings import Address, SettingsError
 
+ListenerOption = tuple[str, int]
+
 #: Without it a second server could open the same port, and callers would reach either.
-ONLY_ONE_LISTENER: Final = ("grpc.so_reuseport", 0)
+ONLY_ONE_LISTENER: Final[ListenerOption] = ("grpc.so_reuseport", 0)
+#: For a server that takes over the port of another one in this process.
+ANOTHER_LISTENER: Final[ListenerOption] = ("grpc.so_reuseport", 1)
 
 
 def bind(server: grpc.aio.Server, listen: Address, credentials: grpc.ServerCredentials | None = None) -> Address:

@@ -18,9 +18,10 @@ from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.rpc.drain import Drain
 from asrgateway_server.rpc.interceptor import CallInterceptor
 from asrgateway_server.rpc.keys import CallerKeys, KeyInterceptor
-from asrgateway_server.rpc.ports import ONLY_ONE_LISTENER, bind
+from asrgateway_server.rpc.ports import ONLY_ONE_LISTENER, ListenerOption, bind
+from asrgateway_server.rpc.rotation import RotatingServer
 from asrgateway_server.rpc.servicer import RecognitionServicer
-from asrgateway_server.rpc.tls import credentials_from
+from asrgateway_server.rpc.tls import identity_from
 from asrgateway_server.settings import Address, Settings, SettingsError
 from asrgateway_server.tracing import Tracer
 
@@ -28,6 +29,10 @@ log = logging.getLogger(__name__)
 
 # A call that gRPC has taken is with its handler after some turns of the event loop; a busy machine makes them long.
 _HANDOVER_SECONDS: Final = 0.25
+# gRPC lets connections live for up to a tenth longer than `max_connection_age_seconds`.
+_OLDEST_CONNECTION: Final = 1.2
+# Where they may live for ever, those that have seen an older certificate are asked to leave after so long.
+_RETIRE_SECONDS: Final = 1800.0
 # Calls of one connection beyond `max_streams`, to be told that there is no room.
 _MORE_STREAMS: Final = 100
 
@@ -69,11 +74,26 @@ async def recognition_server(
     keys = CallerKeys(Path(settings.api_keys_file), metrics) if settings.api_keys_file else None
     if keys:
         interceptors.append(KeyInterceptor(keys, metrics))
-    server = grpc.aio.server(interceptors=interceptors, options=_options(settings))
-    pb_grpc.add_SpeechRecognitionServiceServicer_to_server(servicer, server)
-    if settings.reflection:
-        reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
-    address = bind(server, settings.listen, credentials_from(settings, metrics))
+
+    def make_server(option: ListenerOption = ONLY_ONE_LISTENER) -> grpc.aio.Server:
+        server = grpc.aio.server(interceptors=interceptors, options=[option, *_options(settings)])
+        pb_grpc.add_SpeechRecognitionServiceServicer_to_server(servicer, server)
+        if settings.reflection:
+            reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
+        return server
+
+    server: grpc.aio.Server | RotatingServer
+    if identity := identity_from(settings, metrics):
+        server = RotatingServer(
+            make_server,
+            settings.listen,
+            identity,
+            retire_seconds=_OLDEST_CONNECTION * (settings.max_connection_age_seconds or _RETIRE_SECONDS),
+        )
+        address = server.address
+    else:
+        server = make_server()
+        address = bind(server, settings.listen)
     await server.start()
     watching = asyncio.create_task(keys.watch(), name="watch keys") if keys else None
     try:
@@ -88,7 +108,6 @@ async def recognition_server(
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
     options = [
-        ONLY_ONE_LISTENER,
         # Above our own limit, so that a message a little too large gets an error that names its field.
         ("grpc.max_receive_message_length", 2 * settings.max_message_bytes),
         # Well above our own limit: at this one a caller's next call would wait without a word.
@@ -111,7 +130,7 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
     return options
 
 
-async def _stop(server: grpc.aio.Server, drain: Drain) -> None:
+async def _stop(server: grpc.aio.Server | RotatingServer, drain: Drain) -> None:
     """Close the port, wait for the open calls, cut those that remain; other streams, such as reflection, wait for none.
 
     Clients learn by GOAWAY that they have to open another connection. What arrives until they know it, gRPC's core

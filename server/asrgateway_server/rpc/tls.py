@@ -15,10 +15,10 @@ from asrgateway_server.rpc.watched_files import CHECK_SECONDS, WatchedFiles
 from asrgateway_server.settings import Settings, SettingsError
 
 
-def credentials_from(
+def identity_from(
     settings: Settings, metrics: Metrics, check_seconds: float = CHECK_SECONDS
-) -> grpc.ServerCredentials | None:
-    """Return what the settings ask for; None for plain text.
+) -> WatchedFiles[Identity] | None:
+    """Return how the gateway shows itself, whenever it is asked; None for plain text.
 
     Raises:
         SettingsError: A setting is missing, or a file is not what it should be.
@@ -33,11 +33,7 @@ def credentials_from(
     files = CertificateFiles(Path(chain), Path(key), Path(client_ca) if client_ca else None)
     identity = WatchedFiles(files.paths, files.read, check_seconds)
     metrics.tls_certificate_expiry.set_function(lambda: identity.current().expires_at)
-    return grpc.dynamic_ssl_server_credentials(
-        identity.current().configuration,
-        lambda: identity.current().configuration,
-        require_client_authentication=bool(client_ca),
-    )
+    return identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +41,11 @@ class Identity:
     """How the gateway shows itself.
 
     Attributes:
-        configuration: For the next handshake.
+        credentials: What a server needs for its handshakes.
         expires_at: When the first certificate of the chain to expire does so, in seconds since 1970.
     """
 
-    configuration: grpc.ServerCertificateConfiguration
+    credentials: grpc.ServerCredentials
     expires_at: float
 
 
@@ -88,7 +84,7 @@ class CertificateFiles:
             roots = self.client_ca.read_bytes()
             _certificates(self.client_ca, roots)
         return Identity(
-            grpc.ssl_server_certificate_configuration([(key, chain)], root_certificates=roots),
+            grpc.ssl_server_credentials([(key, chain)], root_certificates=roots, require_client_auth=roots is not None),
             min(certificate.not_valid_after_utc for certificate in certificates).timestamp(),
         )
 
