@@ -41,6 +41,7 @@ def test_a_certificate_file_implies_tls() -> None:
         (["file", "a.wav", "--timeout", "soon"], "'soon' is not a number above 0"),
         (["file", "a.wav", "--encoding", "vinyl"], "vinyl"),
         (["models", "--cert", "c.pem"], "--cert and --key go together"),
+        (["models", "--channel-option", "grpc.keepalive_time_ms"], "is not NAME=VALUE"),
     ],
 )
 def test_wrong_usage_is_told_and_ends_with_2(
@@ -58,3 +59,19 @@ def test_help_shows_examples(arguments: list[str], capsys: pytest.CaptureFixture
         parse(arguments)
     assert caught.value.code == 0
     assert "asr-client file speech.wav" in capsys.readouterr().out
+
+
+def test_options_of_the_connection_are_numbers_or_text() -> None:
+    command = parse(
+        [
+            "models",
+            "--channel-option",
+            "grpc.keepalive_time_ms=30000",
+            "--channel-option",
+            "grpc.lb_policy_name=pick_first",
+        ]
+    )
+    assert command.connection.channel_options == (
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.lb_policy_name", "pick_first"),
+    )

@@ -3,7 +3,7 @@
 `RecognitionClient` here is for asyncio; `asrgateway.sync.RecognitionClient` offers the same without it.
 """
 
-from asrgateway.channel import Metadata, tls_credentials
+from asrgateway.channel import ChannelOptions, Metadata, tls_credentials
 from asrgateway.client import RecognitionClient
 from asrgateway.errors import RecognitionError
 from asrgateway.requests import AudioItem
@@ -52,6 +52,7 @@ __all__ = [
     "AudioEncoding",
     "AudioItem",
     "ChannelMode",
+    "ChannelOptions",
     "Commit",
     "ConfigUpdate",
     "ContextMessage",

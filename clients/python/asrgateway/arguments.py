@@ -9,7 +9,7 @@ from typing import Final
 
 import grpc
 
-from asrgateway.channel import tls_credentials
+from asrgateway.channel import ChannelOptions, tls_credentials
 from asrgateway.v1.recognition_pb2 import AudioEncoding
 
 ENCODINGS: Final = {
@@ -43,6 +43,7 @@ class Connection:
         cert_file: Shows who calls, with ``key_file``.
         key_file: Key of ``cert_file``.
         api_key_file: Holds the key that the gateway asks for; None: ``ASR_API_KEY`` in the environment, if it is set.
+        channel_options: gRPC's own options.
     """
 
     target: str
@@ -51,6 +52,7 @@ class Connection:
     cert_file: Path | None
     key_file: Path | None
     api_key_file: Path | None
+    channel_options: ChannelOptions = ()
 
     def api_key(self) -> str | None:
         """Read the key; None if there is none.
@@ -135,6 +137,7 @@ def parse(arguments: Sequence[str] | None) -> FileCommand | ModelsCommand:
         cert_file=values.cert,
         key_file=values.key,
         api_key_file=values.api_key_file,
+        channel_options=tuple(values.channel_option),
     )
     if values.command == "models":
         return ModelsCommand(connection=connection, is_json=values.json)
@@ -224,6 +227,21 @@ def _add_connection(command: argparse.ArgumentParser) -> None:
         metavar="F",
         help=f"send the API key in this file (default: the one in {API_KEY_VARIABLE}, if that is set)",
     )
+    group.add_argument(
+        "--channel-option",
+        type=_channel_option,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="option of gRPC's connection, such as grpc.keepalive_time_ms=30000; repeat it for several",
+    )
+
+
+def _channel_option(text: str) -> tuple[str, int | str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as grpc.keepalive_time_ms=30000")
+    return name, int(value) if value.isascii() and value.isdigit() else value
 
 
 def _positive_int(text: str) -> int:

@@ -1,6 +1,7 @@
 """How the gateway is reached: channel options, TLS, and the metadata of every call."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,11 +10,49 @@ import grpc
 Metadata = Sequence[tuple[str, str | bytes]]
 """Sent with every call, such as ``[("authorization", "Bearer …")]``; names are lower-case."""
 
-CHANNEL_OPTIONS: Final = (
-    # A speaker may be silent for long: pings keep proxies from dropping the quiet connection.
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
+ChannelOptions = Sequence[tuple[str, int | str]]
+"""gRPC's own options of a connection, such as ``[("grpc.keepalive_time_ms", 30_000)]``."""
+
+ROUND_ROBIN: Final[Sequence[Mapping[str, object]]] = ({"round_robin": {}},)
+"""Calls take turns among all addresses of a target; gRPC's own choice would be the first of them for every call."""
+
+RETRIES: Final[Sequence[Mapping[str, object]]] = (
+    {
+        "name": [{"service": "asrgateway.v1.SpeechRecognitionService"}],
+        "retryPolicy": {
+            "maxAttempts": 5,
+            "initialBackoff": "0.05s",
+            "maxBackoff": "1s",
+            "backoffMultiplier": 2,
+            # CANCELLED: what reaches a gateway in the moment in which it stops, gRPC's core ends so.
+            "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
+        },
+    },
 )
+"""A call is sent again, audio included, as long as no response header came: nobody can have worked on it before."""
+
+_DEFAULTS: Final[dict[str, int | str]] = {
+    # A speaker may be silent for long: pings keep proxies from dropping the quiet connection. The gateway takes one
+    # each 20 s, as often as they come without data.
+    "grpc.keepalive_time_ms": 60_000,
+    "grpc.keepalive_timeout_ms": 20_000,
+    "grpc.http2.max_pings_without_data": 0,
+    # A gateway that is back, or new, is found before the next one stops; gRPC's own limits are 120 s and 30 s.
+    "grpc.initial_reconnect_backoff_ms": 250,
+    "grpc.max_reconnect_backoff_ms": 5_000,
+    "grpc.dns_min_time_between_resolutions_ms": 5_000,
+}
+_SERVICE_CONFIG: Final = "grpc.service_config"
+_POLICY_NAME: Final = "grpc.lb_policy_name"
+
+
+def with_defaults(options: ChannelOptions) -> tuple[tuple[str, int | str], ...]:
+    """Return the options of a connection: the caller's own, and ours for what they leave open."""
+    own = dict(options)
+    # A policy in the service config would win over the one that the caller names.
+    balancing = {} if _POLICY_NAME in own else {"loadBalancingConfig": ROUND_ROBIN}
+    service_config = json.dumps(balancing | {"methodConfig": RETRIES})
+    return tuple((_DEFAULTS | {_SERVICE_CONFIG: service_config} | own).items())
 
 
 def with_api_key(metadata: Metadata, api_key: str | None) -> tuple[tuple[str, str | bytes], ...]:

@@ -97,7 +97,12 @@ async def _recognize_file(command: FileCommand, terminal: Terminal) -> None:
 
 def _client(connection: Connection) -> RecognitionClient:
     try:
-        return RecognitionClient(connection.target, credentials=connection.credentials(), api_key=connection.api_key())
+        return RecognitionClient(
+            connection.target,
+            credentials=connection.credentials(),
+            api_key=connection.api_key(),
+            channel_options=connection.channel_options,
+        )
     except ValueError as error:
         raise UnusableFile(str(error)) from None
 

@@ -8,7 +8,7 @@ from typing import Self
 import grpc
 
 from asrgateway.call import RecognizeCall
-from asrgateway.channel import CHANNEL_OPTIONS, Metadata, with_api_key
+from asrgateway.channel import ChannelOptions, Metadata, with_api_key, with_defaults
 from asrgateway.errors import decode
 from asrgateway.requests import AudioItem
 from asrgateway.v1.recognition_pb2 import (
@@ -26,10 +26,11 @@ class RecognitionClient:
     Create it where an event loop runs, and close it, best with ``async with``.
 
     Args:
-        target: ``host:port``, or any other name that gRPC resolves.
+        target: ``host:port``, or any other name that gRPC resolves; calls take turns among its addresses.
         credentials: TLS, as `tls_credentials` makes it; None: plain text.
         metadata: Sent with every call.
         api_key: Sent with every call too, for gateways that ask for one. Without TLS others may read it on the way.
+        channel_options: gRPC's own options; each takes the place of ours of that name, see the README.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class RecognitionClient:
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
         api_key: str | None = None,
+        channel_options: ChannelOptions = (),
     ) -> None:
         self._metadata = with_api_key(metadata, api_key)
+        options = with_defaults(channel_options)
         self._channel = (
-            grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+            grpc.aio.insecure_channel(target, options=options)
             if credentials is None
-            else grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+            else grpc.aio.secure_channel(target, credentials, options=options)
         )
         self._stub = SpeechRecognitionServiceStub(self._channel)
 
