@@ -89,7 +89,25 @@ def test_the_process_is_python_itself_as_a_user_without_rights() -> None:
     assert arguments(FINAL, "ENTRYPOINT") == ['["asr-gateway"]']
     assert arguments(FINAL, "CMD") == ['["serve"]']
     assert arguments(FINAL, "USER") == ["10001:10001"]
-    assert [step for step in BUILD + FINAL if step.instruction == "HEALTHCHECK"] == []
+
+
+def test_its_health_check_asks_the_gateway_itself() -> None:
+    assert [line.partition(" CMD ")[2] for line in arguments(FINAL, "HEALTHCHECK")] == [
+        '["python", "-m", "asrgateway_server.rpc.probe"]'
+    ]
+
+
+def test_the_builder_is_sent_only_what_is_copied() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    copied = {source for line in arguments(BUILD, "COPY") for source in line.split()[:-1]}
+    assert rules[0] == "*"
+    assert {rule.removeprefix("!") for rule in rules if rule.startswith("!")} == copied
+    assert {rule for rule in rules[1:] if not rule.startswith("!")} == {
+        "**/__pycache__",
+        "**/*.egg-info",
+        "**/.*_cache",
+    }
 
 
 def test_the_user_and_the_arguments_are_those_of_the_chart() -> None:
