@@ -58,7 +58,8 @@ class GatewayProcess:
         assert self.process.stderr is not None
         try:
             async for line in self.process.stderr:
-                self.lines.append(json.loads(line))
+                # What is no JSON, such as a traceback, is for whoever reads why a test failed.
+                self.lines.append(json.loads(line) if line.startswith(b"{") else {"message": line.decode()})
                 self._new_line.set()
         finally:
             self._new_line.set()

@@ -374,3 +374,19 @@ def test_an_endpoint_is_scheme_host_and_port(url: str) -> None:
 def test_what_is_no_endpoint_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^ASRGATEWAY_DASHSCOPE_URL: must be scheme, host and port"):
         read(ASRGATEWAY_DASHSCOPE_URL=url)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://collector:4318", "http://[::1]:4318", "https://user:p%40ss@[2001:db8::1]/otlp", ""]
+)
+def test_a_collector_is_an_address_of_any_kind(endpoint: str) -> None:
+    assert Settings.from_environment({"ASRGATEWAY_OTLP_ENDPOINT": endpoint}).otlp_endpoint == endpoint
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://[::1:4318", "http://c:99999", "http://c:port", "http://c/?a=b", "http://:1"]
+)
+def test_what_is_no_address_of_a_collector_is_refused(endpoint: str) -> None:
+    with pytest.raises(SettingsError, match=r"^ASRGATEWAY_OTLP_ENDPOINT: .*must be scheme and host") as caught:
+        Settings.from_environment({"ASRGATEWAY_OTLP_ENDPOINT": endpoint})
+    assert endpoint not in str(caught.value)

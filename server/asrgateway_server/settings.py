@@ -112,6 +112,20 @@ def _verify_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _verify_collector(url: str) -> str:
+    """Take what ``/v1/traces`` can follow."""
+    try:
+        parts = urlsplit(url)
+        is_valid = not url or (bool(parts.hostname) and parts.port != 0 and not parts.query and not parts.fragment)
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        raise ValueError(
+            "must be scheme and host, with a port where it is not the usual one, such as http://[::1]:4318"
+        )
+    return url
+
+
 def parse_transports(value: object) -> object:
     """Read ``name=transport``, several of them parted by commas."""
     if not isinstance(value, str):
@@ -380,9 +394,9 @@ class Settings(BaseSettings):
     revision: str = "unknown"
     """The commit that the program was built from, as `asrgateway_build_info` tells it; images set it."""
 
-    otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
-    """Where traces go: OTLP over HTTP, such as `http://collector:4318`. Needs `asrgateway-server[tracing]`. Empty: no
-    traces; the ids of callers who trace still stand in the log."""
+    otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://.+)?$"), AfterValidator(_verify_collector)] = ""
+    """Where traces go: OTLP over HTTP, such as `http://collector:4318` or `https://user:password@[2001:db8::1]:4318`.
+    Needs `asrgateway-server[tracing]`. Empty: no traces; the ids of callers who trace still stand in the log."""
 
     trace_sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of the calls that are traced, of those whose callers have not decided it."""

@@ -10,6 +10,8 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from asrgateway_server.settings import Address
+
 
 @dataclass(slots=True)
 class Collector:
@@ -20,12 +22,14 @@ class Collector:
         spans: In the order in which they ended.
         bodies: The requests as they were.
         services: The names of who sent them.
+        authorizations: What they showed to be let in.
     """
 
     url: str
     spans: list[Span] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     services: set[str] = field(default_factory=set)
+    authorizations: set[str] = field(default_factory=set)
 
     def named(self, name: str) -> list[Span]:
         return [span for span in self.spans if span.name.endswith(name)]
@@ -37,13 +41,14 @@ def attributes(span: Span) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running_collector() -> AsyncIterator[Collector]:
+async def running_collector(host: str = "127.0.0.1") -> AsyncIterator[Collector]:
     """Collect traces on a free port."""
     collector = Collector(url="")
 
     async def take(request: web.Request) -> web.Response:
         body = await request.read()
         collector.bodies.append(body)
+        collector.authorizations.add(request.headers.get("Authorization", ""))
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             told = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
             collector.services.add(told["service.name"])
@@ -55,8 +60,8 @@ async def running_collector() -> AsyncIterator[Collector]:
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        collector.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        await web.TCPSite(runner, host, 0).start()
+        collector.url = f"http://{Address(host, runner.addresses[0][1])}"
         yield collector
     finally:
         await runner.cleanup()

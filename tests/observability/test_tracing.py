@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
 
@@ -119,6 +120,15 @@ async def test_other_methods_are_spans_too() -> None:
         async with vendor_and_gateway(otlp_endpoint=collector.url) as (_, _gateway, stub):
             await stub.ListModels(pb.ListModelsRequest())
         assert [span.name for span in collector.spans] == ["asrgateway.v1.SpeechRecognitionService/ListModels"]
+
+
+async def test_a_collector_may_have_an_ipv6_address_and_ask_for_a_password() -> None:
+    async with running_collector("::1") as collector:
+        endpoint = collector.url.replace("http://", "http://user:pass%40word@")
+        async with vendor_and_gateway(otlp_endpoint=endpoint) as (_, _gateway, stub):
+            await stub.ListModels(pb.ListModelsRequest())
+    assert [span.name for span in collector.spans] == ["asrgateway.v1.SpeechRecognitionService/ListModels"]
+    assert collector.authorizations == {f"Basic {b64encode(b'user:pass@word').decode()}"}
 
 
 async def test_a_collector_that_is_away_disturbs_nobody() -> None:
