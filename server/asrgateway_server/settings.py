@@ -313,7 +313,8 @@ class Settings(BaseSettings):
     [hot words](hotwords.md)."""
 
     hotword_table_age_seconds: Annotated[float, Field(ge=0, le=31_536_000)] = 3600.0
-    """How old a table must be to be recycled; calls that run keep theirs."""
+    """How long a table must have been unchanged to be recycled; calls that run keep theirs, with several gateways from
+    900 s on."""
 
     hotword_timeout_seconds: Seconds = 5.0
     """How long a call may wait for its hot words to be compiled."""

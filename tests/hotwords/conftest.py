@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -36,11 +37,13 @@ class Account:
         self.vendor = await self._stack.enter_async_context(running_emulator(options))
         return self
 
-    async def gateway(self, clock: Callable[[], float] | None = None, **settings: Any) -> HotwordPreparation:
+    async def gateway(
+        self, clock: Callable[[], float] = time.time, look_seconds: float = 60.0, **settings: Any
+    ) -> HotwordPreparation:
         values = {"dashscope_url": self.vendor.url, "dashscope_api_key": "sk-test"} | settings
         chosen = Settings(**values)
         keyring = await self._stack.enter_async_context(Keyring(chosen))
-        preparation = HotwordPreparation(chosen, keyring, *((clock,) if clock else ()))
+        preparation = HotwordPreparation(chosen, keyring, clock, look_seconds=look_seconds)
         return await self._stack.enter_async_context(preparation)
 
     @property

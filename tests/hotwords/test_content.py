@@ -40,6 +40,25 @@ def test_model_words_weights_and_languages_make_a_difference(model: str, words: 
     assert content_of(model, words).prefix != BIRDS.prefix
 
 
+CHINESE = ("zh", "en", "yue")
+
+
+def test_regions_of_a_language_make_no_difference() -> None:
+    """The vendor knows none; two rows alike were never found again."""
+    words = [Hotword(text="osprey", weight=weight, language_code=code) for weight, code in ((1, "en-GB"), (2, "en-US"))]
+    assert content_of("fun-asr-realtime", [KESTREL, *words]) == BIRDS
+    assert content_of("fun-asr-realtime", [*reversed(words), KESTREL]) == BIRDS
+
+
+@pytest.mark.parametrize(
+    ("code", "languages", "language"),
+    [("zh-HK", CHINESE, "yue"), ("zh-HK", ("zh", "en"), "zh"), ("cmn-Hans-CN", CHINESE, "zh"), ("sk", (), "sk")],
+)
+def test_a_language_is_the_vendors(code: str, languages: tuple[str, ...], language: str) -> None:
+    (entry,) = content_of("any", [Hotword(text="红隼", language_code=code)], languages).entries
+    assert entry.language == language
+
+
 def test_a_table_is_written_as_the_vendor_takes_it() -> None:
     assert [entry.as_json() for entry in BIRDS.entries] == [
         {"text": "Kestrel", "weight": 4},
@@ -54,6 +73,7 @@ VOCABULARY = [{"text": "osprey", "weight": 2, "lang": "en"}, {"text": "Kestrel",
     ("target_model", "vocabulary", "is_same"),
     [
         ("fun-asr-realtime", VOCABULARY, True),
+        ("fun-asr-realtime", [*VOCABULARY, VOCABULARY[0]], True),
         ("paraformer-realtime-v2", VOCABULARY, False),
         ("fun-asr-realtime", VOCABULARY[:1], False),
         ("fun-asr-realtime", [*VOCABULARY, {"text": "kite", "weight": 4}], False),

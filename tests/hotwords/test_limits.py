@@ -141,7 +141,16 @@ def test_super_hot_words_are_few() -> None:
 
 @pytest.mark.parametrize(
     ("model", "language"),
-    [(V2, "yue"), (V2, "zh-CN"), (FUN_ASR, "ja-JP"), (EMBEDDED, "en-US"), (QWEN_AUDIO, "sk"), (QWEN3, "sv")],
+    [
+        (V2, "yue"),
+        (V2, "zh-CN"),
+        (V2, "zh-HK"),
+        (FUN_ASR, "cmn-Hans-CN"),
+        (FUN_ASR, "ja-JP"),
+        (EMBEDDED, "en-US"),
+        (QWEN_AUDIO, "sk"),
+        (QWEN3, "sv"),
+    ],
 )
 def test_a_language_that_is_taken(model: Model, language: str) -> None:
     assert verified(model, Adaptation(hotwords=(Hotword(text="word", language_code=language),)), FIELD) == ()

@@ -7,12 +7,14 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from asrgateway_server.config import Hotword, RecognitionConfig
+from asrgateway_server.config import Adaptation, Hotword, RecognitionConfig
+from asrgateway_server.emulator import hotword_api, vocabularies
 from asrgateway_server.errors import (
     GatewayError,
     Unauthenticated,
@@ -104,6 +106,42 @@ async def test_gateways_find_each_others_tables(account: Account) -> None:
     await account.open()
     first, second = await account.gateway(), await account.gateway()
     assert await table_of(first, call(*BIRDS)) == await table_of(second, call(*reversed(BIRDS)))
+    assert len(account.tables) == 1
+
+
+async def test_words_that_differ_in_their_region_only_are_found_again(account: Account) -> None:
+    await account.open()
+    codes = ("en-US", "en-GB", "en")
+    words = tuple(Hotword(text="Kestrel", language_code=code) for code in codes)
+    config = replace(call(), adaptation=Adaptation(hotwords=words))
+    tables = {await table_of(await account.gateway(), config) for _ in range(3)}
+    assert tables == set(account.tables)
+    assert len(tables) == 1
+
+
+class Compiler:
+    """Decides which of the vendor's tables are compiled, as its answers show."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_done = False
+        state = hotword_api._state
+        monkeypatch.setattr(
+            hotword_api, "_state", lambda table: state(table) | ({} if self.is_done else {"status": "UNDEPLOYED"})
+        )
+
+
+async def test_a_table_that_is_still_compiled_is_waited_for_and_not_made_again(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await account.open()
+    compiler = Compiler(monkeypatch)
+    first, second = [await account.gateway(hotword_timeout_seconds=0.5) for _ in range(2)]
+    assert "did not compile" in (await notices_of(first, call(*BIRDS)))[0].message
+    assert "did not compile" in (await notices_of(second, call(*BIRDS)))[0].message
+    # Who has waited in vain waits no more.
+    assert "is still compiling" in (await notices_of(first, call(*BIRDS)))[0].message
+    compiler.is_done = True
+    assert [await table_of(gateway, call(*BIRDS)) for gateway in (first, second)] == account.tables * 2
     assert len(account.tables) == 1
 
 
@@ -303,6 +341,106 @@ async def test_another_gateways_old_table_makes_room(account: Account) -> None:
     made = await table_of(gateway, call("osprey"))
     assert account.tables == [made]
     assert made != older
+
+
+class World:
+    """The clock of gateways and vendor, and what the vendor is asked.
+
+    Attributes:
+        ahead_seconds: How far it is ahead of the real one.
+        updates: Which table was written anew, and when.
+    """
+
+    def __init__(self, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ahead_seconds = 0.0
+        self.updates: list[tuple[str, float]] = []
+        self._asked = asyncio.Event()
+        self._lists = account.vendor.vocabularies
+        self._page, self._update = self._lists.page, self._lists.update
+        monkeypatch.setattr(vocabularies, "_now", self._written)
+        monkeypatch.setattr(self._lists, "update", self._updated)
+        monkeypatch.setattr(self._lists, "page", self._listed)
+
+    def now(self) -> float:
+        return time.time() + self.ahead_seconds
+
+    async def until_updated(self, *tables: str) -> None:
+        """Wait until each has been written anew at this time."""
+        while not {(table, self.ahead_seconds) for table in tables} <= set(self.updates):
+            await self._next_question()
+
+    async def until_looked(self) -> None:
+        """Wait for whatever a look of one gateway at its tables leads to."""
+        for _ in range(3):
+            await self._next_question()
+
+    async def _next_question(self) -> None:
+        self._asked.clear()
+        await self._asked.wait()
+
+    def _written(self) -> str:
+        return f"{datetime.fromtimestamp(self.now(), UTC):%Y-%m-%d %H:%M:%S}"
+
+    def _updated(self, vocabulary_id: str, words: list[dict[str, object]]) -> None:
+        self._update(vocabulary_id, words)
+        self.updates.append((vocabulary_id, self.ahead_seconds))
+        self._asked.set()
+
+    def _listed(self, prefix: str | None, index: int, size: int) -> list[vocabularies.Vocabulary]:
+        self._asked.set()
+        return self._page(prefix, index, size)
+
+
+async def test_gateways_that_recycle_leave_each_other_what_is_in_use(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a call that lasts for five hours; the account has room for two tables, and one call more comes."""
+    await account.open(vocabulary_lists=2)
+    world = World(account, monkeypatch)
+    first, second = [
+        await account.gateway(clock=world.now, look_seconds=0.01, hotword_tables="recycle") for _ in range(2)
+    ]
+    async with first.prepared(call("Kestrel")) as (kestrel, _), second.prepared(call("osprey")) as (osprey, _):
+        both = [kestrel.adaptation.vocabulary_id, osprey.adaptation.vocabulary_id]
+        for _ in range(10):
+            world.ahead_seconds += 1800
+            await world.until_updated(*both)
+            for gateway in (first, second):
+                (notice,) = await notices_of(gateway, call("kite"))
+                assert "as many hot-word tables" in notice.message
+        assert account.tables == both
+    for gateway in (first, second):
+        await gateway.__aexit__(None, None, None)
+    world.ahead_seconds += 3700
+    third = await account.gateway(clock=world.now, hotword_tables="recycle")
+    made = await table_of(third, call("kite"))
+    assert account.tables in ([both[0], made], [both[1], made])
+
+
+async def test_a_table_is_written_anew_no_more_often_than_the_vendor_wants(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await account.open()
+    world = World(account, monkeypatch)
+    young = {"hotword_tables": "recycle", "hotword_table_age_seconds": 0}
+    gateway = await account.gateway(clock=world.now, look_seconds=0.01, **young)
+    async with gateway.prepared(call("Kestrel")):
+        for ahead_seconds in (0, 250, 400, 650, 800):
+            world.ahead_seconds = ahead_seconds
+            await world.until_looked()
+    assert [ahead_seconds for _, ahead_seconds in world.updates] == [400, 800]
+
+
+async def test_a_gateway_that_never_deletes_writes_nothing_anew(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await account.open()
+    world = World(account, monkeypatch)
+    gateway = await account.gateway(clock=world.now, look_seconds=0.01)
+    async with gateway.prepared(call("Kestrel")):
+        world.ahead_seconds = 10_000
+        await table_of(gateway, call("Kestrel"))
+    assert world.updates == []
 
 
 # Callers' own keys --------------------------------------------------------------------------------------------------

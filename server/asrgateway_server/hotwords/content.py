@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from asrgateway_server.adapters.dashscope_languages import vendor_code
 from asrgateway_server.config import Hotword
 
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -60,20 +61,35 @@ class Content:
         """Whether a table that the vendor shows is this one."""
         if target_model != self.model or not isinstance(vocabulary, list):
             return False
-        shown = [
-            (row.get("text"), row.get("weight"), row.get("lang") or "") for row in vocabulary if isinstance(row, dict)
-        ]
-        wanted = {(entry.text, entry.weight, entry.language) for entry in self.entries}
-        return len(shown) == len(vocabulary) == len(wanted) and set(shown) == wanted
+        if not all(isinstance(row, dict) for row in vocabulary):
+            return False
+        # As sets: whether the vendor keeps a row that stands twice, nobody says.
+        shown = {(str(row.get("text")), row.get("weight"), row.get("lang") or "") for row in vocabulary}
+        return shown == {(entry.text, entry.weight, entry.language) for entry in self.entries}
 
 
-def content_of(model: str, words: Iterable[Hotword]) -> Content:
-    """Return the content of a table that holds a call's hot words."""
-    entries = (
-        Entry(text=word.text.strip(), weight=word.weight, language=word.language_code.partition("-")[0].lower())
-        for word in words
-    )
-    return Content(model=model, entries=_sorted(entries))
+def content_of(model: str, words: Iterable[Hotword], languages: Collection[str] = ()) -> Content:
+    """Return the content of a table that holds a call's hot words.
+
+    What is one word to the vendor, which knows no regions, is one entry: it has the greatest of the weights.
+
+    Args:
+        model: The vendor's name.
+        words: The call's.
+        languages: Those that a word may have, as the vendor names them; empty: any.
+    """
+    entries: dict[tuple[str, str], Entry] = {}
+    for word in words:
+        entry = Entry(text=word.text.strip(), weight=word.weight, language=_language(word.language_code, languages))
+        key = (entry.text, entry.language)
+        if key not in entries or entries[key].weight < entry.weight:
+            entries[key] = entry
+    return Content(model=model, entries=_sorted(entries.values()))
+
+
+def _language(code: str, languages: Collection[str]) -> str:
+    primary = code.partition("-")[0].lower()
+    return vendor_code(code, languages or (primary,))[0] or primary
 
 
 def prefix_of(vocabulary_id: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from asrgateway_server.adapters.dashscope_languages import vendor_code
 from asrgateway_server.config import Adaptation, ContextRole, Hotword
 from asrgateway_server.errors import InvalidRequest
 from asrgateway_server.events import Notice, NoticeCode
@@ -89,8 +90,8 @@ def _faults(model: Model, family: Family, word: Hotword) -> Iterator[str]:
         yield f"its text has {length} {rule.unit}; {model.name!r} takes up to {rule.limit}"
     if word.weight not in family.weights:
         yield f"its weight is {word.weight}; {model.name!r} takes {family.weights_told}"
-    language = word.language_code.partition("-")[0].lower()
-    if language and family.languages and language not in family.languages:
+    code, _ = vendor_code(word.language_code, family.languages)
+    if word.language_code and family.languages and not code:
         known = ", ".join(sorted(family.languages))
         yield f"{model.name!r} takes hot words of these languages: {known}"
 

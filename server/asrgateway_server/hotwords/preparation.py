@@ -18,7 +18,7 @@ from asrgateway_server.errors import GatewayError, UnsupportedOption
 from asrgateway_server.events import Notice, NoticeCode
 from asrgateway_server.hotwords.account import Access, Account, Reach, account_of
 from asrgateway_server.hotwords.content import content_of
-from asrgateway_server.hotwords.families import OPTION, Mechanism, family_of
+from asrgateway_server.hotwords.families import OPTION, Family, Mechanism, family_of
 from asrgateway_server.hotwords.leases import Clock, Leases
 from asrgateway_server.hotwords.service import HotwordService
 from asrgateway_server.hotwords.tables import Tables
@@ -53,10 +53,14 @@ class HotwordPreparation:
         settings: What the operator allows.
         reach: Knows how calls reach the vendor.
         clock: Seconds since the epoch.
+        look_seconds: How often a table in use is looked at, whether it is time to show that it is.
     """
 
-    def __init__(self, settings: Settings, reach: Reach, clock: Clock = time.time) -> None:
+    def __init__(
+        self, settings: Settings, reach: Reach, clock: Clock = time.time, *, look_seconds: float = 60.0
+    ) -> None:
         self._settings = settings
+        self._look_seconds = look_seconds
         self._reach = reach
         self._clock = clock
         self._accounts: dict[Account, _Compiled] = {}
@@ -94,7 +98,7 @@ class HotwordPreparation:
         notices: tuple[Notice, ...] = ()
         async with AsyncExitStack() as stack:
             try:
-                table = await stack.enter_async_context(self._compiled(config, access, family.mechanism))
+                table = await stack.enter_async_context(self._compiled(config, access, family))
             except GatewayError as error:
                 is_failure = not isinstance(error, UnsupportedOption)
                 if config.is_strict or (is_failure and self._settings.hotword_failures == "fail"):
@@ -106,7 +110,7 @@ class HotwordPreparation:
             yield _with_table(config, table), notices
 
     @asynccontextmanager
-    async def _compiled(self, config: RecognitionConfig, access: Access, mechanism: Mechanism) -> AsyncIterator[str]:
+    async def _compiled(self, config: RecognitionConfig, access: Access, family: Family) -> AsyncIterator[str]:
         if config.adaptation.vocabulary_id:
             raise UnsupportedOption(
                 f"the stored table goes before the hot words of the call: {config.model.name!r} takes one of the two",
@@ -118,9 +122,9 @@ class HotwordPreparation:
                 "hotword_tables",
                 field=_FIELD,
             )
-        content = content_of(config.model.upstream_name, config.adaptation.hotwords)
+        content = content_of(config.model.upstream_name, config.adaptation.hotwords, family.languages)
         compiled = self._in_account(account_of(config, access), access)
-        leases = compiled.phrases if mechanism is Mechanism.PHRASES else compiled.tables
+        leases = compiled.phrases if family.mechanism is Mechanism.PHRASES else compiled.tables
         async with leases.lease(content) as table:
             yield table
 
@@ -149,6 +153,7 @@ class HotwordPreparation:
             age_seconds=settings.hotword_table_age_seconds,
             timeout_seconds=settings.hotword_timeout_seconds,
             clock=self._clock,
+            look_seconds=self._look_seconds,
         )
         compiled = _Compiled(tables=tables, phrases=Leases(service.compile_phrases, self._clock))
         self._accounts[account] = compiled

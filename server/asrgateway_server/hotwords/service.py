@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: The vendor's code for one table too many.
 QUOTA: Final = "Throttling.AllocationQuota"
+#: The vendor's codes for a table that is not there.
+GONE: Final = frozenset(("BadRequest.ResourceNotExist", "NotFound", "HTTP 404"))
 _KEY_REJECTED: Final = frozenset(("InvalidApiKey", "HTTP 401", "HTTP 403"))
 _T = TypeVar("_T")
 
@@ -36,9 +38,17 @@ class HotwordService:
         self._credential = credential
         self._threads = threads
 
+    async def get_ready(self) -> None:
+        """Import what the first request would import: on a busy machine that takes longer than the vendor."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._make_sdk, "")
+
     async def create(self, content: Content) -> str:
         """Compile a table; return its id."""
         return await self._ask(lambda sdk: sdk.create(content))
+
+    async def update(self, vocabulary_id: str, content: Content) -> None:
+        """Replace what a table holds."""
+        await self._ask(lambda sdk: sdk.update(vocabulary_id, content))
 
     async def tables(self, prefix: str | None = None) -> list[Mapping[str, object]]:
         """Return all tables of the account, or those of a prefix."""

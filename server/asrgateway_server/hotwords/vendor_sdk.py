@@ -70,8 +70,11 @@ class VendorSdk:
 
     def create(self, content: Content) -> str:
         """Compile a table; return its id."""
-        words = [entry.as_json() for entry in content.entries]
-        return str(self._ask("create_vocabulary", content.model, content.prefix, words))
+        return str(self._ask("create_vocabulary", content.model, content.prefix, _rows(content)))
+
+    def update(self, vocabulary_id: str, content: Content) -> None:
+        """Replace what a table holds."""
+        self._ask("update_vocabulary", vocabulary_id, _rows(content))
 
     def tables(self, prefix: str | None = None) -> list[Mapping[str, object]]:
         """Return all tables of the account, or those of a prefix: ``vocabulary_id``, ``status``, ``gmt_modified``."""
@@ -123,6 +126,10 @@ class VendorSdk:
                 return getattr(service, action)(*arguments)
             except Exception as error:  # noqa: BLE001 the SDK raises whatever happens within it
                 raise _verdict(error) from None
+
+
+def _rows(content: Content) -> list[dict[str, object]]:
+    return [entry.as_json() for entry in content.entries]
 
 
 def _phrase_id(output: object) -> str:
