@@ -79,6 +79,12 @@ class Overloaded(GatewayError):
     reason = "OVERLOADED"
 
 
+class ClientLimitReached(GatewayError):
+    """The client has taken as much as one may; what it is refused now it may have later."""
+
+    reason = "CLIENT_LIMIT_REACHED"
+
+
 class Unauthenticated(GatewayError):
     """The caller shows no key, or one that is not known: to the gateway, or to the vendor if it brought its own."""
 

@@ -330,6 +330,18 @@ class Settings(BaseSettings):
     max_streams: int = Field(default=500, ge=1)
     """Open calls of `Recognize`; one more is refused with RESOURCE_EXHAUSTED."""
 
+    max_client_streams: int = Field(default=0, ge=0)
+    """Open calls of one client: of a key, else of a certificate, else of an address (in IPv6 of a /64 network). One
+    more is refused with RESOURCE_EXHAUSTED. 0: as many as `max_streams`. Without keys all clients behind a proxy share
+    its address."""
+
+    max_client_starts_per_minute: int = Field(default=0, ge=0)
+    """Calls that one client, as above, may start in a minute; so many may come at once. 0: as many as it likes."""
+
+    max_commits_per_minute: int = Field(default=120, ge=1)
+    """Commits that one call may send in a minute; so many may come at once. One more ends the call with
+    RESOURCE_EXHAUSTED."""
+
     max_message_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """Largest audio message that is taken."""
 
@@ -350,7 +362,10 @@ class Settings(BaseSettings):
     """An utterance that goes on for longer is ended as a commit would end it."""
 
     config_timeout_seconds: Seconds = 10.0
-    """How long a new call may take to send its `streaming_config`."""
+    """How long a new call may take to send its `streaming_config`, and one of `ListModels` its request."""
+
+    first_audio_timeout_seconds: Seconds = 300.0
+    """How long a call may then take to send its first audio; empty audio is none. It ends with DEADLINE_EXCEEDED."""
 
     write_timeout_seconds: Seconds = 60.0
     """How long a caller may leave a response unread before its call is ended."""

@@ -24,6 +24,7 @@ from asrgateway_server.rpc.lifecycle import Gateway
 from calls import RECORDINGS, Stub, audio, config, outcome_of
 from gateways import eventually, open_gateway
 from processes import gateway_process, start
+from vendors import vendor_and_gateway
 
 KEY = "correct-horse-battery"
 GATEWAY = str(Path(sys.executable).with_name("asr-gateway"))
@@ -113,13 +114,16 @@ async def test_without_reflection_nothing_is_told() -> None:
         assert await reflected(gateway) is grpc.StatusCode.UNIMPLEMENTED
 
 
-@pytest.mark.parametrize("half", [[], [config(), audio(bytes(3200))]], ids=["headers only", "in speech"])
+VENDORS = config(model="paraformer-realtime-v2")
+
+
+@pytest.mark.parametrize("half", [[], [VENDORS, audio(bytes(3200))]], ids=["headers only", "in speech"])
 async def test_a_key_that_is_taken_back_ends_its_calls_and_no_other(
     keys_file: Path, half: list[pb.RecognizeRequest]
 ) -> None:
     other = "another-key-of-someone"
     keys_file.write_text(f"{hashed_line(KEY)}\n{hashed_line(other)}\n")  # noqa: ASYNC240 a line
-    async with open_gateway(api_keys_file=str(keys_file), embedded_workers=2) as (gateway, stub):
+    async with vendor_and_gateway(api_keys_file=str(keys_file)) as (_, gateway, stub):
         calls = [stub.Recognize(timeout=30, metadata=(("x-api-key", key),)) for key in (KEY, other)]
         for call in calls:
             for request in half:
@@ -131,7 +135,7 @@ async def test_a_key_that_is_taken_back_ends_its_calls_and_no_other(
         assert await models_with(stub, *BEARER) is REFUSED
         assert not calls[1].done()
         assert gateway.metrics.registry.get_sample_value("asrgateway_api_keys_file_problems") == 1
-        await calls[1].write(config() if not half else audio(bytes(3200)))
+        await calls[1].write(VENDORS if not half else audio(bytes(3200)))
         await calls[1].write(audio(bytes(3200)))
         await calls[1].done_writing()
         assert (await outcome_of(calls[1])).code is grpc.StatusCode.OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -27,7 +28,7 @@ from asrgateway_server.rpc.ports import ONLY_ONE_LISTENER
 from asrgateway_server.rpc.servicer import EdgeLimits, RecognitionServicer
 from asrgateway_server.tracing import OnlyIds
 from asrgateway_server.transports.base import Emit, ItemSource
-from calls import Outcome, Stub, audio, config, outcome_of, recognize
+from calls import Outcome, Stub, audio, commit, config, outcome_of, recognize
 from gateways import eventually
 
 LIMITS = Limits(
@@ -38,7 +39,14 @@ LIMITS = Limits(
     max_injected_silence_seconds=600.0,
     task_silence_seconds=50.0,
 )
-EDGE = EdgeLimits(max_streams=2, max_message_bytes=10_000, config_timeout_seconds=10.0, write_timeout_seconds=10.0)
+EDGE = EdgeLimits(
+    max_streams=2,
+    max_message_bytes=10_000,
+    config_timeout_seconds=10.0,
+    first_audio_timeout_seconds=10.0,
+    write_timeout_seconds=10.0,
+    max_commits_per_minute=5,
+)
 CHUNK = audio(bytes(3_200))
 
 
@@ -91,7 +99,7 @@ def edge() -> EdgeLimits:
 @pytest.fixture
 async def service(edge: EdgeLimits) -> AsyncIterator[Service]:
     metrics, backend = Metrics(CollectorRegistry()), Counting()
-    server = grpc.aio.server(interceptors=[CallInterceptor(metrics, OnlyIds())], options=[ONLY_ONE_LISTENER])
+    server = grpc.aio.server(interceptors=[CallInterceptor(metrics, OnlyIds(), 10.0)], options=[ONLY_ONE_LISTENER])
     served = catalogue(default_model="", has_key=False)
     servicer = RecognitionServicer(
         served, {"pocketsphinx": backend}, edge, LIMITS, metrics, Drain(0.1, 0.1, 0.0, metrics)
@@ -190,6 +198,22 @@ async def test_bytes_that_are_no_request_end_the_call(service: Service) -> None:
     assert seen(outcome) == (INVALID, "INVALID_REQUEST", "request")
 
 
+async def test_a_garbled_request_for_the_models_is_refused(service: Service) -> None:
+    list_bytes: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = service.channel.unary_unary(f"/{SERVICE}/ListModels")
+    with pytest.raises(grpc.aio.AioRpcError, match="the request is garbled") as caught:
+        await list_bytes(b"\xff\xff\xff")
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_call_for_the_models_without_a_request_is_refused(service: Service) -> None:
+    list_nothing: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = service.channel.stream_unary(
+        f"/{SERVICE}/ListModels"
+    )
+    with pytest.raises(grpc.aio.AioRpcError, match="ended before its request came") as caught:
+        await list_nothing(iter(()))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_a_message_of_the_largest_size_is_taken(service: Service) -> None:
     outcome = await recognize(service.stub, [config(), audio(bytes(10_000))])
     assert outcome.code == grpc.StatusCode.OK
@@ -232,6 +256,72 @@ async def test_a_caller_that_sends_no_config_is_not_waited_for(service: Service)
     call = service.stub.Recognize()
     outcome = await outcome_of(call)
     assert seen(outcome) == (grpc.StatusCode.DEADLINE_EXCEEDED, "CLIENT_STALLED", "streaming_config")
+
+
+async def silent_call(service: Service, *requests: pb.RecognizeRequest) -> Outcome:
+    """A call that sends these, and nothing more."""
+    call = service.stub.Recognize()
+    for request in (config(), *requests):
+        await call.write(request)
+    return await outcome_of(call)
+
+
+@pytest.mark.parametrize("edge", [replace(EDGE, first_audio_timeout_seconds=0.2)])
+@pytest.mark.parametrize(
+    "requests", [(), (audio(b""),) * 3, (commit(),) * 5], ids=["nothing", "empty audio", "commits"]
+)
+async def test_a_call_without_audio_is_not_waited_for(
+    service: Service, requests: tuple[pb.RecognizeRequest, ...]
+) -> None:
+    outcome = await silent_call(service, *requests)
+    assert seen(outcome) == (grpc.StatusCode.DEADLINE_EXCEEDED, "CLIENT_STALLED", "audio")
+    assert outcome.message == "no audio came within 0.2 s"
+    assert outcome.kinds[0] == "started"
+    assert service.value("asrgateway_streams_active", model="embedded") == 0
+
+
+@pytest.mark.parametrize("edge", [replace(EDGE, first_audio_timeout_seconds=0.2)])
+async def test_a_call_that_has_spoken_once_may_be_silent_for_longer(service: Service) -> None:
+    call = service.stub.Recognize()
+    for request in (config(), CHUNK):
+        await call.write(request)
+    await asyncio.sleep(0.5)
+    await call.done_writing()
+    assert (await outcome_of(call)).texts == ["1 chunks"]
+
+
+async def test_a_commit_too_many_ends_the_call_and_names_its_field(service: Service) -> None:
+    outcome = await silent_call(service, CHUNK, *[commit()] * 6)
+    assert seen(outcome) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "CLIENT_LIMIT_REACHED", "commit")
+    assert outcome.message == "up to 5 commits a minute are taken in one call; this is one more"
+    assert outcome.retry_seconds == pytest.approx(12.0, abs=1.0)
+
+
+@pytest.mark.parametrize("edge", [replace(EDGE, max_client_streams=1)])
+async def test_a_client_with_enough_open_calls_is_refused_another(service: Service) -> None:
+    call = service.stub.Recognize()
+    await call.write(config())
+    await call.read()
+    outcome = await recognize(service.stub, [config(), CHUNK])
+    assert seen(outcome) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "CLIENT_LIMIT_REACHED", "")
+    assert outcome.retry_seconds == 1.0
+    assert service.value("asrgateway_streams_rejected_total", reason="quota") == 1
+    assert service.value("asrgateway_streams_rejected_total", reason="capacity") == 0
+    await call.write(CHUNK)
+    await call.done_writing()
+    assert (await outcome_of(call)).texts == ["1 chunks"]
+    assert (await recognize(service.stub, [config(), CHUNK])).texts == ["1 chunks"]
+
+
+@pytest.mark.parametrize("edge", [replace(EDGE, max_client_starts_per_minute=2)])
+async def test_a_client_that_starts_too_many_calls_is_told_when_to_try_again(service: Service) -> None:
+    first = [await recognize(service.stub, [config(), CHUNK]) for _ in range(2)]
+    assert [outcome.code for outcome in first] == [grpc.StatusCode.OK] * 2
+    outcome = await recognize(service.stub, [config(), CHUNK])
+    assert seen(outcome) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "CLIENT_LIMIT_REACHED", "")
+    assert outcome.retry_seconds is not None
+    assert 0 < outcome.retry_seconds <= 30
+    assert (await service.stub.ListModels(pb.ListModelsRequest())).models
 
 
 # Errors -----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -45,7 +45,7 @@ class Peer(Protocol):
     def peer(self) -> str:
         """Return its address."""
 
-    def auth_context(self) -> Mapping[str, Sequence[bytes]]:
+    def auth_context(self) -> Mapping[str, Iterable[bytes]]:
         """Return what TLS knows of it."""
 
 
@@ -75,7 +75,7 @@ def address_of(peer: str) -> str:
     return str(address)
 
 
-def _certificate_of(known: Mapping[str, Sequence[bytes]]) -> str:
+def _certificate_of(known: Mapping[str, Iterable[bytes]]) -> str:
     """Return the name of the client's certificate, its fingerprint if it has none; empty without one."""
     names = (name for key in _CERTIFICATE_NAMES for name in known.get(key, ()) if name)
     if (name := next(names, None)) is not None:

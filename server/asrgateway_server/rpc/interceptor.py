@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from asrgateway_server import logs
-from asrgateway_server.errors import GatewayError
+from asrgateway_server.errors import ClientStalled, GatewayError, InvalidRequest
 from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.rpc.client_identity import identity_of
 from asrgateway_server.rpc.requests import request_from
@@ -30,11 +31,18 @@ Handler = Callable[[Any, Any], Awaitable[Any]]
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the methods of the service; lets those of health and reflection pass."""
+    """Wraps the methods of the service; lets those of health and reflection pass.
 
-    def __init__(self, metrics: Metrics, tracer: Tracer) -> None:
+    Args:
+        metrics: Count every call.
+        tracer: Traces it.
+        request_timeout_seconds: How long the one request of a unary method may take to come.
+    """
+
+    def __init__(self, metrics: Metrics, tracer: Tracer, request_timeout_seconds: float) -> None:
         self._metrics = metrics
         self._tracer = tracer
+        self._request_timeout_seconds = request_timeout_seconds
         # So that a rate over the first error of a kind is right.
         for code, blame in endings():
             metrics.stream_errors.labels(code, blame)
@@ -55,11 +63,30 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 request_from,
                 handler.response_serializer,
             )
-        return grpc.unary_unary_rpc_method_handler(
-            self._wrap(handler.unary_unary, method),
+        # As a stream of one request: gRPC itself would wait for it for ever, and not even say that somebody has called.
+        return grpc.stream_unary_rpc_method_handler(
+            self._wrap(self._with_one_request(handler.unary_unary), method),
             handler.request_deserializer,
             handler.response_serializer,
         )
+
+    def _with_one_request(self, handler: Any) -> Handler:
+        async def with_one_request(requests: Any, context: Any) -> Any:
+            seconds = self._request_timeout_seconds
+            try:
+                async with asyncio.timeout(seconds):
+                    request = await anext(aiter(requests))
+            except TimeoutError:
+                raise ClientStalled(f"no request came within {seconds:g} s") from None
+            except StopAsyncIteration:
+                raise InvalidRequest("the call ended before its request came") from None
+            except DecodeError:
+                raise InvalidRequest(
+                    "the request is garbled: its bytes are not those of the method's message"
+                ) from None
+            return await handler(request, context)
+
+        return with_one_request
 
     def _wrap(self, handler: Any, method: str) -> Handler:
         metrics = self._metrics.of_method(method)

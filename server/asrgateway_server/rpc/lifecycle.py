@@ -154,7 +154,11 @@ def _edge_limits(settings: Settings) -> EdgeLimits:
         max_streams=settings.max_streams,
         allow_caller_keys=settings.allow_caller_keys,
         max_message_bytes=settings.max_message_bytes,
+        max_client_streams=settings.max_client_streams,
+        max_client_starts_per_minute=settings.max_client_starts_per_minute,
+        max_commits_per_minute=settings.max_commits_per_minute,
         config_timeout_seconds=settings.config_timeout_seconds,
+        first_audio_timeout_seconds=settings.first_audio_timeout_seconds,
         write_timeout_seconds=settings.write_timeout_seconds,
     )
 

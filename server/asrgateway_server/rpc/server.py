@@ -70,7 +70,7 @@ async def recognition_server(
     Raises:
         SettingsError: The port is taken, or a file of keys or certificates cannot be used.
     """
-    interceptors: list[grpc.aio.ServerInterceptor] = [CallInterceptor(metrics, tracer)]
+    interceptors: list[grpc.aio.ServerInterceptor] = [CallInterceptor(metrics, tracer, settings.config_timeout_seconds)]
     keys = CallerKeys(Path(settings.api_keys_file), metrics) if settings.api_keys_file else None
     if keys:
         interceptors.append(KeyInterceptor(keys, metrics))

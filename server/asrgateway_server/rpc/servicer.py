@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, cast
 
@@ -17,14 +18,18 @@ from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server import logs
 from asrgateway_server.config import RecognitionConfig, Update
-from asrgateway_server.errors import ClientStalled, GatewayError, InvalidRequest, Overloaded
+from asrgateway_server.errors import ClientLimitReached, ClientStalled, GatewayError, InvalidRequest, Overloaded
 from asrgateway_server.metrics import MethodMetrics, Metrics
 from asrgateway_server.models import Catalogue
 from asrgateway_server.recognition.farewell import Farewell
 from asrgateway_server.recognition.recognizer import Limits, recognize
 from asrgateway_server.recognition.replies import CallFinished, Cursor, Reply
 from asrgateway_server.rpc.caller import Caller, caller_from
+from asrgateway_server.rpc.client_identity import identity_of
+from asrgateway_server.rpc.client_limits import ClientLimits
 from asrgateway_server.rpc.drain import Drain
+from asrgateway_server.rpc.early_end import EarlyEnd
+from asrgateway_server.rpc.rate_limit import PerMinute
 from asrgateway_server.rpc.requests import CONFIG_FIELD, config_from, update_from
 from asrgateway_server.rpc.responses import models_from, response_from
 from asrgateway_server.tracing import call_trace
@@ -47,16 +52,24 @@ class EdgeLimits:
 
     Attributes:
         max_streams: Open Recognize calls.
+        max_client_streams: Those of one client; 0: as many as there are.
+        max_client_starts_per_minute: How many one client may start; 0: as many as it likes.
+        max_commits_per_minute: Commits of one call.
         allow_caller_keys: Callers may bring keys of their own for the vendor.
         max_message_bytes: Largest audio message.
         config_timeout_seconds: How long a call may take to send its config.
+        first_audio_timeout_seconds: How long it may then take to send the first audio.
         write_timeout_seconds: How long a caller may leave a response unread.
     """
 
     max_streams: int
     max_message_bytes: int
     config_timeout_seconds: float
+    first_audio_timeout_seconds: float
     write_timeout_seconds: float
+    max_commits_per_minute: int
+    max_client_streams: int = 0
+    max_client_starts_per_minute: int = 0
     allow_caller_keys: bool = False
 
 
@@ -81,6 +94,7 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         self._list_metrics = metrics.of_method("ListModels")
         self._drain = drain
         self._open_streams = 0
+        self._clients = ClientLimits(edge_limits.max_client_streams, edge_limits.max_client_starts_per_minute)
 
     async def Recognize(self, request_iterator: object, context: RecognizeContext) -> None:  # type: ignore[override] # noqa: ARG002, N802 gRPC's names; requests are pulled from the context
         """Recognise one stream; raise a GatewayError to end it with another status than OK."""
@@ -91,7 +105,7 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         try:
             # Refused before any response header, so that clients may send the call again by themselves.
             self._drain.refuse_late_calls()
-            with self._admitted():
+            with self._admitted(identity_of(context).id):
                 async with self._drain.open_call(client) as farewell:
                     # By itself the first response would carry it; an error while that is on its way could not be sent.
                     await context.send_initial_metadata(())
@@ -110,7 +124,8 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         logs.add_to_call(model=config.model.name, request_id=message.request_id, resumes=message.resume.call_id)
         backend = self._backends[config.model.backend]
         with self._counted(config):
-            await recognize(config, backend, client, self._call_limits, self._metrics, farewell)
+            async with self._audio_expected(client):
+                await recognize(config, backend, client, self._call_limits, self._metrics, farewell)
 
     async def ListModels(self, request: pb.ListModelsRequest, context: object) -> pb.ListModelsResponse:  # noqa: ARG002, N802 gRPC's names
         """Return the catalogue."""
@@ -118,8 +133,32 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         self._list_metrics.sent.inc()
         return models_from(self._catalogue)
 
+    @asynccontextmanager
+    async def _audio_expected(self, client: GrpcClient) -> AsyncIterator[None]:
+        """End a call whose audio does not begin."""
+        seconds = self._edge_limits.first_audio_timeout_seconds
+        async with EarlyEnd() as call:
+            stalled = ClientStalled(f"no audio came within {seconds:g} s", field="audio")
+            timer = asyncio.get_running_loop().call_later(seconds, call.end, stalled)
+            client.when_audio_comes(timer.cancel)
+            try:
+                yield
+            finally:
+                timer.cancel()
+
     @contextmanager
-    def _admitted(self) -> Iterator[None]:
+    def _admitted(self, client_id: str) -> Iterator[None]:
+        with ExitStack() as admissions:
+            try:
+                admissions.enter_context(self._clients.admitted(client_id))
+            except ClientLimitReached:
+                self._metrics.streams_rejected.labels("quota").inc()
+                raise
+            admissions.enter_context(self._within_streams())
+            yield
+
+    @contextmanager
+    def _within_streams(self) -> Iterator[None]:
         if self._open_streams >= self._edge_limits.max_streams:
             self._metrics.streams_rejected.labels("capacity").inc()
             raise Overloaded(
@@ -169,6 +208,9 @@ class GrpcClient:
         self._limits = limits
         self._metrics = metrics
         self._uncounted = 0
+        self._on_audio: Callable[[], object] | None = None
+        self._commit_rate = PerMinute(limits.max_commits_per_minute)
+        self._commits_full_at = -math.inf
         self._writing = asyncio.Lock()
         self._reading: asyncio.Timeout | None = None
         self._is_half_closed = False
@@ -190,6 +232,10 @@ class GrpcClient:
             InvalidRequest: It may bring none, or what it brings is none.
         """
         return caller_from(self._context.invocation_metadata() or (), is_allowed=self._limits.allow_caller_keys)
+
+    def when_audio_comes(self, callback: Callable[[], object]) -> None:
+        """Have something called at the first audio; empty audio is none."""
+        self._on_audio = callback
 
     async def read_config(self) -> pb.StreamingConfig:
         """Return the first request's config.
@@ -214,14 +260,19 @@ class GrpcClient:
 
         Raises:
             InvalidRequest: The request has no place here.
+            ClientLimitReached: It is a commit too many.
         """
         request = await self._read()
         if request is None:
             return None
         match request.WhichOneof("request"):
             case "audio":
+                if request.audio and self._on_audio:
+                    self._on_audio()
+                    self._on_audio = None
                 return self._checked(request.audio)
             case "commit":
+                self._count_commit()
                 return Commit()
             case "update":
                 return update_from(request.update)
@@ -288,6 +339,16 @@ class GrpcClient:
             raise InvalidRequest("the request is garbled: its bytes are no RecognizeRequest", field="request") from None
         finally:
             self._reading = None
+
+    def _count_commit(self) -> None:
+        now = time.monotonic()
+        if (wait := self._commit_rate.wait_seconds(self._commits_full_at, now)) > 0:
+            raise ClientLimitReached(
+                f"up to {self._commit_rate.count} commits a minute are taken in one call; this is one more",
+                field="commit",
+                retry_after_seconds=wait,
+            )
+        self._commits_full_at = self._commit_rate.full_again(self._commits_full_at, now)
 
     def _checked(self, audio: bytes) -> bytes:
         if len(audio) > self._limits.max_message_bytes:

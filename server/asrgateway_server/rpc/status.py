@@ -12,6 +12,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from asrgateway_server.errors import (
+    ClientLimitReached,
     ClientStalled,
     Draining,
     GatewayError,
@@ -39,6 +40,7 @@ STATUSES: Final[Mapping[type[GatewayError], grpc.StatusCode]] = {
     NotBuiltYet: grpc.StatusCode.UNIMPLEMENTED,
     ClientStalled: grpc.StatusCode.DEADLINE_EXCEEDED,
     Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ClientLimitReached: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
     Draining: grpc.StatusCode.UNAVAILABLE,
     StreamExpired: grpc.StatusCode.UNAVAILABLE,
@@ -56,6 +58,7 @@ BLAME: Final[Mapping[type[GatewayError], str]] = {
     NotBuiltYet: "client",
     ClientStalled: "client",
     Overloaded: "capacity",
+    ClientLimitReached: "client",
     Unauthenticated: "client",
     Draining: "drain",
     StreamExpired: "quota",
