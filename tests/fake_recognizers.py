@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 
-from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.config import Adaptation
 from asrgateway_server.events import BackendEvent, CommitEmpty, FinalResult, Finished, Ready
 
 
@@ -17,10 +18,10 @@ class Echo:
         self._bytes = 0
         self._commits = 0
 
-    def start(self, config: RecognitionConfig) -> list[BackendEvent]:
+    def start(self, adaptation: Adaptation) -> list[BackendEvent]:
         self._bytes = 0
         self._commits = 0
-        return [Ready(request_id=config.model.name)]
+        return [Ready(request_id=adaptation.context)]
 
     def audio(self, pcm: bytes) -> list[BackendEvent]:
         self._bytes += len(pcm)
@@ -56,6 +57,14 @@ class Raising(Echo):
         raise ValueError(len(pcm))
 
 
+class Lying(Echo):
+    """Has taken over its process, which answers what it likes."""
+
+    def audio(self, pcm: bytes) -> list[BackendEvent]:
+        setattr(sys.modules["__main__"], "pack_events", lambda _events: b'[["System",{}]]')  # noqa: B010 no type has it
+        return super().audio(pcm)
+
+
 class Slow(Echo):
     """Takes a tenth of the time that the audio lasts."""
 
@@ -75,9 +84,9 @@ class Stalling(Echo):
 class SlowToStart(Echo):
     """Answers nothing at all."""
 
-    def start(self, config: RecognitionConfig) -> list[BackendEvent]:
+    def start(self, adaptation: Adaptation) -> list[BackendEvent]:
         time.sleep(600)
-        return super().start(config)
+        return super().start(adaptation)
 
 
 class SlowToLoad(Echo):

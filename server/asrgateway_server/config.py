@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum, auto
-from functools import partial
 from typing import Final
 
 from pydantic import SecretStr
@@ -247,11 +246,6 @@ class RecognitionConfig:
     wishes: tuple[str, ...] = ()
     caller_key: SecretStr | None = field(default=None, repr=False)
     caller_workspace: str = field(default="", repr=False)
-
-    def __reduce__(self) -> tuple[partial[RecognitionConfig], tuple[()]]:
-        """Leave the client's key behind: the worker process that this is pickled for has no use for it."""
-        told = {each.name: getattr(self, each.name) for each in fields(self) if not each.name.startswith("caller_")}
-        return partial(RecognitionConfig, **told), ()
 
     @property
     def model_rate_hertz(self) -> int:

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from asrgateway_server.adapters import pocketsphinx
 from asrgateway_server.adapters.pocketsphinx import PocketSphinx
-from asrgateway_server.config import Adaptation, AudioFormat, Hotword, RecognitionConfig
+from asrgateway_server.config import Adaptation, Hotword
 from asrgateway_server.decoder import Hypothesis, SpokenWord
 from asrgateway_server.events import (
     CommitEmpty,
@@ -19,10 +18,7 @@ from asrgateway_server.events import (
     SpeechStarted,
     Word,
 )
-from asrgateway_server.models import EMBEDDED
 from calls import silence
-
-CONFIG = RecognitionConfig(model=EMBEDDED, audio=AudioFormat(sample_rate_hertz=16_000))
 
 HEARD = (SpokenWord(text="good", start_ms=100, end_ms=300), SpokenWord(text="morning", start_ms=300, end_ms=700))
 WORDS = (Word(text="good", start_ms=100, end_ms=300), Word(text="morning", start_ms=300, end_ms=700))
@@ -70,12 +66,12 @@ def decoder(monkeypatch: pytest.MonkeyPatch) -> ScriptedDecoder:
 def adapter(decoder: ScriptedDecoder) -> PocketSphinx:
     assert decoder.resets == 0
     adapter = PocketSphinx()
-    adapter.start(CONFIG)
+    adapter.start(Adaptation())
     return adapter
 
 
 def test_a_stream_is_ready_at_once(decoder: ScriptedDecoder) -> None:
-    assert PocketSphinx().start(CONFIG) == [Ready()]
+    assert PocketSphinx().start(Adaptation()) == [Ready()]
     assert decoder.resets == 1
 
 
@@ -166,7 +162,7 @@ def test_a_stream_begins_outside_speech_whatever_became_of_the_last(
 ) -> None:
     decoder.hears = [open_utterance(words=())]
     adapter.audio(b"..")
-    adapter.start(CONFIG)
+    adapter.start(Adaptation())
     assert adapter.audio(b"..") == [SpeechStarted(offset_ms=90)]
 
 
@@ -179,7 +175,7 @@ def real_adapter() -> PocketSphinx:
 
 
 def test_speech_and_silence_alternate(real_adapter: PocketSphinx, mother: bytes) -> None:
-    real_adapter.start(CONFIG)
+    real_adapter.start(Adaptation())
     audio = mother + silence(1)
     events = [
         event for start in range(0, len(audio), 3_200) for event in real_adapter.audio(audio[start : start + 3_200])
@@ -192,7 +188,7 @@ def test_speech_and_silence_alternate(real_adapter: PocketSphinx, mother: bytes)
 
 
 def test_interim_results_reach_ever_further(real_adapter: PocketSphinx, mother: bytes) -> None:
-    real_adapter.start(CONFIG)
+    real_adapter.start(Adaptation())
     events = [
         event for start in range(0, len(mother), 3_200) for event in real_adapter.audio(mother[start : start + 3_200])
     ]
@@ -203,5 +199,5 @@ def test_interim_results_reach_ever_further(real_adapter: PocketSphinx, mother: 
 
 def test_hot_words_reach_the_decoder_with_their_weights(adapter: PocketSphinx, decoder: ScriptedDecoder) -> None:
     words = (Hotword(text="Kestrel"), Hotword(text=" oak tree ", weight=1))
-    adapter.start(replace(CONFIG, adaptation=Adaptation(hotwords=words)))
+    adapter.start(Adaptation(hotwords=words))
     assert decoder.hotwords == {"Kestrel": 4, "oak tree": 1}

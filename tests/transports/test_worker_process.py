@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 import fake_recognizers as fakes
 from asrgateway_server.adapters.base import InProcessAdapter
 from asrgateway_server.audio.chunk import PcmChunk
-from asrgateway_server.config import AudioFormat, RecognitionConfig
+from asrgateway_server.config import Adaptation, AudioFormat, RecognitionConfig
 from asrgateway_server.errors import Overloaded, UpstreamLost
 from asrgateway_server.events import BackendEvent, CommitEmpty, FinalResult, Finished, Ready
 from asrgateway_server.metrics import Metrics
@@ -26,7 +26,10 @@ from asrgateway_server.transports.credentials import Keyring
 from asrgateway_server.transports.worker_process import WINDOW, WorkerPool, in_worker
 from gateways import eventually
 
-CONFIG = RecognitionConfig(model=EMBEDDED, audio=AudioFormat(sample_rate_hertz=16_000))
+# What the fakes are told at the beginning is in their first event.
+CONFIG = RecognitionConfig(
+    model=EMBEDDED, audio=AudioFormat(sample_rate_hertz=16_000), adaptation=Adaptation(context="embedded")
+)
 CHUNK = PcmChunk(bytes(3_200), 0)
 
 
@@ -97,6 +100,10 @@ def running_processes(pids: tuple[int, ...]) -> list[int]:
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
+def environment_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
 def summary(byte_count: int, commits: int = 0) -> list[BackendEvent]:
     return [Ready(), FinalResult(text=f"{byte_count} bytes, {commits} commits"), Finished()]
 
@@ -152,6 +159,30 @@ async def test_the_settings_decide_how_many_workers_there_are() -> None:
 
 async def test_workers_leave_the_processor_to_the_gateway(echo: WorkerPool) -> None:
     assert os.getpriority(os.PRIO_PROCESS, echo.pids[0]) > os.getpriority(os.PRIO_PROCESS, 0)
+
+
+async def test_a_worker_is_given_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "DASHSCOPE_API_KEY",
+        "ASRGATEWAY_DASHSCOPE_API_KEY",
+        "LAB_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "HTTPS_PROXY",
+    ):
+        monkeypatch.setenv(name, "sk-secret")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    async with pool_of(fakes.Echo) as pool:
+        environment = environment_of(pool.pids[0])
+    assert b"sk-secret" not in environment
+    assert b"LC_ALL=C.UTF-8" in environment
+
+
+async def test_a_worker_that_answers_nonsense_loses_its_call_and_is_replaced() -> None:
+    async with pool_of(fakes.Lying) as pool:
+        pids = pool.pids
+        with pytest.raises(UpstreamLost, match="no event"):
+            await Call(CHUNK).through(pool)
+        await eventually(lambda: bool(pool.pids) and pool.pids != pids)
 
 
 async def test_ctrl_c_does_not_end_a_worker(echo: WorkerPool) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from asrgateway_server.config import Adaptation, RecognitionConfig
+from asrgateway_server.config import Adaptation
 from asrgateway_server.events import BackendEvent
 
 
 class InProcessAdapter(Protocol):
     """A recognizer that runs where it is called, one stream at a time."""
 
-    def start(self, config: RecognitionConfig) -> list[BackendEvent]:
+    def start(self, adaptation: Adaptation) -> list[BackendEvent]:
         """Begin a stream, whatever became of the last one; ends with ``Ready``."""
 
     def audio(self, pcm: bytes) -> list[BackendEvent]:

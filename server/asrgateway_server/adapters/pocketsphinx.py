@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.config import Adaptation
 from asrgateway_server.decoder import Hypothesis, SpeechDecoder, SpokenWord
 from asrgateway_server.events import (
     BackendEvent,
@@ -24,9 +24,9 @@ class PocketSphinx:
         self._decoder = SpeechDecoder()
         self._is_speaking = False
 
-    def start(self, config: RecognitionConfig) -> list[BackendEvent]:
+    def start(self, adaptation: Adaptation) -> list[BackendEvent]:
         """Begin a stream; see ``InProcessAdapter``."""
-        self._decoder.reset({word.text.strip(): word.weight for word in config.adaptation.hotwords})
+        self._decoder.reset({word.text.strip(): word.weight for word in adaptation.hotwords})
         self._is_speaking = False
         return [Ready()]
 

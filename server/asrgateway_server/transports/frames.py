@@ -14,7 +14,7 @@ class Frame(IntEnum):
     """What a frame means. To the worker: the first four. From it: the last two."""
 
     START = 1
-    """Begin a call, whatever became of the last one; a pickled RecognitionConfig. Answered by EVENTS."""
+    """Begin a call, whatever became of the last one; its adaptation. Answered by EVENTS."""
     AUDIO = 2
     """PCM at the model's rate. Answered by EVENTS, be there any or none."""
     COMMIT = 3
@@ -22,7 +22,7 @@ class Frame(IntEnum):
     FINISH = 4
     """End of the audio. Answered by EVENTS, the last of which is Finished."""
     EVENTS = 5
-    """A pickled list of events: the answer to one frame."""
+    """A list of events: the answer to one frame."""
     LOADED = 6
     """The recognizer is loaded; sent once, before anything else."""
 

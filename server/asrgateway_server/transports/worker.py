@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import pickle
 import signal
 import sys
 from typing import BinaryIO, Final
@@ -15,6 +14,7 @@ from typing import BinaryIO, Final
 from asrgateway_server.adapters.base import InProcessAdapter
 from asrgateway_server.events import BackendEvent
 from asrgateway_server.transports.frames import HEADER, Frame, pack
+from asrgateway_server.transports.worker_messages import pack_events, unpack_adaptation
 
 # Decoding may wait for a moment; the process that answers every other caller may not.
 NICENESS: Final = 10
@@ -41,7 +41,7 @@ def serve(adapter: InProcessAdapter, questions: BinaryIO, answers: BinaryIO) -> 
     while len(header := questions.read(HEADER.size)) == HEADER.size:
         kind, length = HEADER.unpack(header)
         events = answer(adapter, Frame(kind), questions.read(length))
-        answers.write(pack(Frame.EVENTS, pickle.dumps(events)))
+        answers.write(pack(Frame.EVENTS, pack_events(events)))
         answers.flush()
 
 
@@ -49,7 +49,7 @@ def answer(adapter: InProcessAdapter, kind: Frame, payload: bytes) -> list[Backe
     """Return what the recognizer tells about one frame."""
     match kind:
         case Frame.START:
-            return adapter.start(pickle.loads(payload))  # noqa: S301 our own parent wrote it
+            return adapter.start(unpack_adaptation(payload))
         case Frame.AUDIO:
             return adapter.audio(payload)
         case Frame.COMMIT:

@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import pickle
+import os
+import re
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -27,6 +28,7 @@ from asrgateway_server.settings import Settings
 from asrgateway_server.transports.base import Commit, Emit, ItemSource, OpenBackend
 from asrgateway_server.transports.credentials import Keyring
 from asrgateway_server.transports.frames import HEADER, Frame, pack
+from asrgateway_server.transports.worker_messages import pack_adaptation, unpack_events
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,15 @@ log = logging.getLogger(__name__)
 WINDOW: Final = 5
 _RESTART_PAUSES_SECONDS: Final = (0.1, 0.5, 2.0, 5.0, 15.0)
 _STOP_SECONDS: Final = 2.0
+# What Python and the libraries under it read; keys are none of it.
+_ENVIRONMENT: Final = re.compile(r"PATH|HOME|TZ|TMPDIR|LANG|LANGUAGE|LC_\w+|LD_LIBRARY_PATH|PYTHON\w+")
+
+
+def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a worker process is given of the gateway's variables: no key, and nothing it has no use for."""
+    return {name: value for name, value in environ.items() if _ENVIRONMENT.fullmatch(name)}
+
+
 # A killed process is gone as soon as the machine has a moment for it, and a loaded one takes its time: giving up
 # sooner leaves a zombie behind.
 _KILL_SECONDS: Final = 10.0
@@ -92,6 +103,7 @@ class Worker:
             f"{adapter.__module__}:{adapter.__qualname__}",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            env=worker_environment(os.environ),
         )
         if process.stdin is None:
             raise UpstreamLost("the worker process has no input")
@@ -122,12 +134,14 @@ class Worker:
         """Return the events of the next answer; safe to cancel.
 
         Raises:
-            UpstreamLost: The process has died.
+            UpstreamLost: The process has died, or answers nonsense.
         """
         payload = await self._read_frame()
         self._owed -= 1
-        events: list[BackendEvent] = pickle.loads(payload)  # noqa: S301 our own child wrote it
-        return events
+        try:
+            return unpack_events(payload)
+        except ValueError as error:
+            raise UpstreamLost("the recognizer's process answers what is no event") from error
 
     async def forget(self) -> None:
         """Read and drop the answers that an abandoned call is still owed."""
@@ -350,7 +364,7 @@ class _Conversation:
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._worker.forget()
-                await self._worker.ask(Frame.START, pickle.dumps(config))
+                await self._worker.ask(Frame.START, pack_adaptation(config.adaptation))
                 events = await self._worker.answer()
         except TimeoutError as error:
             raise UpstreamLost(f"the recognizer was not ready within {timeout_seconds:g} s") from error
