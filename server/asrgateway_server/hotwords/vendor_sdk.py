@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any, Final
 
 import requests
 from dashscope.audio.asr import AsrPhraseManager, VocabularyService
 from dashscope.audio.asr.vocabulary import VocabularyServiceException
+from dashscope.client import base_api
 
 from asrgateway_server.errors import GatewayError, UpstreamRefused, UpstreamUnavailable
 from asrgateway_server.hotwords.account import Account
@@ -34,7 +36,30 @@ class _Unreachable(Exception):
     """No answer came; of another class than the SDK's own, which it answers with three more tries, 2 s apart."""
 
 
-class _Session(requests.Session):
+class _Redirected(Exception):
+    """The vendor would have the request sent elsewhere; also of another class than the SDK's own."""
+
+
+class _StayingSession(requests.Session):
+    """Follows the vendor nowhere else, with the hot words and the key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.max_redirects = 0
+
+    def request(self, *arguments: Any, **options: Any) -> requests.Response:  # Any: the library's own
+        """Send a request; see ``requests.Session``."""
+        try:
+            return super().request(*arguments, **options)
+        except requests.TooManyRedirects as error:
+            raise _Redirected from error
+
+
+# The SDK makes the sessions of its phrase manager itself; by this name it finds the library.
+vars(base_api)["requests"] = SimpleNamespace(**vars(requests) | {"Session": _StayingSession})
+
+
+class _Session(_StayingSession):
     """Gives up at once, and keeps no connection that a proxy may have dropped meanwhile."""
 
     def __init__(self, ca_file: str) -> None:
@@ -144,6 +169,10 @@ def _verdict(error: Exception) -> GatewayError:
     match error:
         case VocabularyServiceException():
             return _refusal(error._status_code, error._code, error._request_id)  # noqa: SLF001 it has no public ones
+        case _Redirected():
+            return UpstreamRefused(
+                "the vendor's hot-word service sends the gateway to another address, which it does not follow"
+            )
         case _Unreachable() | requests.RequestException():
             return UpstreamUnavailable("the vendor's hot-word service cannot be reached", retry_after_seconds=1.0)
         case _:

@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import ssl
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import aiohttp
+
 from asrgateway_server.settings import SettingsError
+
+
+def no_redirects() -> aiohttp.TraceConfig:
+    """Return what keeps a session from following the vendor elsewhere, with the key, the audio and the hot words.
+
+    A WebSocket's handshake has no option for it. What would be followed raises ``aiohttp.WSServerHandshakeError``.
+    """
+    config = aiohttp.TraceConfig()
+    config.on_request_redirect.append(_refuse_redirect)
+    return config
+
+
+async def _refuse_redirect(
+    _session: aiohttp.ClientSession, _context: SimpleNamespace, redirect: aiohttp.TraceRequestRedirectParams
+) -> None:
+    response = redirect.response
+    response.close()
+    raise aiohttp.WSServerHandshakeError(response.request_info, (), status=response.status, message="redirect")
 
 
 def tls(ca_file: str) -> ssl.SSLContext:

@@ -16,10 +16,13 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import partial
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any, Final
 
 import aiohttp
+from dashscope.api_entities import websocket_request
 from dashscope.api_entities.api_request_factory import _build_api_request
 from dashscope.audio.asr import Recognition, RecognitionCallback
 from dashscope.client.base_api import BaseApi
@@ -28,6 +31,7 @@ from dashscope.common.error import InvalidParameter
 
 from asrgateway_server.errors import GatewayError, UnsupportedOption, UpstreamLost
 from asrgateway_server.transports.credentials import WORKSPACE_HEADER
+from asrgateway_server.transports.network import no_redirects
 from asrgateway_server.transports.sdk_threads import Access, Inbox, RunInThread, message_of, unreadable
 from asrgateway_server.transports.websocket import TCP_NOTSENT_LOWAT, UNSENT_BYTES, refusal
 
@@ -50,6 +54,11 @@ RESERVED: Final = frozenset(
     {*inspect.signature(_build_api_request).parameters, *inspect.signature(BaseApi.call).parameters}
     | {"self", "callback", "phrase_id", "raw_input", "link"}
 )
+
+
+# The SDK's way to a connection has no option for it; by this name it finds the library.
+_sessions = partial(aiohttp.ClientSession, trace_configs=[no_redirects()])
+vars(websocket_request)["aiohttp"] = SimpleNamespace(**vars(aiohttp) | {"ClientSession": _sessions})
 
 
 class TaskConnection:

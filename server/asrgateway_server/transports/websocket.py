@@ -32,7 +32,7 @@ from asrgateway_server.metrics import CALLERS_KEY, EndpointMetrics, Metrics
 from asrgateway_server.settings import Settings
 from asrgateway_server.transports.base import Commit, Emit, ItemSource, OpenBackend
 from asrgateway_server.transports.credentials import Access, Keyring
-from asrgateway_server.transports.network import proxy_for, tls
+from asrgateway_server.transports.network import no_redirects, proxy_for, tls
 
 MakeAdapter = Callable[[RecognitionConfig, Callable[[], str]], WebSocketAdapter]
 
@@ -79,7 +79,10 @@ class WebSocketBackend:
         """
         connector = aiohttp.TCPConnector(limit=0, socket_factory=_eager_socket, ssl=tls(self._ca_file))
         self._session = aiohttp.ClientSession(
-            connector=connector, ws_response_class=BoundedWebSocket, cookie_jar=aiohttp.DummyCookieJar()
+            connector=connector,
+            ws_response_class=BoundedWebSocket,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[no_redirects()],
         )
         return self
 
@@ -306,6 +309,12 @@ def refusal(status: int) -> GatewayError:
         case 401 | 403:
             return UpstreamRefused(
                 "the vendor rejected the gateway's key or its right to the workspace; its operator must look at it",
+                upstream_code=code,
+            )
+        case _ if 300 <= status < 400:
+            return UpstreamRefused(
+                "the vendor sends the gateway to another address, which it does not follow; its operator must look at "
+                "the url",
                 upstream_code=code,
             )
         case 429:

@@ -39,15 +39,14 @@ _STOP_SECONDS: Final = 2.0
 # What Python and the libraries under it read; keys are none of it.
 _ENVIRONMENT: Final = re.compile(r"PATH|HOME|TZ|TMPDIR|LANG|LANGUAGE|LC_\w+|LD_LIBRARY_PATH|PYTHON\w+")
 
+# A killed process is gone as soon as the machine has a moment for it, and a loaded one takes its time: giving up
+# sooner leaves a zombie behind.
+_KILL_SECONDS: Final = 10.0
+
 
 def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what a worker process is given of the gateway's variables: no key, and nothing it has no use for."""
     return {name: value for name, value in environ.items() if _ENVIRONMENT.fullmatch(name)}
-
-
-# A killed process is gone as soon as the machine has a moment for it, and a loaded one takes its time: giving up
-# sooner leaves a zombie behind.
-_KILL_SECONDS: Final = 10.0
 
 
 def in_worker(adapter: type[InProcessAdapter]) -> OpenBackend:
