@@ -27,6 +27,7 @@ ROWS = (
     ("config", "offer"),  # Both hold models, of one call and of the gateway.
     ("models", "endpoints"),
     ("events", "settings", "errors"),
+    ("files",),
 )
 LEVELS = {name: level for level, row in enumerate(ROWS) for name in row}
 

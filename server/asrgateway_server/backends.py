@@ -15,7 +15,7 @@ from asrgateway_server.hotwords.preparation import HotwordPreparation
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import DASHSCOPE_MODELS
 from asrgateway_server.offer import offered
-from asrgateway_server.settings import Settings, SettingsError
+from asrgateway_server.settings import Settings, SettingsError, unknown_value
 from asrgateway_server.transports.base import Backend, Emit, ItemSource, OpenBackend
 from asrgateway_server.transports.credentials import Keyring
 from asrgateway_server.transports.official_sdk import over_sdk, sessions, tasks
@@ -81,9 +81,8 @@ def _models_on_sdk(settings: Settings) -> Mapping[str, str]:
     rows = [model for model in models.values() if model.backend in ON_OFFICIAL_SDK]
     known = {model.name for model in rows} | ON_OFFICIAL_SDK.keys()
     if unknown := sorted(settings.transports.keys() - known):
-        raise SettingsError(
-            f"transports: {unknown[0]} has no transport to choose; known are: {', '.join(sorted(known))}"
-        )
+        unknown_name = unknown_value(unknown[0], known, "model or backend with a transport to choose")
+        raise SettingsError(f"transports: {unknown_name}; known are: {', '.join(sorted(known))}")
     return {
         model.name: model.backend
         for model in rows

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
 from asrgateway_server.endpoints import DEFAULT_ENDPOINT, Endpoint, endpoints_of
 from asrgateway_server.models import DASHSCOPE_MODELS, DEFAULT_ALIAS, EMBEDDED, Catalogue, Model, catalogue
-from asrgateway_server.settings import ModelSettings, Settings, SettingsError, did_you_mean
+from asrgateway_server.settings import ModelSettings, Settings, SettingsError, unknown_value
 
 _BACKENDS: Final = frozenset(row.backend for row in DASHSCOPE_MODELS)
 _OPTIONS: Final = frozenset(option.partition("=")[0] for row in DASHSCOPE_MODELS for option in row.options)
@@ -19,7 +19,6 @@ def offered(settings: Settings) -> Catalogue:
 
     Raises:
         SettingsError: A model, an alias or an endpoint is not what it may be; names its path.
-        UnknownModel: ``default_model`` is not served.
     """
     endpoints = endpoints_of(settings)
     default = endpoints[DEFAULT_ENDPOINT]
@@ -36,14 +35,11 @@ def offered(settings: Settings) -> Catalogue:
         model = _placed(_model(path, chosen, known), endpoint)
         own.append(model)
         known[model.name] = model
-    served = catalogue(
-        default_model=settings.default_model,
-        has_key=default.has_key,
-        rows=[*(rows if can_reach else ()), *own],
-        aliases=settings.aliases,
+    all_rows = [*(rows if can_reach else ()), *own]
+    _verify_aliases(settings, {EMBEDDED.name, *(row.name for row in all_rows)})
+    return catalogue(
+        default_model=settings.default_model, has_key=default.has_key, rows=all_rows, aliases=settings.aliases
     )
-    _verify_aliases(settings, served)
-    return served
 
 
 def _placed(model: Model, endpoint: Endpoint) -> Model:
@@ -53,7 +49,7 @@ def _placed(model: Model, endpoint: Endpoint) -> Model:
 def _endpoint_of(path: str, chosen: ModelSettings, endpoints: Mapping[str, Endpoint]) -> Endpoint:
     name = chosen.endpoint or DEFAULT_ENDPOINT
     if name not in endpoints:
-        raise SettingsError(f"{path}.endpoint: {did_you_mean(name, endpoints, 'endpoint')}")
+        raise SettingsError(f"{path}.endpoint: {unknown_value(name, endpoints, 'endpoint')}")
     return endpoints[name]
 
 
@@ -61,12 +57,12 @@ def _model(path: str, chosen: ModelSettings, known: Mapping[str, Model]) -> Mode
     if chosen.name in {EMBEDDED.name, DEFAULT_ALIAS}:
         raise SettingsError(f"{path}.name: {chosen.name} has a meaning of its own; choose another name")
     if chosen.like and chosen.like not in known:
-        raise SettingsError(f"{path}.like: {did_you_mean(chosen.like, known, 'model of the vendor')}")
+        raise SettingsError(f"{path}.like: {unknown_value(chosen.like, known, 'model of the vendor')}")
     if chosen.backend and chosen.backend not in _BACKENDS:
-        raise SettingsError(f"{path}.backend: {did_you_mean(chosen.backend, _BACKENDS, 'backend of the vendor')}")
+        raise SettingsError(f"{path}.backend: {unknown_value(chosen.backend, _BACKENDS, 'backend of the vendor')}")
     for option in chosen.options or ():
         if option.partition("=")[0] not in _OPTIONS:
-            raise SettingsError(f"{path}.options: {did_you_mean(option, _OPTIONS, 'option')}")
+            raise SettingsError(f"{path}.options: {unknown_value(option, _OPTIONS, 'option')}")
     blank = Model(name="", backend="", language_codes=(), sample_rates_hertz=(), options=frozenset())
     like = known[chosen.like] if chosen.like else blank
     return replace(
@@ -85,12 +81,15 @@ def _model(path: str, chosen: ModelSettings, known: Mapping[str, Model]) -> Mode
     )
 
 
-def _verify_aliases(settings: Settings, served: Catalogue) -> None:
+def _verify_aliases(settings: Settings, served: Collection[str]) -> None:
     for name, model in settings.aliases.items():
-        if name in served.models:
+        if name in served:
             raise SettingsError(f"aliases.{name}: a model has this name; choose another one")
-        if model not in served.models:
-            raise SettingsError(f"aliases.{name}: {did_you_mean(model, served.models, 'model that is served')}")
+        if model not in served:
+            raise SettingsError(f"aliases.{name}: {unknown_value(model, served, 'model that is served')}")
+    default = settings.default_model
+    if default and default not in served and default not in settings.aliases:
+        raise SettingsError(f"default_model: {unknown_value(default, served, 'model that is served')}")
     chosen = settings.aliases.get(DEFAULT_ALIAS, "")
     if chosen and settings.default_model and settings.default_model != chosen:
         raise SettingsError(f"aliases.{DEFAULT_ALIAS} and default_model name two different models; leave one out")

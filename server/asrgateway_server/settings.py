@@ -33,6 +33,8 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
+from asrgateway_server.files import read_file, shown
+
 PREFIX: Final = "ASRGATEWAY_"
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
 KEY_VARIABLE: Final = "DASHSCOPE_API_KEY"
@@ -88,7 +90,7 @@ def read_key_file(path: Path) -> str:
         ValueError: It holds none, or cannot be read; the message says why, without a word of the file.
     """
     try:
-        key = path.read_text(encoding="utf-8").strip()
+        key = read_file(path).decode().strip()
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -484,7 +486,7 @@ class Settings(BaseSettings):
             if variable := endpoint.api_key_variable:
                 key = environ.get(variable, "").strip()
                 if not is_key(key):
-                    raise SettingsError(f"{path}.api_key_variable: {variable} holds no key")
+                    raise SettingsError(f"{path}.api_key_variable: the variable that it names holds no key")
                 endpoints[name] = endpoint.model_copy(update={"api_key": SecretStr(key)})
         return self.model_copy(update={"endpoints": endpoints})
 
@@ -514,21 +516,26 @@ def _verify_key_file(name: str, path: str) -> None:
     try:
         read_key_file(Path(path))
     except ValueError as error:
-        raise SettingsError(f"{name} names {path}, which {error}") from None
+        raise SettingsError(f"{name} names {shown(path)}, which {error}") from None
 
 
 def _from_file(settings: type[Settings], path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise SettingsError(f"{CONFIG_VARIABLE} names {path}, which is no file")
+        raise SettingsError(f"{CONFIG_VARIABLE} names {shown(path)}, which is no file")
     try:
         values = YamlConfigSettingsSource(settings, yaml_file=path)()
     except Exception as error:  # noqa: BLE001 the reader raises its parser's own family, and plain errors
-        raise SettingsError(f"{path} cannot be read as YAML: {str(error).splitlines()[0]}") from None
+        # The error's own text may quote the file.
+        mark = getattr(error, "problem_mark", None)
+        where = f"; see line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"{shown(path)} cannot be read as YAML, names with values{where}") from None
     names = set(settings.model_fields)
     if unknown := sorted(str(name) for name in values if name not in names):
-        raise SettingsError("; ".join(f"{path}: {did_you_mean(name, names)}" for name in unknown))
+        raise SettingsError("; ".join(f"{shown(path)}: {did_you_mean(name, names)}" for name in unknown))
     if "dashscope_api_key" in values:
-        raise SettingsError(f"{path}: a key never stands in this file: dashscope_api_key_file names the one it is in")
+        raise SettingsError(
+            f"{shown(path)}: a key never stands in this file: dashscope_api_key_file names the one it is in"
+        )
     return values
 
 
@@ -542,9 +549,15 @@ def _refuse_unknown(environ: Mapping[str, str], fields: set[str]) -> None:
 
 
 def did_you_mean(name: str, known: Collection[str], what: str = "setting") -> str:
-    """Say that something is not known, and which of the known ones is nearest."""
+    """Say that a name is not known, and which of the known ones is nearest."""
     near = difflib.get_close_matches(name, sorted(known), n=1)
     return f"{name} is no {what}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def unknown_value(value: str, known: Collection[str], what: str) -> str:
+    """Say the same of a setting's value, which is only shown where it is nearly a known one: it may be a secret."""
+    is_near = difflib.get_close_matches(value, known, n=1)
+    return did_you_mean(value, known, what) if is_near else f"this is no {what}"
 
 
 _RECORDS: Final[Mapping[str, type[BaseModel]]] = {"endpoints": EndpointSettings, "models": ModelSettings}

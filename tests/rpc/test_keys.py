@@ -86,7 +86,7 @@ def test_a_file_that_is_no_text_is_no_start(tmp_path: Path) -> None:
 
 def test_a_pipe_is_no_start(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "keys")
-    with pytest.raises(SettingsError, match=r"keys is no file$"):
+    with pytest.raises(SettingsError, match=r"keys is no file but a pipe$"):
         CallerKeys(tmp_path / "keys", Metrics(CollectorRegistry()))
 
 

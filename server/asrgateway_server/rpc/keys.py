@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn
 import grpc
 
 from asrgateway_server.errors import Unauthenticated
+from asrgateway_server.files import read_file
 from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.rpc.client_identity import ClientIdentity, key_holder
 from asrgateway_server.rpc.early_end import EarlyEnd
@@ -145,10 +146,7 @@ class CallerKeys:
         return len(self._file.current().bad_lines) + bool(self._file.problem)
 
     def _read(self) -> _Keys:
-        if not self._path.is_file():  # A pipe would be waited for.
-            self._path.stat()
-            raise ValueError(f"{self._path} is no file")
-        lines = [line.strip() for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines()]
+        lines = [line.strip() for line in read_file(self._path).decode(errors="replace").splitlines()]
         names, bad_lines = [], []
         for number, line in enumerate(lines, start=1):
             if match := _LINE.fullmatch(line):

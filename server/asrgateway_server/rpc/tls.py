@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from asrgateway_server.files import read_file
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.rpc.watched_files import CHECK_SECONDS, WatchedFiles
 from asrgateway_server.settings import Settings, SettingsError
@@ -75,13 +76,13 @@ class CertificateFiles:
             OSError: One cannot be read.
             ValueError: One is not what it should be, or the key belongs to another certificate.
         """
-        chain, key = self.chain.read_bytes(), self.key.read_bytes()
+        chain, key = read_file(self.chain), read_file(self.key)
         certificates = _certificates(self.chain, chain)
         if _private_key(self.key, key).public_key() != certificates[0].public_key():
             raise ValueError(f"{self.key} is not the key of the certificate in {self.chain}")
         roots = None
         if self.client_ca is not None:
-            roots = self.client_ca.read_bytes()
+            roots = read_file(self.client_ca)
             _certificates(self.client_ca, roots)
         return Identity(
             grpc.ssl_server_credentials([(key, chain)], root_certificates=roots, require_client_auth=roots is not None),

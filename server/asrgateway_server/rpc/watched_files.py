@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+from asrgateway_server.files import NotAFile, shown, verify_file
 from asrgateway_server.settings import SettingsError
 
 log = logging.getLogger(__name__)
@@ -81,10 +82,14 @@ class WatchedFiles(Generic[T]):
 
     def _look(self) -> _Version:
         states = [path.stat() for path in self._paths]
+        for path, state in zip(self._paths, states, strict=True):
+            verify_file(path, state)  # A pipe would be waited for, and with it every call.
         return tuple((state.st_ino, state.st_mtime_ns, state.st_size) for state in states)
 
 
 def _told(error: OSError | ValueError) -> str:
     if isinstance(error, OSError):
-        return f"{error.filename} cannot be read: {error.strerror}"
+        return f"{shown(error.filename)} cannot be read: {error.strerror}"
+    if isinstance(error, NotAFile):
+        return f"{shown(error.path)} {error}"
     return str(error)

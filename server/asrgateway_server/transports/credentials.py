@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from asrgateway_server.config import CALLER_KEY, CALLER_WORKSPACE, RecognitionConfig
 from asrgateway_server.endpoints import DEFAULT_ENDPOINT, Endpoint, endpoints_of, http_url_beside
 from asrgateway_server.errors import GatewayError, InvalidRequest, Unauthenticated, UpstreamLost, UpstreamRefused
+from asrgateway_server.files import shown
 from asrgateway_server.settings import Settings, SettingsError, is_key, read_key_file
 from asrgateway_server.transports.network import proxy_for, tls
 
@@ -318,7 +319,9 @@ class Keyring:
             try:
                 permanent = KeyFile(Path(endpoint.key_file))
             except ValueError as error:
-                raise SettingsError(f"the key file of endpoint {endpoint.name}, {endpoint.key_file}, {error}") from None
+                raise SettingsError(
+                    f"the key file of endpoint {endpoint.name}, {shown(endpoint.key_file)}, {error}"
+                ) from None
         if not self._settings.dashscope_temporary_tokens:
             return permanent
         lifetime_seconds = self._settings.dashscope_token_seconds

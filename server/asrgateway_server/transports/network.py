@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
+from asrgateway_server.files import NotAFile, shown, verify_file
 from asrgateway_server.settings import SettingsError
 
 
@@ -37,9 +39,13 @@ def tls(ca_file: str) -> ssl.SSLContext:
         SettingsError: The file cannot be read.
     """
     try:
+        if ca_file:
+            verify_file(Path(ca_file), Path(ca_file).stat())
         return ssl.create_default_context(cafile=ca_file or None)
+    except NotAFile as error:
+        raise SettingsError(f"upstream_ca_file: {shown(ca_file)} {error}") from None
     except OSError as error:
-        raise SettingsError(f"upstream_ca_file: {ca_file} cannot be read: {error.strerror or error}") from None
+        raise SettingsError(f"upstream_ca_file: {shown(ca_file)} cannot be read: {error.strerror or error}") from None
 
 
 def proxy_for(url: str) -> str | None:
