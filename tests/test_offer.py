@@ -153,7 +153,7 @@ def test_two_defaults_are_one_too_many() -> None:
 
 
 def test_a_default_that_is_not_served_is_refused() -> None:
-    with pytest.raises(SettingsError, match="^default_model: this is no model that is served$"):
+    with pytest.raises(SettingsError, match=r"^default_model: this is no model that is served$"):
         offer(default_model="gpt")
 
 

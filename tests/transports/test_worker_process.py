@@ -362,10 +362,10 @@ async def test_a_worker_that_does_not_begin_is_lost_after_the_timeout() -> None:
 
 
 async def test_a_client_that_reads_slowly_is_no_stall() -> None:
-    async with pool_of(fakes.Talkative, stall_seconds=0.05) as pool:
+    async with pool_of(fakes.Talkative, stall_seconds=1.0) as pool:  # A busy machine answers late, too.
         call = Call(*[CHUNK] * 3 * WINDOW)
         call.may_read.clear()
-        asyncio.get_running_loop().call_later(0.3, call.may_read.set)
+        asyncio.get_running_loop().call_later(1.5, call.may_read.set)
         told = await call.through(pool)
     assert len(told) == 3 * WINDOW + len(summary(0))
 
