@@ -391,8 +391,10 @@ class Settings(BaseSettings):
     upstream_ready_timeout_seconds: Seconds = 10.0
     """How long a backend may take until it accepts audio."""
 
-    upstream_stall_timeout_seconds: Seconds = 10.0
-    """How long a backend may leave audio, or the end of it, unanswered."""
+    upstream_stall_timeout_seconds: Seconds = 8.0
+    """How long a backend may leave a commit or the end of the audio unanswered, take no audio, or be sent speech, which
+    is audio louder than -45 dBFS, without any message; then its call ends with UNAVAILABLE. Raise it where callers
+    send music or noise for longer, of which vendors say nothing."""
 
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 300.0
     """How long open calls may go on after SIGTERM; a second signal ends the wait. A stop takes 3 s more than this,

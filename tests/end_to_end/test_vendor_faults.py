@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,7 +15,6 @@ from aiohttp import WSMsgType, web
 
 import messages
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.adapters.dashscope_task import PATH
 from asrgateway_server.emulator import Emulator, EmulatorOptions, Fault, running_emulator
 from asrgateway_server.emulator.faults import (
     Action,
@@ -33,6 +32,7 @@ from asrgateway_server.emulator.recognizers.markers import marker_audio
 from asrgateway_server.rpc.lifecycle import Gateway
 from calls import Outcome, RecognizeCall, Stub, audio, config, in_messages, outcome_of, recognize
 from gateways import eventually, open_gateway
+from vendors import on_either_transport, reaching, task_vendor
 
 V2 = "paraformer-realtime-v2"
 SPEECH = marker_audio(0, 150)
@@ -200,55 +200,6 @@ async def test_a_cancel_closes_the_vendors_connection_within_a_second() -> None:
 
 # Slow on either side ---------------------------------------------------------------------------------------------
 
-#: The SDK leaves its event loop and its socket to the garbage collector.
-on_either_transport = pytest.mark.parametrize(
-    "transport",
-    [
-        "websocket",
-        pytest.param(
-            "official_sdk",
-            marks=[
-                pytest.mark.filterwarnings("ignore::ResourceWarning"),
-                pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-            ],
-        ),
-    ],
-)
-
-
-def slow(url: str, transport: str) -> dict[str, Any]:
-    """Settings of a gateway that reaches a vendor there."""
-    transports = {"paraformer": transport}
-    return {"dashscope_url": url, "dashscope_api_key": "k", "embedded_workers": 0, "transports": transports}
-
-
-Handle = Callable[[web.Request, web.WebSocketResponse], Awaitable[None]]
-
-
-@asynccontextmanager
-async def vendor(handle: Handle) -> AsyncIterator[str]:
-    """A vendor that starts each task and then does as it likes; its kernel keeps next to nothing for it."""
-
-    async def converse(request: web.Request) -> web.WebSocketResponse:
-        connection = web.WebSocketResponse()
-        await connection.prepare(request)
-        await connection.receive_json()
-        await connection.send_str(messages.started())
-        await handle(request, connection)
-        return connection
-
-    application = web.Application()
-    application.router.add_get(PATH, converse)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    await web.SockSite(runner, listener).start()
-    try:
-        yield f"ws://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        await runner.cleanup()
-
 
 @on_either_transport
 async def test_a_slow_vendor_slows_the_client(transport: str) -> None:
@@ -262,8 +213,8 @@ async def test_a_slow_vendor_slows_the_client(transport: str) -> None:
         await released.wait()
 
     async with (
-        vendor(read_nothing) as url,
-        open_gateway(**slow(url, transport), backlog_speed=1000.0) as (_, stub),
+        task_vendor(read_nothing) as url,
+        open_gateway(**reaching(url, transport), backlog_speed=1000.0) as (_, stub),
     ):
         open_call = await begun(stub)
         sent = 0
@@ -296,8 +247,8 @@ async def test_a_slow_client_slows_the_vendor_and_loses_nothing(transport: str) 
         await connection.receive()
 
     async with (
-        vendor(flood) as url,
-        open_gateway(**slow(url, transport)) as (_, stub),
+        task_vendor(flood) as url,
+        open_gateway(**reaching(url, transport)) as (_, stub),
     ):
         open_call = await begun(stub)
         await open_call.write(audio(SPEECH))

@@ -33,7 +33,12 @@ class Send:
     message: str | bytes
 
 
-Output = BackendEvent | Send
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """The server is about to close the connection, and the call goes on: ``start`` begins again on another one."""
+
+
+Output = BackendEvent | Send | Reopen
 
 
 class WebSocketAdapter(Protocol):
@@ -48,7 +53,7 @@ class WebSocketAdapter(Protocol):
         """Whether audio, commits and the end may be sent now; if not, they wait for the next message."""
 
     def start(self) -> Sequence[Output]:
-        """Begin, on a new connection."""
+        """Begin on a new connection; go on there after ``Reopen``."""
 
     def audio(self, pcm: bytes) -> str | bytes:
         """Return the message that carries ``pcm``: mono, 16-bit little-endian, at the model's rate."""

@@ -25,7 +25,14 @@ from asrgateway_server.settings import Settings
 from asrgateway_server.transports.base import Emit, ItemSource, OpenBackend
 from asrgateway_server.transports.credentials import Credential, Keyring
 from asrgateway_server.transports.sdk_threads import Access, Inbox, RunInThread
-from asrgateway_server.transports.websocket import Connection, Conversation, MakeAdapter, in_vendors_words
+from asrgateway_server.transports.websocket import (
+    Connection,
+    Conversation,
+    MakeAdapter,
+    answered_rate_hertz,
+    in_vendors_words,
+    patience_of,
+)
 
 Value = TypeVar("Value")
 
@@ -83,8 +90,7 @@ class SdkBackend:
         self._make_adapter = make_adapter
         self._make_connection = make_connection
         self._keyring = keyring
-        self._ready_timeout_seconds = settings.upstream_ready_timeout_seconds
-        self._stall_timeout_seconds = settings.upstream_stall_timeout_seconds
+        self._patience = patience_of(settings)
         self._metrics = metrics
         # A call blocks in one place at a time, and once more while its last task ends.
         self._threads = ThreadPoolExecutor(2 * settings.max_streams, thread_name_prefix="official_sdk")
@@ -105,12 +111,12 @@ class SdkBackend:
         """Run one connection; see ``Backend``."""
         access = self._keyring.access(config)
         metrics = self._metrics.of_endpoint(access.endpoint)
-        key = _Key(access.credential, self._ready_timeout_seconds)
+        key = _Key(access.credential, self._patience.ready_seconds)
         told = Access(
             url=access.url,
             key=key.current,
             workspace=access.workspace or None,
-            timeout_seconds=self._ready_timeout_seconds,
+            timeout_seconds=self._patience.ready_seconds,
         )
         try:
             with metrics.connections["in_use"].track_inprogress():
@@ -134,8 +140,12 @@ class SdkBackend:
         connection = await self._run(lambda: self._make_connection(adapter.path, access, inbox, self._run))
         try:
             await connection.open()
-            conversation = Conversation(connection, adapter, next_item, emit)
-            await conversation.run(self._ready_timeout_seconds, self._stall_timeout_seconds)
+
+            async def reopen() -> Connection:
+                return connection  # Where a task may end alone, each has a connection of its own.
+
+            rate_hertz = answered_rate_hertz(config)
+            await Conversation(connection, reopen, adapter, next_item, emit, self._patience, rate_hertz).run()
         except UpstreamRefused:
             if inbox.has_messages or not await key.is_replaced():
                 raise

@@ -31,7 +31,7 @@ from websocket import (
 )
 
 from asrgateway_server.errors import GatewayError, UpstreamLost
-from asrgateway_server.transports.sdk_threads import Access, Closed, Inbox, RunInThread, message_of, unreadable
+from asrgateway_server.transports.sdk_threads import Access, Closed, Inbox, Pong, RunInThread, message_of, unreadable
 from asrgateway_server.transports.websocket import TCP_NOTSENT_LOWAT, UNSENT_BYTES, refusal
 
 _CLOSE_SECONDS: Final = 1.0
@@ -80,6 +80,12 @@ class SessionConnection:
     async def send_bytes(self, data: bytes, /) -> None:
         """See ``Connection``; the dialect has no binary messages."""
         raise NotImplementedError
+
+    async def is_pinged(self) -> bool:
+        """See ``Connection``; does not wait for what is being sent."""
+        if self._session:
+            self._run(self._session.ping)
+        return True
 
     async def receive(self) -> aiohttp.WSMessage:
         """Return the next message; see ``Connection``."""
@@ -137,6 +143,11 @@ class Session(OmniRealtimeCallback):
             except _GONE as error:
                 raise ConnectionResetError("the connection is gone") from error
 
+    def ping(self) -> None:
+        """Send a ping; blocks like ``send``."""
+        with self._sending, contextlib.suppress(*_GONE):  # Then the inbox tells.
+            self._conversation.ws.sock.ping()
+
     def end(self) -> None:
         """End its thread, whatever it waits for; blocks for a bounded time."""
         with self._starting:
@@ -173,7 +184,8 @@ class Session(OmniRealtimeCallback):
     # What the SDK calls, in its threads -------------------------------------------------------------------------
 
     def on_open(self) -> None:
-        """Let no more of the audio wait in the kernel than on a WebSocket of our own."""
+        """Look out for pongs, and let no more of the audio wait in the kernel than on a WebSocket of our own."""
+        self._conversation.ws.on_pong = lambda *_: self._inbox.put(Pong())
         if sys.platform == "linux":
             with contextlib.suppress(*_GONE):
                 self._conversation.ws.sock.sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)

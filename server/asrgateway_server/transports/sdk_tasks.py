@@ -33,7 +33,7 @@ from asrgateway_server.errors import GatewayError, UnsupportedOption, UpstreamLo
 from asrgateway_server.transports.credentials import WORKSPACE_HEADER
 from asrgateway_server.transports.network import no_redirects
 from asrgateway_server.transports.sdk_threads import Access, Inbox, RunInThread, message_of, unreadable
-from asrgateway_server.transports.websocket import TCP_NOTSENT_LOWAT, UNSENT_BYTES, refusal
+from asrgateway_server.transports.websocket import TCP_NOTSENT_LOWAT, UNSENT_BYTES, BoundedWebSocket, refusal
 
 Json = Mapping[str, Any]  # Any: JSON values; the adapter wrote or reads them
 
@@ -93,6 +93,10 @@ class TaskConnection:
         """Hand over audio, as soon as the SDK has less than half a second of it waiting."""
         await self._window.acquire()
         self._task.send(Frame(data, self._window_opens()))
+
+    async def is_pinged(self) -> bool:
+        """See ``Connection``; the SDK pings every 30 s of quiet, and gives the vendor 15 s."""
+        return False
 
     async def receive(self) -> aiohttp.WSMessage:
         """Return the next message; see ``Connection``."""
@@ -157,6 +161,7 @@ class Task(RecognitionCallback):
         self._inbox = inbox
         self._is_finishing = False
         self._is_ended = False
+        self._has_failed = False
         self._is_nudged = False
         self._starting = threading.Lock()
         self._link = Link(self._ended)
@@ -234,6 +239,7 @@ class Task(RecognitionCallback):
 
     def on_error(self, result: Any) -> None:  # Any: as the SDK has it
         """Pass on why the task failed."""
+        self._has_failed = True
         if result.status_code == WEBSOCKET_ERROR_CODE:
             self._tell("task-failed", error_code=result.code, error_message=result.message)
         else:
@@ -248,11 +254,13 @@ class Task(RecognitionCallback):
         self._is_nudged = False
 
     def _ended(self, error: GatewayError | None) -> None:
-        """The vendor has told everything, which counts only if it was asked for the end.
+        """The vendor has told everything, which counts only if it was asked for the end and the task has not failed.
 
         ``on_complete`` is not used: it comes too for a result that looks like an end, and not at all for an end
         without a payload.
         """
+        if self._has_failed:
+            return
         if error is None and not self._is_finishing:
             error = UpstreamLost("the vendor's SDK ended the task by itself")
         if error:
@@ -283,7 +291,7 @@ class Link:
         self._is_cut = False
         self._read = 0
         self._taken = 0
-        self._closing: asyncio.Future[None] | None = None
+        self._closing: asyncio.Future[object] | None = None
 
     def follow(self, request: Any) -> Iterator[Any]:  # Any: the SDK's own
         """Run the request, and pass on what it brings; runs in the SDK's worker thread."""
@@ -300,9 +308,7 @@ class Link:
 
     def bound(self) -> None:
         """Let no more of the audio wait on its way than on a WebSocket of our own, not minutes of it."""
-        writer = self._request.ws._writer  # noqa: SLF001 the library has no public way
-        writer._limit = 0  # noqa: SLF001
-        writer.transport.set_write_buffer_limits(high=1, low=0)
+        BoundedWebSocket.adopt(self._request.ws)
         connection = self._request.ws.get_extra_info("socket")
         if sys.platform == "linux" and connection is not None:
             connection.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
@@ -315,8 +321,10 @@ class Link:
                 self._loop.call_soon_threadsafe(self._cut)
 
     def _cut(self) -> None:
-        if self._request and self._request.ws:
-            self._closing = asyncio.ensure_future(self._request.close())
+        ws = self._request.ws if self._request else None
+        if ws:
+            leave = ws.leave() if isinstance(ws, BoundedWebSocket) else ws.close()
+            self._closing = asyncio.ensure_future(leave)
             return
         for task in asyncio.all_tasks():
             task.cancel()

@@ -45,8 +45,12 @@ class Closed:
     code: int | None = None
 
 
+class Pong:
+    """The vendor answered a ping."""
+
+
 #: A message of the vendor, how the connection ended, or why it never began.
-Arrival = str | Closed | GatewayError
+Arrival = str | Closed | Pong | GatewayError
 
 
 class Inbox:
@@ -93,6 +97,8 @@ def message_of(arrival: Arrival) -> aiohttp.WSMessage:
             return aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, arrival, None)
         case Closed():
             return aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None)
+        case Pong():
+            return aiohttp.WSMessage(aiohttp.WSMsgType.PONG, b"", None)
         case _:
             raise arrival
 
