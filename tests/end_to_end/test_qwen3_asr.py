@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import pytest
+from aiohttp import web
 from google.protobuf.struct_pb2 import Struct
 
+import session_messages
 from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.adapters.qwen3_asr import PATH
 from asrgateway_server.emulator import Fault
 from asrgateway_server.emulator.faults import (
     Action,
@@ -29,7 +34,8 @@ from asrgateway_server.emulator.knobs import Knobs
 from asrgateway_server.emulator.models import SESSION_MODELS
 from asrgateway_server.emulator.recognizers.markers import marker_audio, silent_audio
 from calls import RECORDINGS, Outcome, Stub, audio, commit, config, cut_at_random, in_messages, pcm, recognize
-from vendors import vendor_and_gateway
+from gateways import open_gateway
+from vendors import vendor, vendor_and_gateway
 
 MODEL = "qwen3-asr-flash-realtime"
 MANUAL = pb.EndpointingConfig(manual=pb.ManualEndpointing())
@@ -312,6 +318,39 @@ async def test_a_session_that_does_not_start(emulator: dict[str, Any], code: grp
         outcome = await speak(stub, FIRST)
     assert outcome.code is code
     assert outcome.kinds == []
+
+
+#: Set it to 300 to look for a race of the close frame with what the gateway says meanwhile: a minute.
+UNKNOWN_MODELS = int(os.environ.get("UNKNOWN_MODELS", "40"))
+
+
+@pytest.mark.parametrize("has_session", [False, True], ids=["at once", "after session.created"])
+@pytest.mark.parametrize("is_patient", [True, False], ids=["waits", "cuts"])
+async def test_a_model_that_the_vendor_does_not_know_is_the_operators_to_mend_every_time(
+    *, has_session: bool, is_patient: bool
+) -> None:
+    """A vendor that does not stay for the answer to its close frame makes the answer fail, and with it what is read."""
+
+    async def refuse(request: web.Request, connection: web.WebSocketResponse) -> None:
+        if has_session:
+            await connection.send_str(session_messages.created())
+        if is_patient:
+            await connection.close(code=1007)
+        else:
+            await connection._writer.close(1007)  # type: ignore[union-attr] # the frame alone
+            assert request.transport
+            request.transport.close()
+
+    async with (
+        vendor(PATH, refuse) as url,
+        open_gateway(dashscope_url=url, dashscope_api_key="k", embedded_workers=0) as (_, stub),
+    ):
+        outcomes = []
+        for _ in range(UNKNOWN_MODELS // 10):
+            requests = [qwen3(), *in_messages(FIRST)]
+            outcomes += await asyncio.gather(*(recognize(stub, requests) for _ in range(10)))
+    ends = Counter((outcome.code, outcome.upstream_code) for outcome in outcomes)
+    assert ends == {(PRECONDITION, "close 1007"): len(outcomes)}
 
 
 async def test_settings_that_the_gateway_relies_on_are_not_the_callers_to_give() -> None:

@@ -26,6 +26,12 @@ from calls import Outcome, RecognizeCall, Stub, audio, commit, config, in_messag
 from gateways import eventually, open_gateway
 from vendors import on_either_transport, reaching, task_vendor, vendor, vendor_and_gateway
 
+# The SDK leaves its socket and its event loop to the garbage collector, which comes in anybody's test.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
 V2 = "paraformer-realtime-v2"
 QWEN3 = "qwen3-asr-flash-realtime"
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
@@ -240,8 +246,6 @@ async def test_a_vendor_that_takes_no_audio_is_noticed_without_a_ping(transport:
     assert outcome.code is UNAVAILABLE
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_session_of_the_sdk_is_sent_pings_too(monkeypatch: pytest.MonkeyPatch) -> None:
     hasty = Patience(ready_seconds=10.0, stall_seconds=60.0, ping_seconds=0.1, pong_seconds=0.2)
     monkeypatch.setattr(official_sdk, "patience_of", lambda _: hasty)
