@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asrgateway_server.adapters.base import Output, Send
+from asrgateway_server.adapters.base import Output, Reopen, Send
 from asrgateway_server.adapters.dashscope_task import TaskAdapter
 from asrgateway_server.config import AudioFormat, RecognitionConfig
 from asrgateway_server.errors import (
@@ -374,6 +374,22 @@ def test_the_vendors_own_sentence_goes_no_further(running: TaskAdapter) -> None:
 def test_a_task_in_which_nothing_was_said_ends_well(running: TaskAdapter) -> None:
     running.finish()
     assert running.receive(failed("NO_VALID_AUDIO_ERROR")) == [Finished(billed_ms=None)]
+
+
+def test_a_commit_in_a_task_in_which_nothing_was_said_goes_on_elsewhere(running: TaskAdapter) -> None:
+    """After a failure the vendor closes the connection."""
+    running.commit()
+    assert running.receive(interim("", heartbeat=True, sentence_id=0)) == []
+    assert running.receive(failed("NO_VALID_AUDIO_ERROR")) == [CommitEmpty(), Reopen()]
+    assert not running.is_ready
+    (run_task,) = sent(running.start())
+    assert run_task["header"] == {"action": "run-task", "task_id": "task-2", "streaming": "duplex"}
+    running.receive(started("task-2"))
+    assert running.receive(final("good", 100, 900)) == [
+        SpeechStarted(offset_ms=1100),
+        SpeechEnded(offset_ms=1900),
+        FinalResult(text="good", start_ms=1100, end_ms=1900),
+    ]
 
 
 def test_a_task_that_told_something_does_not(running: TaskAdapter) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Final
 
-from asrgateway_server.adapters.base import Output, Send
+from asrgateway_server.adapters.base import Output, Reopen, Send
 from asrgateway_server.adapters.dashscope_errors import verdict
 from asrgateway_server.adapters.json_message import Json, member, milliseconds, parse, text
 from asrgateway_server.config import Adaptation, ContextMessage, ContextRole, RecognitionConfig
@@ -93,7 +93,7 @@ class TaskAdapter:
         return self._state is _State.RUNNING
 
     def start(self) -> Sequence[Output]:
-        """Begin the first task; see ``WebSocketAdapter``."""
+        """Begin the first task, or the next one after a failed one; see ``WebSocketAdapter``."""
         return [self._run_task()]
 
     def audio(self, pcm: bytes) -> bytes:
@@ -169,7 +169,6 @@ class TaskAdapter:
     # Messages from the server -----------------------------------------------------------------------------------
 
     def _result(self, payload: Json) -> Sequence[Output]:
-        self._has_told = True
         # Newer models repeat all of it one level deeper, and begin to tell the next sentence in `stash`.
         sentence = member(member(payload, "output"), "sentence")
         self._count(payload)
@@ -181,6 +180,7 @@ class TaskAdapter:
         is_last_word = is_end and self._open and sentence.get("sentence_id") != 0
         if sentence.get("heartbeat") and not said and not is_last_word:
             return []
+        self._has_told = True
         if is_end:
             return [*self._release_held_final(), *self._final(sentence, said)]
         if said:
@@ -254,18 +254,19 @@ class TaskAdapter:
         if self._state is not _State.COMMITTING:
             return [*broken_off, Finished(billed_ms=self._billed_ms)]
         self._held_final = next(iter(broken_off), self._held_final)
-        answer = self._commit_answer()
-        self._base_ms += self._task_bytes // self._bytes_per_ms
-        self._task_bytes = 0
-        self._billed_before_ms = self._billed_ms or 0
-        return [answer, self._run_task()]
+        return [self._answer_commit(), self._run_task()]
 
     def _task_failed(self, header: Json) -> Sequence[Output]:
         error = verdict(str(header.get("error_code") or ""), str(header.get("error_message") or ""), self._task_id)
-        is_end = self._state is _State.FINISHING
-        if is_end and isinstance(error, UndecodableAudio) and not self._has_told:
-            # Our PCM can be decoded: nothing was said in the task, which may have begun after a last commit.
-            return self._task_finished()
+        if not isinstance(error, UndecodableAudio) or self._has_told:
+            raise error
+        # Our PCM can be decoded: nothing was said in the task, which may have begun after a last commit.
+        match self._state:
+            case _State.FINISHING:
+                return self._task_finished()
+            case _State.COMMITTING:
+                self._state = _State.STARTING
+                return [self._answer_commit(), Reopen()]  # After a failure the vendor closes the connection.
         raise error
 
     def _break_off(self) -> Sequence[FinalResult]:
@@ -274,6 +275,12 @@ class TaskAdapter:
         if interim is None or not interim.text:
             return []
         return [FinalResult(text=interim.committed, start_ms=interim.start_ms, end_ms=interim.end_ms)]
+
+    def _answer_commit(self) -> FinalResult | CommitEmpty:
+        self._base_ms += self._task_bytes // self._bytes_per_ms
+        self._task_bytes = 0
+        self._billed_before_ms = self._billed_ms or 0
+        return self._commit_answer()
 
     def _commit_answer(self) -> FinalResult | CommitEmpty:
         final, self._held_final = self._held_final, None
