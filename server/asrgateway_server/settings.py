@@ -385,6 +385,10 @@ class Settings(BaseSettings):
     task_silence_seconds: Annotated[float, Field(ge=1, le=60)] = 50.0
     """Models without a heartbeat switch end a task after 60 s of silence: after so much a new task follows unseen."""
 
+    task_idle_seconds: Annotated[float, Field(ge=0.1, le=20)] = 10.0
+    """A vendor's task is opened as soon as a call begins, so that its first word comes fast; vendors end it as an error
+    when no audio comes for 23 s. After so much it is ended unseen, and another one begins with the first audio."""
+
     backlog_speed: Annotated[float, Field(ge=1, le=1000)] = 3.0
     """How many times faster than realtime the vendor is sent audio that waits; the embedded model takes it at once."""
 

@@ -385,7 +385,7 @@ def test_a_commit_in_a_task_in_which_nothing_was_said_goes_on_elsewhere(running:
     (run_task,) = sent(running.start())
     assert run_task["header"] == {"action": "run-task", "task_id": "task-2", "streaming": "duplex"}
     running.receive(started("task-2"))
-    assert running.receive(final("good", 100, 900)) == [
+    assert running.receive(final("good", 100, 900, task_id="task-2")) == [
         SpeechStarted(offset_ms=1100),
         SpeechEnded(offset_ms=1900),
         FinalResult(text="good", start_ms=1100, end_ms=1900),

@@ -53,6 +53,7 @@ LIMITS = Limits(
     quiet_after_seconds=60.0,
     max_injected_silence_seconds=600.0,
     task_silence_seconds=50.0,
+    task_idle_seconds=10.0,
 )
 CHUNK = bytes(3_200)  # a tenth of a second
 WORDS = (Word(text="good", start_ms=10, end_ms=90),)

@@ -38,6 +38,7 @@ LIMITS = Limits(
     quiet_after_seconds=60.0,
     max_injected_silence_seconds=600.0,
     task_silence_seconds=50.0,
+    task_idle_seconds=10.0,
 )
 EDGE = EdgeLimits(
     max_streams=2,

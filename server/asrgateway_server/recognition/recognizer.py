@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final, Protocol
 
@@ -19,6 +19,8 @@ from asrgateway_server.audio.chunker import CHUNK_MS
 from asrgateway_server.audio.pipeline import AudioPipeline
 from asrgateway_server.config import KeepAlivePolicy, ManualEndpointing, RecognitionConfig, Update
 from asrgateway_server.errors import (
+    ClientStalled,
+    GatewayError,
     InvalidRequest,
     UpstreamLost,
     UpstreamProtocolError,
@@ -71,6 +73,8 @@ class Limits:
         max_injected_silence_seconds: So much silence in a row is sent in a client's place, and no more until it speaks.
         task_silence_seconds: A vendor's task in which nothing was said for so long is followed by a new one, where the
             vendor would soon end it.
+        task_idle_seconds: A vendor's task that has had no audio for so long, since the client has not sent any yet, is
+            ended, and another one begins with the first audio.
     """
 
     max_utterance_seconds: float
@@ -79,6 +83,7 @@ class Limits:
     quiet_after_seconds: float
     max_injected_silence_seconds: float
     task_silence_seconds: float
+    task_idle_seconds: float
 
 
 class Client(teller.Client, Protocol):
@@ -145,6 +150,11 @@ class _Call:
         self._news_ms = 0
         # Who asked for each commit that has no answer yet: added as it is sent, taken off as it is answered.
         self._commits: deque[_CommitOrigin] = deque()
+        # A task that opens before the first audio may be ended, unseen, to be followed by another one with that.
+        self._idle_at: float | None = None
+        self._is_parting = False
+        self._parting: asyncio.Timeout | None = None
+        self._held: deque[PcmChunk | Silence | None] = deque()
 
     async def run(self) -> None:
         try:
@@ -200,6 +210,8 @@ class _Call:
         now = time.monotonic()
         if self._delays.audio_read is None:
             self._delays.audio_read = now
+        if self._parting and self._is_parting:
+            self._parting.reschedule(0.0)  # The first word does not wait for a good-bye.
         self._received_bytes.inc(len(data))
         await self._outbox.put_all(self._decoded(data, now))
 
@@ -227,18 +239,68 @@ class _Call:
     # The backend's side -----------------------------------------------------------------------------------------
 
     async def _ask(self) -> None:
+        while not await self._is_task_the_last():
+            await self._await_audio()
+        if self._delays.end_sent is None:
+            raise UpstreamProtocolError("the backend ended the call before its audio ended")
+
+    async def _is_task_the_last(self) -> bool:
+        """Run a task of the backend; return False if it ended before the client's first audio."""
+        self._is_parting = False
         try:
             with self._trace.tasks(self._config.model.name):
-                await self._backend.converse(self._config, self._next_item, self._receive)
+                async with asyncio.timeout(None) as self._parting:
+                    await self._backend.converse(self._config, self._next_item, self._receive)
+        except TimeoutError:
+            return False
+        except ClientStalled:
+            raise
         except UpstreamLost as lost:
+            if self._is_parting or self._is_idle:
+                return False
             raise UpstreamUnavailable(
                 f"{lost.message}; try again",
                 retry_after_seconds=1.0,
                 upstream_code=lost.upstream_code,
                 upstream_request_id=lost.upstream_request_id,
             ) from lost
-        if self._delays.end_sent is None:
-            raise UpstreamProtocolError("the backend ended the call before its audio ended")
+        except GatewayError:
+            if self._is_parting:
+                return False
+            raise
+        finally:
+            self._parting = None
+        return not self._is_parting
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether the backend is ready and has not been given any of the client's audio."""
+        return self._idle_at is not None and self._delays.audio_sent is None
+
+    async def _await_audio(self) -> None:
+        """Wait for the client's first audio, without a task; see to what else it asks for."""
+        while self._commits:  # The task that went left them open.
+            await self._receive_empty(CommitEmpty())
+        while isinstance(item := await self._outbox.take(), Commit | Update):
+            if isinstance(item, Update):
+                self._config = replace(self._config, adaptation=item.adaptation)
+            await self._teller.tell(CommitEmpty() if isinstance(item, Commit) else UpdateApplied())
+        self._held.append(item)
+
+    async def _take(self) -> PcmChunk | Commit | Update | Silence | None:
+        """Return what the backend hears next; None too when the task is to end because no audio has come yet."""
+        if self._held:
+            return self._held.popleft()
+        if not self._is_idle or not self._config.model.is_remote:
+            return await self._outbox.take()
+        try:
+            async with asyncio.timeout_at(self._idle_at):
+                return await self._outbox.take()
+        except TimeoutError:
+            if self._pipeline.received_ms:  # It is on its way.
+                return await self._outbox.take()
+            self._is_parting = True
+            return None
 
     async def _next_item(self) -> PcmChunk | Commit | Update | None:
         """Return what the backend hears next; see ``ItemSource``."""
@@ -246,7 +308,7 @@ class _Call:
             self._commits.append(_CommitOrigin.GATEWAY)
             return Commit()
         asked_at = time.monotonic()
-        item = await self._outbox.take()
+        item = await self._take()
         if self._delays.audio_sent is not None:
             self._delays.idle_seconds += time.monotonic() - asked_at
         match item:
@@ -256,7 +318,9 @@ class _Call:
                 return self._silence()
             case Commit():
                 self._commits.append(_CommitOrigin.CLIENT)
-            case None:
+            case Update():
+                self._config = replace(self._config, adaptation=item.adaptation)
+            case None if not self._is_parting:
                 self._delays.end_sent = time.monotonic()
         return item
 
@@ -306,13 +370,14 @@ class _Call:
             case CommitEmpty():
                 await self._receive_empty(event)
             case Ready():
+                self._idle_at = asyncio.get_running_loop().time() + self._limits.task_idle_seconds
                 self._trace.task_ready(event.request_id)
                 await self._teller.ready(event, self._notices)
             case UpdateApplied():
                 await self._teller.tell(event)
             case Notice():
                 await self._teller.remark(event)
-            case Finished():
+            case Finished() if not self._is_parting:
                 self._teller.backend_finished(event, read_at)
 
     def _when_nothing_is_open(self) -> int | None:

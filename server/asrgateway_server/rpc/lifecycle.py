@@ -171,4 +171,5 @@ def _call_limits(settings: Settings) -> Limits:
         quiet_after_seconds=settings.quiet_after_seconds,
         max_injected_silence_seconds=settings.max_injected_silence_seconds,
         task_silence_seconds=settings.task_silence_seconds,
+        task_idle_seconds=settings.task_idle_seconds,
     )
