@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -140,8 +141,8 @@ async def test_a_caller_that_reads_nothing_is_ended_though_the_vendor_says_ever_
 
     async def flood(_: web.Request, connection: web.WebSocketResponse) -> None:
         with contextlib.suppress(ConnectionError):
-            while True:
-                await connection.send_str(messages.final("x" * 100_000))
+            for start_ms in itertools.count(step=100):
+                await connection.send_str(messages.final("x" * 100_000, start_ms, start_ms + 100))
 
     async with (
         task_vendor(flood) as url,
