@@ -212,6 +212,7 @@ class _Call:
             self._delays.audio_read = now
         if self._parting and self._is_parting:
             self._parting.reschedule(0.0)  # The first word does not wait for a good-bye.
+            self._parting = None  # Once is enough, and more than once an error.
         self._received_bytes.inc(len(data))
         await self._outbox.put_all(self._decoded(data, now))
 
@@ -252,7 +253,9 @@ class _Call:
                 async with asyncio.timeout(None) as self._parting:
                     await self._backend.converse(self._config, self._next_item, self._receive)
         except TimeoutError:
-            return False
+            if self._is_parting:
+                return False
+            raise
         except ClientStalled:
             raise
         except UpstreamLost as lost:
