@@ -88,6 +88,12 @@ class Prometheus:
             while await self._number(counting) < wanted:  # noqa: ASYNC110 Prometheus signals nobody
                 await asyncio.sleep(0.05)
 
+    async def until(self, expression: str, value: float) -> None:
+        """Wait until an instant query returns this one value."""
+        async with asyncio.timeout(30):
+            while await self._number(expression) != value:  # noqa: ASYNC110 Prometheus signals nobody
+                await asyncio.sleep(0.05)
+
     async def ready(self) -> None:
         """Wait until it answers."""
         async with asyncio.timeout(30):
