@@ -71,7 +71,7 @@ async def rolled_out(*, rollouts: int, calls: int, callers: int, options: Channe
         key_file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "key"
         key_file.write_text("sk-test", encoding="utf-8")
         settings = {"dashscope_url": vendor.url, "dashscope_api_key_file": str(key_file), "embedded_workers": "0"}
-        gateways = [await _Rolling.started(settings) for _ in range(_GATEWAYS)]
+        gateways = await asyncio.gather(*(_Rolling.started(settings) for _ in range(_GATEWAYS)))
         stack.push_async_callback(_end, gateways)
         target = "ipv4:" + ",".join(gateway.address for gateway in gateways)
         is_over = asyncio.Event()

@@ -23,6 +23,7 @@ from asrgateway.v1.recognition_pb2_grpc import (
 )
 from asrgateway_server.rpc.server import _options
 from asrgateway_server.settings import Settings
+from calls import ROOT
 from scripted_gateway import finished, started
 
 Context = grpc.aio.ServicerContext[RecognizeRequest, RecognizeResponse]
@@ -90,6 +91,12 @@ def test_the_callers_own_option_takes_the_place_of_ours() -> None:
 def test_a_policy_that_the_caller_names_is_not_overruled() -> None:
     options = dict(with_defaults([("grpc.lb_policy_name", "pick_first")]))
     assert "loadBalancingConfig" not in json.loads(str(options["grpc.service_config"]))
+
+
+def test_the_readme_tells_the_service_config() -> None:
+    readme = (ROOT / "clients" / "python" / "README.md").read_text(encoding="utf-8")
+    told = readme.partition("```json\n")[2].partition("```")[0]
+    assert json.loads(told) == json.loads(str(dict(with_defaults(()))["grpc.service_config"]))
 
 
 def test_the_gateway_takes_pings_as_often_as_they_come() -> None:
