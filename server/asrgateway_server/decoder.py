@@ -74,6 +74,11 @@ class SpeechDecoder:
         self._load(_NONE)
         self.reset()
 
+    @property
+    def hotwords(self) -> Mapping[str, int]:
+        """The words that it expects."""
+        return self._hotwords
+
     def reset(self, hotwords: Mapping[str, int] = _NONE) -> None:
         """Forget everything of the last stream, the learnt noise level included.
 

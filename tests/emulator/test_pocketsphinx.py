@@ -81,7 +81,7 @@ async def test_a_client_that_leaves_frees_its_decoder(start: Any, connect: Any, 
 
 @pytest.fixture
 async def recognizers() -> AsyncIterator[PocketSphinxRecognizers]:
-    made = PocketSphinxRecognizers(1)
+    made = PocketSphinxRecognizers(1, 0)
     yield made
     await made.close()
 
@@ -117,7 +117,7 @@ async def test_a_dead_decoder_is_replaced(recognizers: PocketSphinxRecognizers) 
 
 
 async def test_an_idle_decoder_is_used_again_and_ends_with_the_emulator() -> None:
-    recognizers = PocketSphinxRecognizers(1)
+    recognizers = PocketSphinxRecognizers(1, 0)
     pids = []
     for _ in range(2):
         recognizer: Any = await recognizers.open(STREAM, ignore)

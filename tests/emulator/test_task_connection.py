@@ -147,6 +147,37 @@ async def test_qwen_audio_3_1_repeats_its_finals_and_counts_tokens(start: Any, c
     assert output["usage"] == final["payload"]["usage"] == finished["payload"]["usage"] == used
 
 
+STASHED = Script(lines=(say(1000, "Please open.", begin_ms=100, end_ms=900, final=True, stash="the door"),))
+STASH = {
+    "sentence_id": 2,
+    "text": "the door",
+    "begin_time": 900,
+    "current_time": 1000,
+    "words": [
+        {"begin_time": 900, "end_time": 950, "text": "the", "punctuation": "", "fixed": False},
+        {"begin_time": 950, "end_time": 1000, "text": " door", "punctuation": "", "fixed": False},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "has_stash", "expected"),
+    [
+        ("qwen-audio-3.0-asr-flash-streaming", True, STASH),
+        ("qwen-audio-3.1-asr-flash-streaming", True, STASH),
+        ("qwen-audio-3.0-asr-flash-streaming", False, None),
+        ("fun-asr-realtime", True, None),
+    ],
+)
+async def test_a_final_of_qwen_audio_shows_how_the_next_sentence_begins(
+    start: Any, connect: Any, sentences: Any, model: str, has_stash: bool, expected: Any
+) -> None:
+    client = await connect(await start(script=STASHED, knobs={"has_stash": has_stash}))
+    await client.run(model)
+    await client.audio(SPEECH_100_MS * 10)
+    assert sentences.of(await client.finish())[-1].get("stash") == expected
+
+
 async def test_the_message_model_has_interims_only_on_request(start: Any, connect: Any, sentences: Any) -> None:
     client = await connect(await start(script=DOOR))
     await client.run("qwen-audio-3.1-asr-flash-message")

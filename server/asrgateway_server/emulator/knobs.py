@@ -74,6 +74,11 @@ class Knobs:
         max_message_bytes: Largest message; a larger one closes the connection with 1009.
         send_seconds: Longest wait for a client that does not read, not scaled; then it is cut off.
         decoders: ``pocketsphinx`` tasks at the same time; one more fails as the vendor's overload.
+        fixed_ms: ``pocketsphinx`` calls a word fixed when it has been over, and the same, for so much audio: that is
+            ``fixed`` in dialect A and ``text`` in B, and such a word stays. 0 = only when the speaker pauses for 0.3 s.
+        semantic_silence_ms: The silence that ends a sentence under ``semantic_punctuation_enabled``; the vendor says
+            about 2 s.
+        has_stash: Finals of Qwen-Audio carry ``stash`` when the next sentence has begun.
         session_sample_rate_echoed: ``session.created`` and ``session.updated`` show ``sample_rate``.
         session_text_after_item: ``.text`` events only after ``conversation.item.created``.
         session_first_previous_item: ``previous_item_id`` of the first item.
@@ -143,6 +148,9 @@ class Knobs:
     max_message_bytes: int = 16 * 1024 * 1024
     send_seconds: float = 60.0
     decoders: int = 8
+    fixed_ms: int = 1500
+    semantic_silence_ms: int = 2000
+    has_stash: bool = True
     session_sample_rate_echoed: bool = False
     session_text_after_item: bool = False
     session_first_previous_item: str | None = None

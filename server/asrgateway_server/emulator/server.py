@@ -49,7 +49,7 @@ def _marked(options: EmulatorOptions) -> Recognizers:
 
 
 def _real(options: EmulatorOptions) -> Recognizers:
-    return PocketSphinxRecognizers(options.knobs.decoders)
+    return PocketSphinxRecognizers(options.knobs.decoders, options.knobs.fixed_ms)
 
 
 _RECOGNIZERS: Final[Mapping[str, Callable[[EmulatorOptions], Recognizers]]] = MappingProxyType(

@@ -29,6 +29,7 @@ from asrgateway_server.emulator.session_messages import SessionVoice
 from asrgateway_server.emulator.session_requests import (
     EventRefused,
     SessionSettings,
+    TurnDetection,
     read_event,
     updated,
 )
@@ -178,6 +179,8 @@ class SessionConnection(Connection):
                 "The sample rate cannot change any more.", code="invalid_value", param="session.sample_rate"
             )
         self._settings = settings
+        if self._recognizer is not None:
+            await self._recognizer.adapt(self._sentence_silence_ms, of_text(settings.corpus))
         self._updates += 1
         self._journal.parameters = dict(event["session"])
         await self.line.say(self._voice.session("session.updated", settings))
@@ -244,10 +247,9 @@ class SessionConnection(Connection):
     async def _ears(self) -> Recognizer:
         """The session's recogniser; the first audio opens it, since only then is its rate known."""
         if self._recognizer is None:
-            detection = self._settings.turn_detection
             stream = Stream(
                 sample_rate_hertz=self._settings.sample_rate_hertz,
-                sentence_silence_ms=detection.silence_ms if detection else 800,
+                sentence_silence_ms=self._sentence_silence_ms,
                 journal=self._journal,
                 hotwords=of_text(self._settings.corpus),
             )
@@ -301,6 +303,11 @@ class SessionConnection(Connection):
 
     async def _say(self, message: str) -> None:
         await self.line.say_result(message, after_seconds=self.world.recognizers.delay_seconds)
+
+    @property
+    def _sentence_silence_ms(self) -> int:
+        """In manual mode sentences do not matter: a commit takes all of them."""
+        return (self._settings.turn_detection or TurnDetection()).silence_ms
 
     @property
     def _language(self) -> str:

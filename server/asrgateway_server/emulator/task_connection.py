@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import WSMessage, WSMsgType, web
 
@@ -46,11 +46,13 @@ class _Task:
     """What the connection knows of the task it serves; seconds are on the loop's clock.
 
     Attributes:
+        request: What it was asked for.
         voice: Its events.
         model: Its model.
         input: Takes its audio out of the container.
         journal: What was noted of it.
         rate_hertz: Samples per second.
+        sentence_silence_ms: The silence that ends a sentence.
         has_heartbeat: Silence does not end it.
         has_interims: The client sees sentences before they end.
         misfortunes: The faults that may strike it in speech.
@@ -62,11 +64,13 @@ class _Task:
         is_finishing: ``finish-task`` has come.
     """
 
+    request: RunTask
     voice: TaskVoice
     model: Model
     input: AudioInput
     journal: Journal
     rate_hertz: int
+    sentence_silence_ms: int
     has_heartbeat: bool
     has_interims: bool
     misfortunes: FaultPlan
@@ -181,10 +185,18 @@ class TaskConnection(Connection):
             case ContinueTask(task_id=task_id, context=context):
                 task = self._task_named(task_id)
                 task.journal.contexts.append(context)
+                await self._remind(task, context)
                 if self.knobs.continue_is_data:
                     task.last_data = self.now()
             case FinishTask(task_id=task_id):
                 await self._finish(self._task_named(task_id))
+
+    async def _remind(self, task: _Task, context: object) -> None:
+        """Have the words of a new context expected in place of those of the old one."""
+        request = replace(task.request, context=context)
+        words = of_task(request, self.world.vocabularies, self.world.phrases)
+        if task.recognizer is not None:
+            await task.recognizer.adapt(task.sentence_silence_ms, words)
 
     async def _run(self, request: RunTask) -> None:
         if self._task is not None:
@@ -205,7 +217,7 @@ class TaskConnection(Connection):
         self._check_vocabulary(request)
         stream = Stream(
             sample_rate_hertz=task.rate_hertz,
-            sentence_silence_ms=request.parameters.get("max_sentence_silence", model.sentence_silence_ms),
+            sentence_silence_ms=task.sentence_silence_ms,
             journal=task.journal,
             hotwords=of_task(request, self.world.vocabularies, self.world.phrases),
         )
@@ -239,17 +251,26 @@ class TaskConnection(Connection):
         if request.context is not None:
             journal.contexts.append(request.context)
         return _Task(
+            request=request,
             voice=self._voice(request.task_id),
             model=model,
             input=container(),
             journal=journal,
             rate_hertz=rate,
+            sentence_silence_ms=self._sentence_silence_ms(given, model),
             has_heartbeat=model.has_heartbeat and given.get("heartbeat") is True,
             has_interims=not model.interims_on_request or given.get("intermediate_result_enabled") is True,
             misfortunes=self._faults(Phase.SPEECH, journal),
             last_data=self.now(),
             last_sign=self.now(),
         )
+
+    def _sentence_silence_ms(self, parameters: Mapping[str, Any], model: Model) -> int:
+        """Source: Model Studio: ``max_sentence_silence`` counts only while semantic segmentation is off."""
+        if parameters.get("semantic_punctuation_enabled") is True:
+            return self.knobs.semantic_silence_ms
+        silence_ms: int = parameters.get("max_sentence_silence", model.sentence_silence_ms)
+        return silence_ms
 
     def _check_vocabulary(self, request: RunTask) -> None:
         vocabulary_id = request.parameters.get("vocabulary_id")

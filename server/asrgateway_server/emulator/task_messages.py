@@ -6,6 +6,7 @@ import functools
 import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from asrgateway_server.emulator.knobs import Knobs
@@ -20,6 +21,7 @@ class TaskVoice:
 
     def __init__(self, task_id: str, knobs: Knobs) -> None:
         self._task_id = json.dumps(task_id, ensure_ascii=False)
+        self._has_stash = knobs.has_stash
         self._attributes = knobs.header_attributes
         self._request_id = f',"request_id":"{uuid.uuid4()}"' if knobs.has_request_id else ""
         self._generated = self._header("result-generated")
@@ -43,7 +45,7 @@ class TaskVoice:
 
     def result(self, heard: Heard, model: Model, sentence_id: int, usage: str) -> str:
         """``result-generated``."""
-        sentence = _sentence(heard, model, sentence_id)
+        sentence = _sentence(heard if self._has_stash else replace(heard, stash=None), model, sentence_id)
         output = f'{{"sentence":{sentence}}}'
         if model.shape is Shape.QWEN_AUDIO_TOKENS and heard.is_final:
             output = _nested(sentence, heard.text, self._task_id, usage)
@@ -93,18 +95,32 @@ def _fields(heard: Heard, model: Model, sentence_id: int) -> dict[str, object]:
         "text": heard.text,
         "heartbeat": False,
         "sentence_end": heard.is_final,
-        "words": [
-            {
-                "begin_time": word.begin_ms,
-                "end_time": word.end_ms,
-                "text": word.text,
-                "punctuation": word.punctuation,
-                "fixed": word.is_fixed,
-            }
-            for word in heard.words
-        ],
+        "words": _words(heard),
         **({"emo_tag": "neutral", "emo_confidence": 0.75} if model.has_emotion and heard.is_final else {}),
+        **_stash(heard, model, sentence_id + 1),
     }
+
+
+def _words(heard: Heard) -> list[dict[str, object]]:
+    return [
+        {
+            "begin_time": word.begin_ms,
+            "end_time": word.end_ms,
+            "text": word.text,
+            "punctuation": word.punctuation,
+            "fixed": word.is_fixed,
+        }
+        for word in heard.words
+    ]
+
+
+def _stash(heard: Heard, model: Model, sentence_id: int) -> dict[str, object]:
+    """Source: Model Studio, Qwen-Audio server events: a result may hold the beginning of the next sentence."""
+    stash = heard.stash
+    if stash is None or model.shape not in (Shape.QWEN_AUDIO, Shape.QWEN_AUDIO_TOKENS):
+        return {}
+    begun = {"sentence_id": sentence_id, "text": stash.text, "begin_time": stash.begin_ms}
+    return {"stash": {**begun, "current_time": stash.end_ms, "words": _words(stash)}}
 
 
 def _identity(model: Model, sentence_id: int) -> Mapping[str, object]:

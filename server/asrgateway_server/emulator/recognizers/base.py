@@ -38,12 +38,14 @@ class Heard:
         begin_ms: Where the sentence begins, counted from the first audio of the task.
         end_ms: Where it ends, or how far it has been heard.
         is_final: The sentence is over.
+        stash: Of a final: the beginning of the next sentence, if it has been heard already.
     """
 
     words: tuple[Word, ...]
     begin_ms: int
     end_ms: int
     is_final: bool
+    stash: Heard | None = None
 
     @property
     def text(self) -> str:
@@ -96,6 +98,13 @@ class Recognizer(Protocol):
 
     async def commit(self) -> None:
         """End the open sentence, if there is one; its final has been emitted on return.
+
+        Raises:
+            RecognizerFailed: It will answer no more.
+        """
+
+    async def adapt(self, sentence_silence_ms: int, hotwords: Mapping[str, int]) -> None:
+        """Change what a stream was opened with, for the audio that follows.
 
         Raises:
             RecognizerFailed: It will answer no more.

@@ -17,6 +17,7 @@ A word is heard once half of its blocks came in one unbroken run; a second run i
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -120,7 +121,7 @@ class _MarkerRecognizer:
         self._emit = emit
         self._bytes_per_second = stream.bytes_per_second
         self._block_bytes = _block_bytes(stream.sample_rate_hertz)
-        self._silence_bytes = stream.sentence_silence_ms * stream.bytes_per_second // 1000
+        self._silence_bytes = stream.sentence_silence_ms * self._bytes_per_second // 1000
         self._pending = b""
         self._position = 0  # of the first pending byte, in the task's audio
         self._runs: list[_Run] = []  # of the open sentence
@@ -139,6 +140,10 @@ class _MarkerRecognizer:
         """End the open sentence."""
         await self._skip(len(self._pending))
         await self._end_sentence()
+
+    async def adapt(self, sentence_silence_ms: int, hotwords: Mapping[str, int]) -> None:  # noqa: ARG002  (no words)
+        """End sentences after another silence from now on."""
+        self._silence_bytes = sentence_silence_ms * self._bytes_per_second // 1000
 
     async def close(self) -> None:
         """Nothing to give back."""

@@ -20,6 +20,7 @@ from asrgateway_server.emulator.recognizers.base import (
     Stream,
     Word,
 )
+from asrgateway_server.emulator.recognizers.sentences import Segment, Sentences
 
 # As in pocketsphinx_worker, which is not imported: it would load the decoder here as well.
 _FRAME: Final = struct.Struct("<cI")
@@ -32,12 +33,18 @@ _KEPT_IDLE: Final = 2
 
 
 class PocketSphinxRecognizers:
-    """Decoder processes: at most ``limit`` at work, some kept warm between streams."""
+    """Decoder processes, some kept warm between streams.
+
+    Args:
+        limit: How many may be at work.
+        fixed_ms: After how much audio a word is fixed; see ``Sentences``.
+    """
 
     delay_seconds = 0.0
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, fixed_ms: int) -> None:
         self._limit = limit
+        self._fixed_ms = fixed_ms
         self._busy = 0
         self._idle: list[_Worker] = []
 
@@ -55,7 +62,7 @@ class PocketSphinxRecognizers:
             if worker is not None:
                 await worker.end()
             raise
-        return _PocketSphinxRecognizer(self, worker, emit)
+        return _PocketSphinxRecognizer(self, worker, Sentences(stream.sentence_silence_ms, self._fixed_ms), emit)
 
     async def give_back(self, worker: _Worker) -> None:
         """Take a process back; keep it if it is well and there is need."""
@@ -72,9 +79,10 @@ class PocketSphinxRecognizers:
 
 
 class _PocketSphinxRecognizer:
-    def __init__(self, home: PocketSphinxRecognizers, worker: _Worker, emit: Emit) -> None:
+    def __init__(self, home: PocketSphinxRecognizers, worker: _Worker, sentences: Sentences, emit: Emit) -> None:
         self._home = home
         self._worker = worker
+        self._sentences = sentences
         self._emit = emit
         self._is_done = asyncio.Event()
         self._is_closed = False
@@ -96,6 +104,11 @@ class _PocketSphinxRecognizer:
         if not self._is_done.is_set():
             raise RecognizerFailed("the decoder did not answer")
 
+    async def adapt(self, sentence_silence_ms: int, hotwords: Mapping[str, int]) -> None:
+        """Tell the process of other words; it listens for them from the next silence on."""
+        self._sentences.silence_ms = sentence_silence_ms
+        await self._worker.send(b"H", json.dumps(dict(hotwords)).encode())
+
     async def close(self) -> None:
         """Give the process back."""
         if self._is_closed:
@@ -109,22 +122,18 @@ class _PocketSphinxRecognizer:
         while (answer := await self._worker.answer()) is not None:
             match answer:
                 case ["done"]:
+                    await self._say(self._sentences.commit())
                     self._is_done.set()
+                case ["heard", int(heard_ms)]:
+                    await self._say(self._sentences.silence(heard_ms))
                 case [bool(is_final), int(begin), int(end), list(words)]:
-                    await self._emit(_heard(words, begin, end, is_final=is_final))
+                    spoken = tuple(Word(text=text, begin_ms=first, end_ms=last) for text, first, last in words)
+                    segment = Segment(words=spoken, begin_ms=begin, end_ms=end, is_final=is_final)
+                    await self._say(self._sentences.segment(segment))
 
-
-def _heard(words: list[tuple[str, int, int]], begin: int, end: int, *, is_final: bool) -> Heard:
-    spoken = tuple(
-        Word(
-            text=text if i == 0 else f" {text}",
-            begin_ms=word_begin,
-            end_ms=word_end,
-            is_fixed=is_final,
-        )
-        for i, (text, word_begin, word_end) in enumerate(words)
-    )
-    return Heard(words=spoken, begin_ms=begin, end_ms=end, is_final=is_final)
+    async def _say(self, sentences: list[Heard]) -> None:
+        for sentence in sentences:
+            await self._emit(sentence)
 
 
 class _Worker:

@@ -2,9 +2,10 @@
 
 Frames come on standard input: a kind (one byte), a length (four, little-endian), so many bytes. ``R`` begins a stream
 at the sample rate its first four bytes say, and a JSON object follows: the weights of words to expect. ``A`` is audio
-of it, ``C`` ends the open sentence. JSON lines go out: ``["ready"]`` answers ``R``, ``["done"]`` answers ``C``,
-anything else is a hypothesis: final or not, begin, end, and for each word its text, begin and end, in milliseconds.
-End of file ends the process.
+of it, ``C`` ends the open segment, ``H`` is a JSON object of other words to expect from the next silence on. Lines go
+out, JSON: ``["ready"]`` answers ``R``, ``["done"]`` answers ``C``, ``["heard", ms]`` says how much audio has come;
+anything else is a segment of speech: final or not, begin, end, and for each word its text, begin and end, in
+milliseconds. End of file ends the process.
 """
 
 from __future__ import annotations
@@ -26,28 +27,80 @@ RATE: Final = struct.Struct("<I")
 
 def serve(frames: BinaryIO, answers: BinaryIO) -> None:
     """Answer frames until there are no more."""
-    decoder = SpeechDecoder()
-    convert = _resampler(SAMPLE_RATE_HERTZ)
+    listener = Listener(answers)
     while len(head := frames.read(FRAME.size)) == FRAME.size:
         kind, size = FRAME.unpack(head)
         data = frames.read(size)
         match kind:
             case b"R":
-                decoder.reset(json.loads(data[RATE.size :]))
-                convert = _resampler(*RATE.unpack_from(data))
-                _answer(answers, ["ready"])
+                (rate_hertz,) = RATE.unpack_from(data)
+                listener.begin(rate_hertz, json.loads(data[RATE.size :]))
             case b"A":
-                for hypothesis in decoder.feed(convert(data)):
-                    _say(answers, hypothesis)
+                listener.hear(data)
+            case b"H":
+                listener.expect(json.loads(data))
             case _:
-                if final := decoder.commit():
-                    _say(answers, final)
-                _answer(answers, ["done"])
+                listener.commit()
 
 
-def _say(answers: BinaryIO, hypothesis: Hypothesis) -> None:
-    words = [(word.text, word.start_ms, word.end_ms) for word in hypothesis.words]
-    _answer(answers, [hypothesis.is_final, hypothesis.start_ms, hypothesis.end_ms, words])
+class Listener:
+    """The decoder, and what it needs to know of a stream beside the audio."""
+
+    def __init__(self, answers: BinaryIO) -> None:
+        self._answers = answers
+        self._decoder = SpeechDecoder()
+        self._convert = _resampler(SAMPLE_RATE_HERTZ)
+        self._expected: dict[str, int] = {}
+        self._is_open = False
+        self._bytes = 0
+        self._offset_ms = 0  # of the audio before the decoder was last reset
+
+    def begin(self, rate_hertz: int, expected: dict[str, int]) -> None:
+        """Begin a stream."""
+        self._decoder.reset(expected)
+        self._convert = _resampler(rate_hertz)
+        self._expected = expected
+        self._is_open = False
+        self._bytes = self._offset_ms = 0
+        _answer(self._answers, ["ready"])
+
+    def hear(self, data: bytes) -> None:
+        """Hear audio; say what has changed."""
+        pcm = self._convert(data)
+        self._bytes += len(pcm)
+        for hypothesis in self._decoder.feed(pcm):
+            self._say(hypothesis)
+        _answer(self._answers, ["heard", self._heard_ms])
+        self._adapt()
+
+    def expect(self, expected: dict[str, int]) -> None:
+        """Expect other words, once the open segment is over."""
+        self._expected = expected
+        self._adapt()
+
+    def commit(self) -> None:
+        """End the open segment."""
+        if final := self._decoder.commit():
+            self._say(final)
+        _answer(self._answers, ["done"])
+        self._adapt()
+
+    def _adapt(self) -> None:
+        if not self._is_open and self._decoder.hotwords != self._expected:
+            self._offset_ms = self._heard_ms
+            self._decoder.reset(self._expected)
+
+    @property
+    def _heard_ms(self) -> int:
+        return self._bytes * 1000 // (SAMPLE_RATE_HERTZ * 2)
+
+    def _say(self, hypothesis: Hypothesis) -> None:
+        self._is_open = not hypothesis.is_final
+        begin, end = hypothesis.start_ms + self._offset_ms, hypothesis.end_ms + self._offset_ms
+        words = [
+            (word.text, word.start_ms + self._offset_ms, word.end_ms + self._offset_ms) for word in hypothesis.words
+        ]
+        _answer(self._answers, [hypothesis.is_final, begin, end, words])
 
 
 def _answer(answers: BinaryIO, answer: list[object]) -> None:

@@ -10,8 +10,8 @@ A script is a YAML or JSON file; times are milliseconds of the task's audio::
       - {at_ms: 2000, text: "Please open the door.", begin_ms: 120, end_ms: 1700, final: true}
 
 ``begin_ms`` is by default where the last sentence ended, ``end_ms`` is ``at_ms``; the words share the time between
-them evenly. A text may hold ``{monotonic_ns}``, which becomes the emulator's monotonic clock when it is sent, always as
-19 digits.
+them evenly. A final may have ``stash: "thanks"``, the beginning of the next sentence as far as it has been heard.
+A text may hold ``{monotonic_ns}``, which becomes the emulator's monotonic clock when it is sent, always as 19 digits.
 Without a script there is a workload for load tests: ten words every 300 ms, a final every 4 s.
 """
 
@@ -27,7 +27,7 @@ from asrgateway_server.emulator.documents import Fields, read_document
 from asrgateway_server.emulator.recognizers.base import Emit, Heard, Recognizer, Stream, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _WORD: Final = re.compile(r"\s*\S+")
 _PUNCTUATION: Final = ".,!?;:。，！？；：、"  # noqa: RUF001  (full-width marks are meant)
@@ -80,7 +80,14 @@ class Script:
 
 
 def say(
-    at_ms: int, text: str, *, begin_ms: int = 0, end_ms: int | None = None, final: bool = False, fixed: int = 0
+    at_ms: int,
+    text: str,
+    *,
+    begin_ms: int = 0,
+    end_ms: int | None = None,
+    final: bool = False,
+    fixed: int = 0,
+    stash: str = "",
 ) -> Line:
     """Write one line of a script: its words share the time from ``begin_ms`` to ``end_ms`` evenly.
 
@@ -91,10 +98,15 @@ def say(
         end_ms: Where it ends or how far it has been heard; ``at_ms`` by default.
         final: The sentence is over.
         fixed: How many of the words will not change; all of a final.
+        stash: Of a final: how the next sentence begins, which fills the time from ``end_ms`` to ``at_ms``.
     """
     end_ms = at_ms if end_ms is None else end_ms
     words = _words(text, begin_ms, end_ms, fixed_count=len(text) if final else fixed)
-    return Line(at_ms=at_ms, heard=Heard(words=words, begin_ms=begin_ms, end_ms=end_ms, is_final=final))
+    heard = Heard(words=words, begin_ms=begin_ms, end_ms=end_ms, is_final=final)
+    if stash:
+        begun = _words(stash, end_ms, at_ms, fixed_count=0)
+        heard = replace(heard, stash=Heard(words=begun, begin_ms=end_ms, end_ms=at_ms, is_final=False))
+    return Line(at_ms=at_ms, heard=heard)
 
 
 def load_script(path: Path) -> Script:
@@ -115,6 +127,7 @@ def load_script(path: Path) -> Script:
             end_ms=event.integer("end_ms", at_ms),
             final=event.flag("final"),
             fixed=event.integer("fixed", 0),
+            stash=event.text("stash", ""),
         )
         event.done()
         lines.append(line)
@@ -182,6 +195,9 @@ class _ScriptRecognizer:
             await self._say(replace(self._open, words=words, end_ms=end_ms, is_final=True))
             self._committed_ms = end_ms
 
+    async def adapt(self, sentence_silence_ms: int, hotwords: Mapping[str, int]) -> None:
+        """A script says what it says."""
+
     async def close(self) -> None:
         """Nothing to give back."""
 
@@ -211,9 +227,15 @@ def _words(text: str, begin_ms: int, end_ms: int, *, fixed_count: int) -> tuple[
 
 def _moved(line: Line, by_ms: int) -> Line:
     heard = line.heard
-    words = tuple(replace(word, begin_ms=word.begin_ms + by_ms, end_ms=word.end_ms + by_ms) for word in heard.words)
-    moved = replace(heard, words=words, begin_ms=heard.begin_ms + by_ms, end_ms=heard.end_ms + by_ms)
+    moved = _heard_later(heard, by_ms)
+    if heard.stash:
+        moved = replace(moved, stash=_heard_later(heard.stash, by_ms))
     return Line(at_ms=line.at_ms + by_ms, heard=moved)
+
+
+def _heard_later(heard: Heard, by_ms: int) -> Heard:
+    words = tuple(replace(word, begin_ms=word.begin_ms + by_ms, end_ms=word.end_ms + by_ms) for word in heard.words)
+    return replace(heard, words=words, begin_ms=heard.begin_ms + by_ms, end_ms=heard.end_ms + by_ms)
 
 
 def _begun(heard: Heard, floor_ms: int) -> Heard:
