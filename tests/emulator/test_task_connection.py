@@ -262,7 +262,7 @@ def _missing(name: str) -> str:
         ({"input": None}, "InvalidParameter", "Invalid payload data"),
         ({"task": "tts"}, "InvalidParameter", "Unsupported value of 'payload.task'."),
         ({"model": "whisper"}, "ModelNotFound", "Model not found (whisper)!"),
-        ({"parameters": {"format": "mp3"}}, "UNSUPPORTED_FORMAT", "Unsupported audio format."),
+        ({"parameters": {"format": "flac"}}, "UNSUPPORTED_FORMAT", "Unsupported audio format."),
         ({"parameters": {"sample_rate": "16k"}}, "InvalidParameter", "'sample_rate' must be a positive integer."),
         ({"parameters": {"vocabulary_id": "vocab-x-1"}}, "NotFound", "Not found!"),
     ],

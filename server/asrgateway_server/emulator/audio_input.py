@@ -1,17 +1,13 @@
-"""The audio of a dialect A task, freed of its container: bytes as received in, whole samples out. Pure."""
+"""The audio of a task or session, freed of container and code: bytes as received in, samples out. No I/O."""
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, Protocol
 
-_MAX_HEADER_BYTES: Final = 64 * 1024
-_CHUNK: Final = struct.Struct("<4sI")
-_PCM_FORMAT: Final = struct.Struct("<HHIIHH")
-
-
-class UndecodableAudio(Exception):
-    """The bytes are not what the task declared."""
+from asrgateway_server.emulator.coded_audio import Aac, Amr, Mp3, Opus, Speex
+from asrgateway_server.emulator.plain_audio import Pcm, Wav
 
 
 class AudioInput(Protocol):
@@ -24,67 +20,37 @@ class AudioInput(Protocol):
             UndecodableAudio: They are not what was declared.
         """
 
+    def end(self) -> bytes:
+        """No more bytes come: return what is left.
 
-class Pcm:
-    """Raw samples; a half sample waits for its other half."""
-
-    def __init__(self) -> None:
-        self._half = b""
-
-    def feed(self, data: bytes) -> bytes:
-        """Take more bytes; return whole samples."""
-        if not self._half and len(data) % 2 == 0:
-            return data
-        data = self._half + data
-        whole = len(data) & ~1
-        self._half = data[whole:]
-        return data[:whole]
+        Raises:
+            UndecodableAudio: They are not what was declared.
+        """
 
 
-class Wav:
-    """A RIFF file: its header is read and dropped. The rate in it is not believed, as the vendor's is not."""
-
-    def __init__(self) -> None:
-        self._header: bytes | None = b""
-        self._pcm = Pcm()
-
-    def feed(self, data: bytes) -> bytes:
-        """Take more bytes; return whole samples once the header is over."""
-        if self._header is None:
-            return self._pcm.feed(data)
-        self._header += data
-        start = _data_offset(self._header)
-        if start is None:
-            if len(self._header) > _MAX_HEADER_BYTES:
-                raise UndecodableAudio("no data chunk at the beginning of the WAV file")
-            return b""
-        rest = self._header[start:]
-        self._header = None
-        return self._pcm.feed(rest)
+class UnknownFormat(Exception):
+    """There is no such format."""
 
 
-def _data_offset(header: bytes) -> int | None:
-    """Where the samples begin; None while the header is not complete."""
-    if len(header) < 12:
-        return None
-    if header[:4] != b"RIFF" or header[8:12] != b"WAVE":
-        raise UndecodableAudio("not a WAV file")
-    position = 12
-    while position + _CHUNK.size <= len(header):
-        name, size = _CHUNK.unpack_from(header, position)
-        position += _CHUNK.size
-        if name == b"data":
-            return position
-        if name == b"fmt " and position + _PCM_FORMAT.size <= len(header):
-            _check_format(header, position)
-        position += size + size % 2
-    return None
+_PLAIN: Final[Mapping[str, type[Pcm] | type[Wav]]] = MappingProxyType({"pcm": Pcm, "wav": Wav})
+_CODED: Final[Mapping[str, type[Opus] | type[Speex] | type[Mp3] | type[Aac] | type[Amr]]] = MappingProxyType(
+    {"opus": Opus, "speex": Speex, "mp3": Mp3, "aac": Aac, "amr": Amr}
+)
 
 
-def _check_format(header: bytes, position: int) -> None:
-    _, channels, _, _, _, bits = _PCM_FORMAT.unpack_from(header, position)
-    if (channels, bits) != (1, 16):
-        raise UndecodableAudio(f"{channels} channels of {bits} bits instead of one of 16")
+def open_input(name: str, rate_hertz: int, *, resamples: bool) -> AudioInput:
+    """Begin to read audio of that format.
 
+    Args:
+        name: As the client names it.
+        rate_hertz: The samples' rate as the client names it.
+        resamples: Coded audio of another rate is converted; otherwise it is taken to have that rate, which it has not.
 
-FORMATS: Final[dict[str, type[Pcm] | type[Wav]]] = {"pcm": Pcm, "wav": Wav}
+    Raises:
+        UnknownFormat: There is none of that name.
+    """
+    if name in _PLAIN:
+        return _PLAIN[name]()
+    if name not in _CODED:
+        raise UnknownFormat(name)
+    return _CODED[name](rate_hertz if resamples or name == "opus" else None)

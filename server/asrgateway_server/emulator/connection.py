@@ -12,6 +12,7 @@ from typing import Final
 
 from aiohttp import WSMessage, WSMsgType, web
 
+from asrgateway_server.emulator.audio_input import AudioInput
 from asrgateway_server.emulator.faults import (
     Action,
     Close,
@@ -37,6 +38,7 @@ from asrgateway_server.emulator.vocabularies import Vocabularies
 
 _HUGE_CHARACTERS: Final = 10 * 1024 * 1024
 _CLOSING: Final = (WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
+_MUCH_BYTES: Final = 32 * 1024
 _MAX_HELD_BYTES: Final = 1024 * 1024
 
 
@@ -152,6 +154,17 @@ class Connection(abc.ABC):
     @abc.abstractmethod
     def strange_event(self, padding: int) -> str:
         """An event nobody knows, with so many characters of padding."""
+
+    @staticmethod
+    async def decoded(audio_input: AudioInput, data: bytes) -> bytes:
+        """Decode what has come; much at once in a thread, so that other connections go on.
+
+        Raises:
+            UndecodableAudio: It is not what was declared.
+        """
+        if len(data) < _MUCH_BYTES:
+            return audio_input.feed(data)
+        return await asyncio.to_thread(audio_input.feed, data)
 
     def now(self) -> float:
         """The loop's clock in seconds."""

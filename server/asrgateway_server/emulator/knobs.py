@@ -38,6 +38,7 @@ class Knobs:
         wrong_kind: What a parameter or a context of the wrong kind does, such as text for a number: it is refused, or
             ignored. Dialect B always refuses.
         whole_floats: Whether ``16000.0`` is an integer, in both dialects.
+        coded_rate: Coded audio (Opus apart) whose own rate is not ``sample_rate``: it is converted, or misheard.
         default_format: ``parameters.format`` when it is missing.
         default_sample_rate: ``parameters.sample_rate`` when it is missing and the model takes several.
         streaming_values: Accepted values of ``header.streaming``.
@@ -114,6 +115,7 @@ class Knobs:
     out_of_range: Literal["accept", "task-failed"] = "accept"
     wrong_kind: Literal["task-failed", "ignore"] = "task-failed"
     whole_floats: Literal["accept", "refuse"] = "refuse"
+    coded_rate: Literal["convert", "mishear"] = "convert"
     default_format: str = "pcm"
     default_sample_rate: int = 16_000
     streaming_values: tuple[str, ...] = ("duplex",)

@@ -12,12 +12,13 @@ from typing import Any, Final
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from asrgateway_server.emulator.audio_input import Pcm
+from asrgateway_server.emulator.audio_input import AudioInput, open_input
 from asrgateway_server.emulator.connection import Connection, Peer, World
 from asrgateway_server.emulator.expected_words import of_text
 from asrgateway_server.emulator.faults import FaultPlan, Phase
 from asrgateway_server.emulator.journal import Journal
 from asrgateway_server.emulator.models import SESSION_MODELS
+from asrgateway_server.emulator.plain_audio import UndecodableAudio
 from asrgateway_server.emulator.recognizers.base import (
     Heard,
     NoRecognizerLeft,
@@ -65,7 +66,7 @@ class SessionConnection(Connection):
         self._misfortunes: FaultPlan = self._faults(Phase.SPEECH)
         self._settings = SessionSettings()
         self._recognizer: Recognizer | None = None
-        self._input = Pcm()
+        self._input: AudioInput | None = None  # the first audio opens it
         self._pcm_bytes = 0
         self._committed_bytes = 0
         self._item: _Item | None = None
@@ -174,10 +175,8 @@ class SessionConnection(Connection):
             raise EventRefused("The session has been updated already.", code="invalid_value", param="session")
         are_integers = self.knobs.whole_floats == "accept"
         settings = updated(self._settings, event.get("session"), whole_floats=are_integers)
-        if self._recognizer is not None and settings.sample_rate_hertz != self._settings.sample_rate_hertz:
-            raise EventRefused(
-                "The sample rate cannot change any more.", code="invalid_value", param="session.sample_rate"
-            )
+        if self._input is not None:
+            _require_same(self._settings, settings)
         self._settings = settings
         if self._recognizer is not None:
             await self._recognizer.adapt(self._sentence_silence_ms, of_text(settings.corpus))
@@ -190,14 +189,23 @@ class SessionConnection(Connection):
             data = base64.b64decode(event.get("audio", ""), validate=True)
         except (binascii.Error, TypeError, ValueError):
             raise EventRefused("Invalid base64 audio.", code="invalid_value", param="audio") from None
-        pcm = self._input.feed(data)
+        pcm = await self._decoded(data)
         self._pcm_bytes += len(pcm)
         self._journal.packets += 1
         self._journal.audio_ms = self._audio_ms
-        if pcm and self._settings.input_format == "pcm":  # there is no decoder for the other one
+        if pcm:
             await (await self._ears()).hear(pcm)
         await self._end_long_item()
         await self.suffer(self._misfortunes.due(audio_ms=self._journal.audio_ms, packets=self._journal.packets))
+
+    async def _decoded(self, data: bytes) -> bytes:
+        settings = self._settings
+        if self._input is None:
+            self._input = open_input(settings.input_format, settings.sample_rate_hertz, resamples=True)
+        try:
+            return await self.decoded(self._input, data)
+        except UndecodableAudio:
+            raise EventRefused("Failed to decode audio.", code="invalid_value", param="audio") from None
 
     async def _commit(self, _: dict[str, Any]) -> None:
         if self._settings.turn_detection is not None:
@@ -334,6 +342,16 @@ class SessionConnection(Connection):
         self.world.journals.end(self._journal, outcome)
         if self._recognizer is not None:
             await self._recognizer.close()
+
+
+def _require_same(before: SessionSettings, after: SessionSettings) -> None:
+    """Audio has come already: what it is cannot change."""
+    if after.sample_rate_hertz != before.sample_rate_hertz:
+        message, param = "The sample rate cannot change any more.", "session.sample_rate"
+        raise EventRefused(message, code="invalid_value", param=param)
+    if after.input_format != before.input_format:
+        message, param = "The format cannot change any more.", "session.input_audio_format"
+        raise EventRefused(message, code="invalid_value", param=param)
 
 
 def _new_item() -> str:

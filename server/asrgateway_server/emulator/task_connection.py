@@ -11,12 +11,13 @@ from typing import Any, Final
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from asrgateway_server.emulator.audio_input import FORMATS, AudioInput, UndecodableAudio
+from asrgateway_server.emulator.audio_input import AudioInput, UnknownFormat, open_input
 from asrgateway_server.emulator.connection import Connection, Peer, World
 from asrgateway_server.emulator.expected_words import of_task
 from asrgateway_server.emulator.faults import FaultPlan, Phase
 from asrgateway_server.emulator.journal import Journal
 from asrgateway_server.emulator.models import TASK_MODELS, Model, Shape
+from asrgateway_server.emulator.plain_audio import UndecodableAudio
 from asrgateway_server.emulator.recognizers.base import (
     Emit,
     Heard,
@@ -240,10 +241,12 @@ class TaskConnection(Connection):
 
     def _begin_task(self, request: RunTask, model: Model) -> _Task:
         given = request.parameters
-        container = FORMATS.get(str(given.get("format", self.knobs.default_format)))
-        if container is None:
-            raise TaskRefused("UNSUPPORTED_FORMAT", "Unsupported audio format.", request.task_id)
         rate = given.get("sample_rate", model.rates_hertz[0] if model.rates_hertz else self.knobs.default_sample_rate)
+        name = str(given.get("format", self.knobs.default_format))
+        try:
+            audio_input = open_input(name, rate, resamples=self.knobs.coded_rate == "convert")
+        except UnknownFormat:
+            raise TaskRefused("UNSUPPORTED_FORMAT", "Unsupported audio format.", request.task_id) from None
         journal = self.world.journals.begin(self.peer.number, request.task_id, request.model)
         journal.headers = self.peer.headers
         journal.parameters = dict(given)
@@ -254,7 +257,7 @@ class TaskConnection(Connection):
             request=request,
             voice=self._voice(request.task_id),
             model=model,
-            input=container(),
+            input=audio_input,
             journal=journal,
             rate_hertz=rate,
             sentence_silence_ms=self._sentence_silence_ms(given, model),
@@ -297,16 +300,19 @@ class TaskConnection(Connection):
             raise TaskRefused(self.knobs.early_frame_code, "The task has not been started yet.")
         if data or self.knobs.empty_frames_are_data:
             task.last_data = self.now()
-        pcm = task.input.feed(data)
-        task.pcm_bytes += len(pcm)
         task.journal.packets += 1
+        await self._hear(task, await self.decoded(task.input, data))
+        await self.suffer(task.misfortunes.due(audio_ms=task.audio_ms, packets=task.journal.packets))
+
+    async def _hear(self, task: _Task, pcm: bytes) -> None:
+        task.pcm_bytes += len(pcm)
         task.journal.audio_ms = task.audio_ms
         if pcm and task.recognizer is not None:
             await task.recognizer.hear(pcm)
-        await self.suffer(task.misfortunes.due(audio_ms=task.audio_ms, packets=task.journal.packets))
 
     async def _finish(self, task: _Task) -> None:
         task.is_finishing = True
+        await self._hear(task, task.input.end())
         if not task.pcm_bytes and self.knobs.no_audio == "task-failed":
             raise TaskRefused("NO_VALID_AUDIO_ERROR", "No valid audio was received.")
         if task.recognizer is not None:
