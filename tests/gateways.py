@@ -26,7 +26,7 @@ async def open_gateway(**settings: object) -> AsyncIterator[tuple[Gateway, Stub]
         yield gateway, pb_grpc.SpeechRecognitionServiceStub(channel)
 
 
-async def eventually(condition: Callable[[], bool], *, within_seconds: float = 10.0) -> None:
+async def eventually(condition: Callable[[], bool], *, within_seconds: float = 60.0) -> None:
     """Return as soon as ``condition`` holds; raise TimeoutError if it does not in time."""
     async with asyncio.timeout(within_seconds):
         while not condition():  # noqa: ASYNC110 what is awaited happens in the gateway, which signals nobody

@@ -24,7 +24,7 @@ async def vendor_and_gateway_on_sdk(
     wanted = {"transports": ON_SDK} | settings
     async with vendor_and_gateway(emulator=emulator, **wanted) as running:
         yield running
-        await eventually(lambda: sdk_threads() == [], within_seconds=5.0)
+        await eventually(lambda: sdk_threads() == [])
     assert [name for name in thread_names() if "official_sdk" in name] == []
 
 

@@ -230,7 +230,7 @@ async def test_the_gateway_recognizes_speech_as_the_images_user(root: Path) -> N
         gateway = GatewayProcess(process)
         async with grpc.aio.insecure_channel(await gateway.address("health")) as channel:
             request = health_pb2.HealthCheckRequest(service="readiness")
-            answer = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=20)
+            answer = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=60)
         async with grpc.aio.insecure_channel(await gateway.address("grpc")) as channel:
             stub = pb_grpc.SpeechRecognitionServiceStub(channel)
             outcome = await recognize(stub, [config(), *in_messages(pcm(RECORDINGS / "boy.wav"))])

@@ -111,7 +111,7 @@ def test_the_gateway_takes_pings_as_often_as_they_come() -> None:
 
 async def until_both_were_called(first: Counting, second: Counting, client: RecognitionClient) -> None:
     """A second connection may be ready later than the first."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (first.calls and second.calls):
             await recognize(client)
 
@@ -134,7 +134,7 @@ async def test_without_asyncio_they_do_too() -> None:
             while not (first.calls and second.calls):
                 list(client.recognize(StreamingConfig(), [b"audio"]))
 
-    async with serving(first, second) as target, asyncio.timeout(20):
+    async with serving(first, second) as target, asyncio.timeout(60):
         await asyncio.to_thread(call_until_both_answered, target)
 
 

@@ -31,7 +31,7 @@ class RawClient:
         await self.writer.drain()
 
     async def receive(self) -> tuple[int, bytes]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             head, size = await self.reader.readexactly(2)
             if size == 126:
                 (size,) = struct.unpack(">H", await self.reader.readexactly(2))
@@ -39,7 +39,7 @@ class RawClient:
 
     async def rest(self) -> bytes:
         """Everything up to the end of the connection."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.reader.read()
 
 
@@ -121,5 +121,5 @@ async def test_a_stopping_emulator_waits_for_the_answer_but_not_for_ever(
     if answers:
         await client.send(CLOSE, struct.pack(">H", 1001))
         assert await client.rest() == b""
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(60):
         await stopping

@@ -58,7 +58,7 @@ class Diary:
     def wait_for(self, event: str) -> Any:
         """Wait for the first event of this type."""
         with self._news:
-            assert self._news.wait_for(lambda: event in self.types, timeout=10), self.types
+            assert self._news.wait_for(lambda: event in self.types, timeout=60), self.types
         return next(message for message in self.events if message["type"] == event)
 
     @property

@@ -134,6 +134,6 @@ async def test_a_decoder_whose_pipe_closes_ends_by_itself(recognizers: PocketSph
     recognizer: Any = await recognizers.open(STREAM, ignore)
     process = recognizer._worker._process
     process.stdin.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await process.wait() == 0
     await recognizer.close()

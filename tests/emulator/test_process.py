@@ -26,7 +26,7 @@ async def test_it_says_where_it_listens_and_ends_on_a_signal(
         sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         line = (await process.stdout.readline()).decode()
         url = line.split()[-1]
         assert line == f"DashScope emulator (script) listens on {url}\n"

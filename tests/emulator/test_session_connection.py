@@ -37,7 +37,7 @@ class SessionClient:
         await self.socket.send_json({"event_id": "event_1", "type": event, **fields})
 
     async def event(self) -> Any:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             message = await self.socket.receive()
         assert message.type is aiohttp.WSMsgType.TEXT, message
         return json.loads(message.data)
@@ -63,7 +63,7 @@ class SessionClient:
 
     async def closed(self) -> tuple[int | None, str | None]:
         """Read until the connection is over; say how it was closed."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (message := await self.socket.receive()).type is aiohttp.WSMsgType.TEXT:
                 pass
         return self.socket.close_code, message.extra
@@ -378,7 +378,7 @@ async def test_an_item_is_lost_when_the_client_leaves(start: Any, open_session: 
     await client.audio(3)
     await client.socket.close()
     journal = await emulator.task(1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await journal.ended.wait()
     assert (journal.outcome, journal.audio_ms) == ("disconnected", 300)
 

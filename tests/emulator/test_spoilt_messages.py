@@ -117,7 +117,7 @@ def spoilt(message: dict[str, Any], path: tuple[Any, ...], value: str) -> str:
 
 async def answers(socket: aiohttp.ClientWebSocketResponse, last: tuple[str, ...]) -> int | None:
     """Read to the last event, or to the end; return the close code if there is one."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (message := await socket.receive()).type is aiohttp.WSMsgType.TEXT:
             event = json.loads(message.data)
             if (event.get("type") or event["header"]["event"]) in last:

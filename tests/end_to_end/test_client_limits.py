@@ -38,7 +38,7 @@ async def open_calls(*stubs: Stub, key: str = "") -> AsyncIterator[None]:
     metadata = (("x-api-key", key),) if key else ()
     async with AsyncExitStack() as ends:
         for stub in stubs:
-            call = stub.Recognize(timeout=30, metadata=metadata)
+            call = stub.Recognize(timeout=60, metadata=metadata)
             ends.callback(call.cancel)
             await call.write(config())
             await call.read()
@@ -47,7 +47,7 @@ async def open_calls(*stubs: Stub, key: str = "") -> AsyncIterator[None]:
 
 async def another(stub: Stub, key: str = "") -> Outcome:
     """One more call, which ends at once where it is let in: there is no such model."""
-    call = stub.Recognize(timeout=30, metadata=(("x-api-key", key),) if key else ())
+    call = stub.Recognize(timeout=60, metadata=(("x-api-key", key),) if key else ())
     with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
         await call.write(config(model="none"))
     return await outcome_of(call)
@@ -68,7 +68,7 @@ async def test_one_key_leaves_room_for_the_others(tmp_path: Path) -> None:
 
 
 async def eventually_let_in(stub: Stub, key: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while is_refused(await another(stub, key)):  # noqa: ASYNC110 a cancel takes its time to arrive
             await asyncio.sleep(0.01)
 
@@ -160,7 +160,7 @@ async def test_a_call_without_audio_is_ended_whatever_else_it_says(model: str) -
         gateway,
         stub,
     ):
-        call = stub.Recognize(timeout=30)
+        call = stub.Recognize(timeout=60)
         for request in (config(model=model), audio(b""), *[commit()] * 5):
             await call.write(request)
         outcome = await outcome_of(call)

@@ -33,7 +33,7 @@ UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 async def call(stub: Stub, model: str = V2, **metadata: str) -> Outcome:
     """A short call; ``x_dashscope_api_key`` and so on are its metadata."""
     named = tuple((name.replace("_", "-"), value) for name, value in metadata.items())
-    return await outcome_of(stub.Recognize(iter([config(model=model), *SPEECH]), timeout=20, metadata=named))
+    return await outcome_of(stub.Recognize(iter([config(model=model), *SPEECH]), timeout=60, metadata=named))
 
 
 def vendor(**options: Any) -> Any:

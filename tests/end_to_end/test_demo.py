@@ -28,7 +28,7 @@ async def demo(*arguments: str, **environ: str) -> AsyncIterator[asyncio.subproc
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             yield process
     finally:
         if process.returncode is None:

@@ -112,7 +112,7 @@ Phase = Callable[[RecognizeCall], Awaitable[None]]
 @pytest.mark.parametrize("reach", PHASES, ids=lambda phase: phase.__name__)
 async def test_a_cancelled_call_leaves_nothing_behind(gateway: Gateway, stub: Stub, reach: Phase) -> None:
     async with nothing_left_behind(gateway, stub):
-        call = stub.Recognize(timeout=20)
+        call = stub.Recognize(timeout=60)
         await reach(call)
         call.cancel()
     assert (await recognize(stub, [config(), *in_messages(BOY)])).texts == [BOYS_WORDS]
@@ -130,7 +130,7 @@ async def test_a_deadline_ends_the_call_in_every_phase(gateway: Gateway, stub: S
 @pytest.mark.parametrize("reach", PHASES, ids=lambda phase: phase.__name__)
 async def test_a_lost_connection_leaves_nothing_behind(gateway: Gateway, stub: Stub, reach: Phase) -> None:
     async with nothing_left_behind(gateway, stub), grpc.aio.insecure_channel(str(gateway.address)) as channel:
-        await reach(pb_grpc.SpeechRecognitionServiceStub(channel).Recognize(timeout=20))
+        await reach(pb_grpc.SpeechRecognitionServiceStub(channel).Recognize(timeout=60))
     assert (await recognize(stub, [config(), *in_messages(BOY)])).texts == [BOYS_WORDS]
 
 
@@ -140,7 +140,7 @@ async def test_cancel_and_deadline_are_told_apart_in_the_metrics(gateway: Gatewa
 
     cancelled, late = ended("CANCELLED"), ended("DEADLINE_EXCEEDED")
     await outcome_of(stub.Recognize(iter([config()]), timeout=0.05))
-    call = stub.Recognize(timeout=20)
+    call = stub.Recognize(timeout=60)
     await started_read(call)
     call.cancel()
     await eventually(lambda: ended("CANCELLED") == cancelled + 1)
@@ -149,7 +149,7 @@ async def test_cancel_and_deadline_are_told_apart_in_the_metrics(gateway: Gatewa
 
 async def test_a_call_over_the_pool_is_refused_and_the_other_goes_on(gateway: Gateway, stub: Stub) -> None:
     async with nothing_left_behind(gateway, stub):
-        first, silent = stub.Recognize(timeout=50), stub.Recognize(timeout=50)
+        first, silent = stub.Recognize(timeout=60), stub.Recognize(timeout=50)
         for call in (silent, first):
             await started_read(call)
         await first.write(audio(BOY[:3200]))
@@ -165,7 +165,7 @@ async def test_a_call_over_the_pool_is_refused_and_the_other_goes_on(gateway: Ga
 
 async def test_a_call_over_the_limit_is_refused_and_counted() -> None:
     async with open_gateway(max_streams=1) as (gateway, stub):
-        first = stub.Recognize(timeout=20)
+        first = stub.Recognize(timeout=60)
         await started_read(first)
         refused = await recognize(stub, [config(), audio(BOY)])
         assert (refused.code, refused.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
@@ -178,7 +178,7 @@ async def test_a_killed_worker_ends_its_call_only_and_is_replaced() -> None:
     before = workers()
     async with open_gateway(embedded_workers=2) as (gateway, stub):
         ours = workers() - before
-        calls = [stub.Recognize(timeout=20), stub.Recognize(timeout=20)]
+        calls = [stub.Recognize(timeout=60), stub.Recognize(timeout=20)]
         for call in calls:
             await result_read(call)
         os.kill(min(ours), signal.SIGKILL)
@@ -194,14 +194,14 @@ async def test_a_killed_worker_ends_its_call_only_and_is_replaced() -> None:
 
 async def test_a_call_without_config_is_ended() -> None:
     async with open_gateway(config_timeout_seconds=0.05) as (gateway, stub), nothing_left_behind(gateway, stub):
-        outcome = await outcome_of(stub.Recognize(timeout=20))
+        outcome = await outcome_of(stub.Recognize(timeout=60))
         assert (outcome.code, outcome.field) == (grpc.StatusCode.DEADLINE_EXCEEDED, "streaming_config")
         assert outcome.reason == "CLIENT_STALLED"
 
 
 async def test_a_quiet_call_is_kept_awake_with_cursors() -> None:
     async with open_gateway(cursor_interval_seconds=0.02) as (_, stub):
-        call = stub.Recognize(timeout=20)
+        call = stub.Recognize(timeout=60)
         await started_read(call)
         for _ in range(3):
             response = await call.read()
@@ -222,7 +222,7 @@ async def talk_without_reading(address: str) -> Outcome:
     """Commit five thousand times through a tiny window, and only then read the answers."""
     tiny_window = [("grpc.http2.lookahead_bytes", 1024), ("grpc.http2.bdp_probe", 0)]
     async with grpc.aio.insecure_channel(address, options=tiny_window) as channel:
-        call = pb_grpc.SpeechRecognitionServiceStub(channel).Recognize(timeout=20)
+        call = pb_grpc.SpeechRecognitionServiceStub(channel).Recognize(timeout=60)
         await started_read(call)
 
         async def speak() -> None:

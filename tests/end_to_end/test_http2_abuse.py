@@ -194,7 +194,7 @@ async def open_calls(gateway: GatewayProcess) -> float:
 async def test_misuse_harms_nobody_and_leaves_nothing(served: tuple[GatewayProcess, Stub], abuse: Abuse) -> None:
     gateway, stub = served
     address = await gateway.address("grpc")
-    other = stub.Recognize(timeout=30)
+    other = stub.Recognize(timeout=60)
     await other.write(config())
     await other.read()
     before = resident_mb(gateway)
@@ -205,9 +205,9 @@ async def test_misuse_harms_nobody_and_leaves_nothing(served: tuple[GatewayProce
             await other.write(message)
     await other.done_writing()
     assert (await outcome_of(other)).texts == [BOYS_WORDS]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await open_calls(gateway):
             pass
-    assert (await stub.ListModels(pb.ListModelsRequest(), timeout=10)).models
+    assert (await stub.ListModels(pb.ListModelsRequest(), timeout=60)).models
     assert abuse in COSTS_MEMORY or resident_mb(gateway) < before + 40
     assert [line for line in gateway.lines if line["level"] == "ERROR"] == []

@@ -124,7 +124,7 @@ async def test_a_key_that_is_taken_back_ends_its_calls_and_no_other(
     other = "another-key-of-someone"
     keys_file.write_text(f"{hashed_line(KEY)}\n{hashed_line(other)}\n")  # noqa: ASYNC240 a line
     async with vendor_and_gateway(api_keys_file=str(keys_file)) as (_, gateway, stub):
-        calls = [stub.Recognize(timeout=30, metadata=(("x-api-key", key),)) for key in (KEY, other)]
+        calls = [stub.Recognize(timeout=60, metadata=(("x-api-key", key),)) for key in (KEY, other)]
         for call in calls:
             for request in half:
                 await call.write(request)
@@ -169,7 +169,7 @@ async def ended(program: str, *arguments: str, said: bytes = b"", **variables: s
         stderr=asyncio.subprocess.PIPE,
         env=os.environ | variables,
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         out, error = await process.communicate(said)
     return process.returncode, out.decode(), error.decode()
 
@@ -203,7 +203,7 @@ async def test_a_key_that_is_too_short_gets_no_line() -> None:
 
 async def test_a_port_for_others_needs_to_know_who_may_call() -> None:
     process = await start("serve", listen="0.0.0.0:0")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         _, error = await process.communicate()
     assert process.returncode == 2
     assert error.decode().startswith("asr-gateway: listen is 0.0.0.0:0: anyone who reaches this machine could call.")

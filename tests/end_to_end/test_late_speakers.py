@@ -33,7 +33,7 @@ SOON: dict[str, Any] = {"task_idle_seconds": 0.2}
 
 async def started(stub: Stub, model: str = V2, **values: object) -> RecognizeCall:
     """A call whose caller has read that it has started, and has said nothing."""
-    call = stub.Recognize(timeout=50)
+    call = stub.Recognize(timeout=60)
     await call.write(config(model=model, **values))
     while isinstance(response := await call.read(), pb.RecognizeResponse):
         if response.HasField("started"):

@@ -17,7 +17,7 @@ BOYS_WORDS = "the boy was there when the sun rose"
 
 async def test_more_metadata_than_is_taken_ends_the_call_and_no_other() -> None:
     async with open_gateway(max_metadata_bytes=2048) as (_, stub):
-        call = stub.Recognize(timeout=20)
+        call = stub.Recognize(timeout=60)
         await call.write(config())
         await call.read()
         codes = {
@@ -39,10 +39,10 @@ async def test_an_old_connection_is_left_by_new_calls_and_kept_for_open_ones() -
         grpc.aio.insecure_channel(str(gateway.address)) as channel,
     ):
         stub = pb_grpc.SpeechRecognitionServiceStub(channel)
-        call = stub.Recognize(timeout=20)
+        call = stub.Recognize(timeout=60)
         await call.write(config())
         await call.read()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
         assert (await recognize(stub, [config(), audio(BOY)])).texts == [BOYS_WORDS]
         await call.write(audio(BOY))

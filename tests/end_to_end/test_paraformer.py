@@ -109,7 +109,7 @@ async def speak_at_random(seed: int) -> AsyncIterator[pb.RecognizeRequest]:
 
 async def test_a_hundred_calls_lose_repeat_and_confuse_nothing() -> None:
     async with vendor_and_gateway() as (vendor, _, stub):
-        outcomes = await asyncio.gather(*(recognize(stub, speak_at_random(seed), timeout=50) for seed in range(100)))
+        outcomes = await asyncio.gather(*(recognize(stub, speak_at_random(seed), timeout=60) for seed in range(100)))
         assert [outcome.code for outcome in outcomes] == [grpc.StatusCode.OK] * 100
         assert [outcome.texts for outcome in outcomes] == [list(SENTENCES)] * 100
         assert [task.blocks for task in vendor.journals] == [list(range(300))] * 100

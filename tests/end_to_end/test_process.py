@@ -49,7 +49,7 @@ def stub(served: tuple[GatewayProcess, Stub]) -> Stub:
 
 async def open_call(stub: Stub) -> RecognizeCall:
     """Open a call, and wait until it has begun."""
-    call = stub.Recognize(timeout=20)
+    call = stub.Recognize(timeout=60)
     await call.write(config())
     started = await call.read()
     assert isinstance(started, pb.RecognizeResponse)
@@ -67,7 +67,7 @@ async def probe(gateway: GatewayProcess, *names: str) -> set[str]:
     """Ask the health port for services, as Kubernetes does."""
     async with grpc.aio.insecure_channel(await gateway.address("health")) as channel:
         health = health_pb2_grpc.HealthStub(channel)
-        answers = [await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=5) for name in names]
+        answers = [await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=60) for name in names]
         return {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status) for answer in answers}
 
 
@@ -100,7 +100,7 @@ def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 
 async def test_probes_are_answered_also_while_every_worker_is_busy(process: GatewayProcess, stub: Stub) -> None:
     assert await probe(process, *READINESS, "liveness") == {"SERVING"}
-    call = stub.Recognize(timeout=50)
+    call = stub.Recognize(timeout=60)
     await call.write(config(interim_results=True))
     await call.write(audio(BOY))
     while isinstance(response := await call.read(), pb.RecognizeResponse) and not response.HasField("result"):
@@ -116,7 +116,7 @@ async def test_reflection_tells_the_service(process: GatewayProcess) -> None:
     async with grpc.aio.insecure_channel(await process.address("grpc")) as channel:
         reflection = reflection_pb2_grpc.ServerReflectionStub(channel)
         asked = [reflection_pb2.ServerReflectionRequest(list_services="*")]
-        (answer,) = [answer async for answer in reflection.ServerReflectionInfo(iter(asked), timeout=5)]
+        (answer,) = [answer async for answer in reflection.ServerReflectionInfo(iter(asked), timeout=60)]
     assert SERVICE in [service.name for service in answer.list_services_response.service]
 
 
@@ -146,7 +146,7 @@ async def test_metrics_count_a_call(process: GatewayProcess, stub: Stub) -> None
 async def test_a_served_model_has_a_series_of_open_calls_before_its_first_call() -> None:
     settings = {"dashscope_url": "ws://127.0.0.1:1", "default_model": "fun-asr-realtime", "allow_caller_keys": "true"}
     async with gateway_process(embedded_workers="0", **settings) as (gateway, stub):
-        served = await stub.ListModels(pb.ListModelsRequest(), timeout=20)
+        served = await stub.ListModels(pb.ListModelsRequest(), timeout=60)
         found = samples((await scrape(gateway))[1])
         for model in served.models:
             assert found["asrgateway_streams_active", frozenset({("model", model.name)})] == 0
@@ -180,7 +180,7 @@ async def test_a_call_is_two_lines_of_the_log_without_a_word_of_what_was_said(
 
 
 async def test_sigterm_lets_an_open_call_finish() -> None:
-    async with gateway_process(drain_seconds="10") as (gateway, stub):
+    async with gateway_process(drain_seconds="120") as (gateway, stub):
         call = await open_call(stub)
         gateway.process.terminate()
         await gateway.line("stopping")
@@ -191,8 +191,8 @@ async def test_sigterm_lets_an_open_call_finish() -> None:
         outcome = await outcome_of(call)
         assert (outcome.code, outcome.texts) == (grpc.StatusCode.OK, [BOYS_WORDS])
         assert outcome.kinds == ["going_away", "result", "finished"]
-        assert 9 < outcome.responses[0].going_away.deadline.ToMilliseconds() / 1000 <= 10
-        async with asyncio.timeout(5):
+        assert 60 < outcome.responses[0].going_away.deadline.ToMilliseconds() / 1000 <= 120
+        async with asyncio.timeout(60):
             assert await gateway.exit_code() == 0
 
 
@@ -224,7 +224,7 @@ async def test_a_second_signal_ends_the_wait(second: signal.Signals) -> None:
 
 
 async def test_a_late_call_on_an_open_connection_is_sent_elsewhere() -> None:
-    async with gateway_process(drain_seconds="10") as (gateway, stub):
+    async with gateway_process(drain_seconds="120") as (gateway, stub):
         call = await open_call(stub)
         gateway.process.terminate()
         address = await gateway.address("grpc")
@@ -256,27 +256,27 @@ async def test_a_stop_by_hand_waits_for_no_scrape() -> None:
 
 
 async def test_a_probe_that_watches_holds_up_no_stop() -> None:
-    async with gateway_process(drain_seconds="30") as (gateway, _), channel_to(gateway, "health") as channel:
+    async with gateway_process(drain_seconds="120") as (gateway, _), channel_to(gateway, "health") as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service="readiness"))
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
         gateway.process.terminate()
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert await gateway.exit_code() == 0
 
 
 async def test_open_reflection_holds_up_no_stop() -> None:
-    async with gateway_process(drain_seconds="30") as (gateway, _), channel_to(gateway, "grpc") as channel:
+    async with gateway_process(drain_seconds="120") as (gateway, _), channel_to(gateway, "grpc") as channel:
         asking = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo()
         await asking.write(reflection_pb2.ServerReflectionRequest(list_services="*"))
         await asking.read()
         gateway.process.terminate()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert await gateway.exit_code() == 0
 
 
 async def test_the_port_is_closed_while_open_calls_finish() -> None:
-    async with gateway_process(drain_seconds="10") as (gateway, stub):
+    async with gateway_process(drain_seconds="120") as (gateway, stub):
         call = await open_call(stub)
         gateway.process.terminate()
         address = await gateway.address("grpc")
@@ -300,7 +300,7 @@ async def test_a_killed_gateway_leaves_no_worker() -> None:
 async def ended(*arguments: str, **settings: str) -> tuple[int | None, str]:
     """Run `asr-gateway` to its end; return its exit code and what it says."""
     process = await start(*arguments, **settings)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         _, error = await process.communicate()
     return process.returncode, error.decode()
 

@@ -156,7 +156,7 @@ async def test_a_quiet_client_that_speaks_again_loses_nothing(stub: Stub, decode
             yield message
 
     first_final = asyncio.Event()
-    call = stub.Recognize(speak(), timeout=20)
+    call = stub.Recognize(speak(), timeout=60)
     finals = []
     async for response in call:
         if response.HasField("result"):

@@ -94,7 +94,7 @@ class Seen:
     async def call(
         self, stub: Stub, *requests: pb.RecognizeRequest, metadata: tuple[tuple[str, str], ...] = SHOWN
     ) -> None:
-        call = stub.Recognize(iter(requests), timeout=20, metadata=metadata)
+        call = stub.Recognize(iter(requests), timeout=60, metadata=metadata)
         with contextlib.suppress(grpc.aio.AioRpcError):
             while await call.read() is not grpc.aio.EOF:
                 pass

@@ -29,7 +29,7 @@ def quiet_after(seconds: float) -> pb.KeepAliveConfig:
 
 async def begun(stub: Stub, model: str, **wishes: object) -> RecognizeCall:
     """A call that has said its first sentence, at its own pace, and is mute since."""
-    call = stub.Recognize(timeout=50)
+    call = stub.Recognize(timeout=60)
     await call.write(config(model=model, features=WORD_TIMES, **wishes))
     for message in in_messages(FIRST):
         await call.write(message)
@@ -84,7 +84,7 @@ def injected_seconds(gateway: Gateway) -> float | None:
 async def test_silence_closes_the_open_sentence(model: str) -> None:
     async with vendor_and_gateway() as (_, _, stub):
         call = await begun(stub, model, keep_alive=quiet_after(0.1))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not isinstance(response := await call.read(), pb.RecognizeResponse) or not response.result.is_final:
                 pass
         assert response.result.transcript == "w0 w1 w2 w3 w4"
@@ -95,7 +95,7 @@ async def test_silence_closes_the_open_sentence(model: str) -> None:
 async def test_a_mute_is_filled_after_half_a_second() -> None:
     async with vendor_and_gateway() as (vendor, _, stub):
         call = await begun(stub, MODELS[0])
-        await eventually(lambda: bool(vendor.journals and vendor.journals[0].silent_bytes), within_seconds=3.0)
+        await eventually(lambda: bool(vendor.journals and vendor.journals[0].silent_bytes))
         call.cancel()
 
 
@@ -109,7 +109,7 @@ async def test_without_keep_alive_the_vendors_own_limit_ends_the_call() -> None:
 
 async def test_before_the_first_audio_nothing_is_added() -> None:
     async with vendor_and_gateway(quiet_after_seconds=0.1) as (vendor, _, stub):
-        call = stub.Recognize(timeout=20)
+        call = stub.Recognize(timeout=60)
         await call.write(config(model=MODELS[0]))
         await call.read()
         await asyncio.sleep(0.4)

@@ -42,7 +42,7 @@ SPEECH = marker_audio(0, 150)
 
 async def begun(stub: Stub, model: str = V2) -> RecognizeCall:
     """A call whose task has started."""
-    call = stub.Recognize(timeout=30)
+    call = stub.Recognize(timeout=60)
     await call.write(config(model=model, interim_results=True))
     while isinstance(response := await call.read(), pb.RecognizeResponse):
         if response.HasField("started"):  # The SDK's import may take longer than a cursor.

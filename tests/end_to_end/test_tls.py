@@ -64,7 +64,7 @@ async def connected(gateway: Gateway, server: Certificate, client: Certificate |
 
 async def answers(stub: Stub) -> bool:
     try:
-        return bool((await stub.ListModels(pb.ListModelsRequest(), timeout=5)).models)
+        return bool((await stub.ListModels(pb.ListModelsRequest(), timeout=60)).models)
     except grpc.aio.AioRpcError:
         return False
 
@@ -76,7 +76,7 @@ async def asr_client(gateway: Gateway, *arguments: str | Path) -> tuple[int | No
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         out, error = await process.communicate()
     return process.returncode, out.decode(), error.decode()
 
@@ -145,7 +145,7 @@ async def test_probes_need_no_certificate(server: Certificate, client: Certifica
 
 async def test_no_call_fails_while_the_certificate_is_replaced(server: Certificate) -> None:
     async with secured(server, embedded_workers=2) as gateway, connected(gateway, server) as old:
-        open_call = old.Recognize(timeout=20)
+        open_call = old.Recognize(timeout=60)
         await open_call.write(config())
         await open_call.read()
         trusted = server.chain.read_bytes()
@@ -153,7 +153,7 @@ async def test_no_call_fails_while_the_certificate_is_replaced(server: Certifica
         trusted += new.chain.read_bytes()
         both = grpc.ssl_channel_credentials(trusted)
         made = 0
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await asyncio.to_thread(seen_certificate, gateway) != serial_number(new):
                 async with grpc.aio.secure_channel(str(gateway.address), both) as channel:
                     outcome = await recognize(pb_grpc.SpeechRecognitionServiceStub(channel), [config(), audio(BOY)])
@@ -180,7 +180,7 @@ async def test_half_a_certificate_leaves_the_old_one_and_a_warning(
             assert seen_certificate(gateway) == before
             return any("is not the key of the certificate in" in str(vars(record)) for record in caplog.records)
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await asyncio.to_thread(is_told):
                 pass
 

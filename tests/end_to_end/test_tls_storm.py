@@ -85,7 +85,7 @@ class Storm:
     def _reset_many(self, number: int) -> None:
         while not self._is_over.is_set():
             try:
-                with socket.create_connection(self._address, timeout=20) as connection:
+                with socket.create_connection(self._address, timeout=60) as connection:
                     connection.sendall(self._hello)
                     if self._made[number] % 2:
                         connection.recv(100)
@@ -110,7 +110,7 @@ class Served:
     async def replaced(self) -> str:
         """Wait until it has taken a new certificate; return what it says of it."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return (await self._process.stdout.readline()).decode().strip()
 
     def is_running(self) -> bool:
@@ -119,7 +119,7 @@ class Served:
     def serial_number(self) -> int:
         """The serial number of the certificate that a new client sees."""
         with (
-            socket.create_connection(("127.0.0.1", self.port), timeout=20) as plain,
+            socket.create_connection(("127.0.0.1", self.port), timeout=60) as plain,
             untrusting().wrap_socket(plain) as secure,
         ):
             shown = secure.getpeercert(binary_form=True)
@@ -139,7 +139,7 @@ async def served(folder: Path) -> AsyncIterator[Served]:
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             port = int(await process.stdout.readline())
         yield Served(process, port)
     finally:

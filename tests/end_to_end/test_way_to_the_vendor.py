@@ -38,7 +38,7 @@ async def test_a_call_of_many_packets_goes_through_tls(tmp_path: Path) -> None:
     tls = {"tls_cert": certificate.chain, "tls_key": certificate.key}
     async with vendor_and_gateway(emulator=tls, upstream_ca_file=str(certificate.chain)) as (_, _, stub):
         requests = [config(model="paraformer-realtime-v2"), *in_messages(marker_audio(0, 3000))]
-        outcome = await recognize(stub, requests, timeout=10)
+        outcome = await recognize(stub, requests, timeout=60)
     assert outcome.code is grpc.StatusCode.OK
     assert outcome.finished.audio_duration.ToMilliseconds() == 30_000
     assert outcome.texts

@@ -133,6 +133,6 @@ async def test_garbage_in_place_of_a_message_harms_only_its_call(stub: Stub, gat
         raw: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(
             "/asrgateway.v1.SpeechRecognitionService/Recognize"
         )
-        call = raw(iter([b"\xff\xff\xff no protobuf"]), timeout=10)
+        call = raw(iter([b"\xff\xff\xff no protobuf"]), timeout=60)
         assert await call.code() is not grpc.StatusCode.OK
     assert (await recognize(stub, [config(), audio(SOUND)])).code is grpc.StatusCode.OK

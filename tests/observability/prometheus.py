@@ -72,7 +72,7 @@ class Prometheus:
 
     def get(self, path: str, **parameters: str | float) -> Any:  # Any: JSON
         """Ask its API."""
-        with urlopen(f"{self.url}/api/v1/{path}?{urlencode(parameters)}", timeout=10) as answer:  # noqa: S310 loopback
+        with urlopen(f"{self.url}/api/v1/{path}?{urlencode(parameters)}", timeout=60) as answer:  # noqa: S310 loopback
             return json.load(answer)["data"]
 
     def query(self, expression: str, at: float) -> list[Json]:
@@ -83,20 +83,20 @@ class Prometheus:
     async def scraped(self, times: int) -> None:
         """Wait for more scrapes of the gateway, by each job."""
         counting = "min(count_over_time(up[1h]))"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             wanted = await self._number(counting) + times
             while await self._number(counting) < wanted:  # noqa: ASYNC110 Prometheus signals nobody
                 await asyncio.sleep(0.05)
 
     async def until(self, expression: str, value: float) -> None:
         """Wait until an instant query returns this one value."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await self._number(expression) != value:  # noqa: ASYNC110 Prometheus signals nobody
                 await asyncio.sleep(0.05)
 
     async def ready(self) -> None:
         """Wait until it answers."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     await self._number("vector(1)")
@@ -137,7 +137,7 @@ async def running_prometheus(folder: Path, target: str) -> AsyncIterator[Prometh
     finally:
         if process.returncode is None:
             process.terminate()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await process.wait()
 
 

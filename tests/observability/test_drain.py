@@ -23,7 +23,7 @@ async def test_cut_calls_of_a_process_that_ends_are_seen(tmp_path: Path) -> None
     async with gateway_process(**settings) as (gateway, stub):
         target = (await gateway.address("metrics")).removeprefix("http://").removesuffix("/metrics")
         async with running_prometheus(tmp_path, target) as prometheus:
-            call = stub.Recognize(timeout=50)
+            call = stub.Recognize(timeout=60)
             await call.write(config())
             await call.read()
             await prometheus.scraped(2)
@@ -39,7 +39,7 @@ async def test_calls_that_a_stopping_gateway_will_cut_are_seen_before(tmp_path: 
         vendor_and_gateway(drain_seconds=100) as (_, gateway, stub),
         running_prometheus(tmp_path, str(gateway.http_address)) as prometheus,
     ):
-        call = stub.Recognize(timeout=50)
+        call = stub.Recognize(timeout=60)
         await call.write(config(model="paraformer-realtime-v2"))
         await call.write(audio(marker_audio(0, 30)))
         await call.read()

@@ -17,7 +17,7 @@ def test_promtool_finds_nothing_to_say_about_the_metrics(observed: Observed) -> 
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
     assert (check.stdout, check.stderr, check.returncode) == ("", "", 0)
 

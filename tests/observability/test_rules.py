@@ -324,7 +324,7 @@ def test_an_objective_from_the_charts_values_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.name)
 def test_promtool_finds_nothing_to_say_about_the_rules(path: Path) -> None:
     command = [tool("promtool"), "check", "rules", "--lint=all", "--lint-fatal", str(path)]
-    check = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    check = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert check.returncode == 0, check.stdout + check.stderr
 
 

@@ -78,7 +78,7 @@ async def test_a_call_that_failed_is_billed_for_what_was_sent() -> None:
 
 async def test_connections_are_counted_while_they_are_opened_and_used() -> None:
     async with vendor_and_gateway() as (_, gateway, stub):
-        call = stub.Recognize(timeout=20)
+        call = stub.Recognize(timeout=60)
         await call.write(config(model=V2))
         await call.write(audio(marker_audio(0, 10)))
         started = await call.read()
@@ -155,7 +155,7 @@ async def test_every_message_is_counted() -> None:
 
 async def test_a_busy_worker_pool_is_a_refusal_for_want_of_room() -> None:
     async with vendor_and_gateway(embedded_workers=1) as (_, gateway, stub):
-        holder = stub.Recognize(timeout=20)
+        holder = stub.Recognize(timeout=60)
         await holder.write(config(model="embedded"))
         await holder.read()
         await recognize(stub, [config(model="embedded"), audio(bytes(3200))])

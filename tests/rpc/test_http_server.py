@@ -61,7 +61,7 @@ async def status_of(address: Address, path: str = "/metrics", method: str = "GET
 
 async def is_closed(reader: asyncio.StreamReader) -> bool:
     """Whether the other side ends the connection; what it sends before does not count."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         try:
             while await reader.read(1024):
                 pass

@@ -57,7 +57,7 @@ async def asking(server: RotatingServer, certificate: Certificate) -> AsyncItera
 async def answers(server: RotatingServer, certificate: Certificate) -> bool:
     async with asking(server, certificate) as stub:
         try:
-            await stub.Check(ASK, timeout=5)
+            await stub.Check(ASK, timeout=60)
         except grpc.aio.AioRpcError:
             return False
         return True
@@ -73,7 +73,7 @@ async def replace(server: RotatingServer, folder: Path) -> Certificate:
     """Put another certificate there, and wait until it is the only one that is shown."""
     newest = make_certificate(folder)
     pem = newest.chain.read_text()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await asyncio.to_thread(ssl.get_server_certificate, (HOST, server.address.port)) != pem:
             pass
     await eventually(lambda: is_alone(server))

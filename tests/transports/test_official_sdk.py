@@ -20,7 +20,7 @@ from asrgateway_server.settings import Settings, SettingsError
 from asrgateway_server.transports.sdk_tasks import RESERVED, Frame, Link, Task, TaskConnection
 from asrgateway_server.transports.sdk_threads import Access, Closed, Inbox, message_of, unreadable
 
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture(autouse=True, scope="module")
