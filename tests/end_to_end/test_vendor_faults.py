@@ -20,6 +20,7 @@ from asrgateway_server.emulator.faults import (
     Action,
     Close,
     Drop,
+    Duplicate,
     Fail,
     Garbage,
     Garble,
@@ -30,7 +31,7 @@ from asrgateway_server.emulator.faults import (
 )
 from asrgateway_server.emulator.recognizers.markers import marker_audio
 from asrgateway_server.rpc.lifecycle import Gateway
-from calls import Outcome, RecognizeCall, Stub, audio, config, in_messages, outcome_of, recognize
+from calls import Outcome, RecognizeCall, Stub, audio, commit, config, in_messages, outcome_of, recognize
 from gateways import eventually, open_gateway
 from vendors import on_either_transport, reaching, task_vendor
 
@@ -61,6 +62,32 @@ async def faulty_vendor(*faults: Fault, **settings: Any) -> AsyncIterator[tuple[
 
 async def call(stub: Stub) -> Outcome:
     return await recognize(stub, [config(model=V2), *in_messages(SPEECH)], timeout=60)
+
+
+MANUAL = {"endpointing": pb.EndpointingConfig(manual=pb.ManualEndpointing())}
+
+
+@pytest.mark.parametrize(
+    ("model", "wishes"),
+    [(V2, {}), ("fun-asr-realtime", {}), ("qwen3-asr-flash-realtime", {}), ("qwen3-asr-flash-realtime", MANUAL)],
+    ids=["paraformer", "fun-asr", "qwen3", "qwen3 manual"],
+)
+async def test_what_the_vendor_says_twice_is_told_once(model: str, wishes: dict[str, Any]) -> None:
+    """Three sentences, each closed by a commit, and an end in silence."""
+    parts = [part for number in range(3) for part in (*in_messages(marker_audio(150 * number, 150)), commit())]
+    async with faulty_vendor(fault(Duplicate(count=1000), packets=1)) as (_, _, stub):
+        outcome = await recognize(stub, [config(model=model, interim_results=True, **wishes), *parts], timeout=20)
+    assert outcome.code is grpc.StatusCode.OK
+    assert outcome.texts == [" ".join(f"w{word}" for word in range(first, first + 5)) for first in (0, 5, 10)]
+    answers = [final.forced for final in outcome.finals] + [
+        response.stream_event.type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY
+        for response in outcome.responses
+        if response.HasField("stream_event")
+    ]
+    assert answers == [True] * 3
+    assert [final.result_index for final in outcome.finals] == [0, 1, 2]
+    offsets = [final.start_offset.ToMilliseconds() for final in outcome.finals]
+    assert offsets == sorted(offsets)
 
 
 HANDSHAKE: dict[str, tuple[Action, grpc.StatusCode, str]] = {
