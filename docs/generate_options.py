@@ -38,8 +38,13 @@ at what reaches the vendor; `tests/conformance/options.py` names the proof of ea
 
 TAIL: Final = """
 The other fields of `StreamingConfig` are the gateway's own, the same with every model: `model`, `decoding_config`,
-`language_codes`, `interim_results`, `strict`, `fail_on_audio_loss`, `request_id` and `resume`. Updates in mid-call take
-the adaptation, and an empty one takes it away: """
+`language_codes`, `interim_results`, `strict`, `fail_on_audio_loss`, `request_id` and `resume`.
+
+`fail_on_audio_loss` has no effect yet: whenever the recogniser is lost, the call ends with UNAVAILABLE, whether it is
+set or not. No audio is passed over, `AUDIO_DROPPED` is never sent, and the client goes on in a new call, from the end
+of its last final result (`cursor.final`).
+
+Updates in mid-call take the adaptation, and an empty one takes it away: """
 
 LANGUAGES = """
 ## Languages

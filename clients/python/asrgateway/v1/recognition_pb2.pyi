@@ -224,7 +224,7 @@ class _StreamEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Strea
     STREAM_EVENT_TYPE_WOKE: _StreamEventType.ValueType  # 5
     """The client speaks again, and a task was opened."""
     STREAM_EVENT_TYPE_AUDIO_DROPPED: _StreamEventType.ValueType  # 6
-    """Audio was lost; the offsets tell which."""
+    """Audio was lost; the offsets tell which. Not sent yet: see `fail_on_audio_loss`."""
     STREAM_EVENT_TYPE_COMMIT_EMPTY: _StreamEventType.ValueType  # 7
     """A commit found no open utterance."""
     STREAM_EVENT_TYPE_UPDATE_APPLIED: _StreamEventType.ValueType  # 8
@@ -246,7 +246,7 @@ STREAM_EVENT_TYPE_HIBERNATED: StreamEventType.ValueType  # 4
 STREAM_EVENT_TYPE_WOKE: StreamEventType.ValueType  # 5
 """The client speaks again, and a task was opened."""
 STREAM_EVENT_TYPE_AUDIO_DROPPED: StreamEventType.ValueType  # 6
-"""Audio was lost; the offsets tell which."""
+"""Audio was lost; the offsets tell which. Not sent yet: see `fail_on_audio_loss`."""
 STREAM_EVENT_TYPE_COMMIT_EMPTY: StreamEventType.ValueType  # 7
 """A commit found no open utterance."""
 STREAM_EVENT_TYPE_UPDATE_APPLIED: StreamEventType.ValueType  # 8
@@ -426,7 +426,8 @@ class StreamingConfig(_message.Message):
     """
     fail_on_audio_loss: _builtins.bool
     """End the call with DATA_LOSS when audio had to be dropped. Default: the call goes on and AUDIO_DROPPED tells the
-    span. All models.
+    span. Without effect yet: no audio is dropped, because every loss of the recogniser ends the call with UNAVAILABLE,
+    whether this is set or not, and the client goes on in a new call. All models.
     """
     request_id: _builtins.str
     """The caller's own name for this call, at most 128 characters; it is written to the log beside the call id.
