@@ -29,6 +29,27 @@ def test_with_callers_keys_the_vendors_models_are_there_without_an_own_one() -> 
     assert served.find("") is EMBEDDED
 
 
+def test_the_embedded_model_is_offered_with_a_key_too() -> None:
+    assert offer().find("embedded") is EMBEDDED
+
+
+def test_without_workers_the_embedded_model_is_not_offered() -> None:
+    served = offer(embedded_workers=0)
+    assert "embedded" not in {*served.models, *served.aliases.values()}
+    assert V2 in served.models
+    with pytest.raises(SettingsError, match=r"^aliases\.offline: this is no model that is served$"):
+        offer(embedded_workers=0, aliases={"offline": "embedded"})
+
+
+def test_a_gateway_without_workers_and_fun_asr_has_a_default_all_the_same() -> None:
+    served = offer(embedded_workers=0, dashscope_url="wss://dashscope-intl.aliyuncs.com")
+    assert served.find("").name in served.models
+
+
+def test_a_gateway_that_offers_nothing_else_names_the_embedded_model_all_the_same() -> None:
+    assert set(offer(dashscope_api_key=None, embedded_workers=0).models) == {"embedded"}
+
+
 def test_a_key_in_a_file_is_a_key() -> None:
     assert V2 in offer(dashscope_api_key=None, dashscope_api_key_file="/run/key").models
 

@@ -272,12 +272,15 @@ def test_the_key_is_never_printed() -> None:
 def test_workers_are_loaded_where_the_embedded_model_is_the_default_or_has_an_alias(
     variables: dict[str, str], *, is_wanted: bool
 ) -> None:
-    assert bool(read(**variables).worker_count) is is_wanted
+    settings = read(**variables)
+    assert settings.worker_count > 0
+    assert settings.loaded_worker_count == (settings.worker_count if is_wanted else 0)
 
 
-def test_the_operators_number_of_workers_counts() -> None:
-    assert read(DASHSCOPE_API_KEY=SECRET, ASRGATEWAY_EMBEDDED_WORKERS="3").worker_count == 3
-    assert read(ASRGATEWAY_EMBEDDED_WORKERS="0").worker_count == 0
+@pytest.mark.parametrize("count", [0, 3])
+def test_the_operators_number_of_workers_counts(count: int) -> None:
+    settings = read(DASHSCOPE_API_KEY=SECRET, ASRGATEWAY_EMBEDDED_WORKERS=str(count))
+    assert (settings.worker_count, settings.loaded_worker_count) == (count, count)
 
 
 # Endpoints, models, aliases ---------------------------------------------------------------------------------------

@@ -92,7 +92,8 @@ async def _serve_with_emulator(settings: Settings) -> None:
                         name: endpoint.model_copy(update={"url": vendor.url, "api_key_file": "", "api_key": None})
                         for name, endpoint in settings.endpoints.items()
                     },
-                    "embedded_workers": settings.worker_count,
+                    # As if there were no key: loaded at the start where they would be.
+                    "embedded_workers": settings.loaded_worker_count or settings.embedded_workers,
                 }
             )
         )

@@ -418,6 +418,7 @@ def catalogue(
     *,
     default_model: str,
     has_key: bool,
+    has_embedded: bool = True,
     rows: Sequence[Model] | None = None,
     aliases: Mapping[str, str] = MappingProxyType({}),
 ) -> Catalogue:
@@ -426,6 +427,7 @@ def catalogue(
     Args:
         default_model: The model for callers that name none; empty: the best there is.
         has_key: The gateway has a key of its own for the vendor.
+        has_embedded: The gateway runs the embedded model.
         rows: The vendor's models, the last one of a name counts; None: all there are, with a key.
         aliases: The operator's; ``default`` outweighs ``default_model``.
 
@@ -434,8 +436,9 @@ def catalogue(
     """
     if rows is None:
         rows = DASHSCOPE_MODELS if has_key else ()
-    models = {row.name: row for row in (EMBEDDED, *rows)}
-    best = _BEST_WITH_A_KEY if has_key and _BEST_WITH_A_KEY in models else EMBEDDED.name
+    models = {row.name: row for row in (*([EMBEDDED] if has_embedded else []), *rows)}
+    preferred = (*([_BEST_WITH_A_KEY] if has_key or not has_embedded else []), EMBEDDED.name)
+    best = next((name for name in (*preferred, *models) if name in models), EMBEDDED.name)
     default = aliases.get(default_model, default_model) or best
     served = Catalogue(models=MappingProxyType(models), aliases=MappingProxyType({DEFAULT_ALIAS: default, **aliases}))
     served.find(default)

@@ -36,9 +36,15 @@ def offered(settings: Settings) -> Catalogue:
         own.append(model)
         known[model.name] = model
     all_rows = [*(rows if can_reach else ()), *own]
-    _verify_aliases(settings, {EMBEDDED.name, *(row.name for row in all_rows)})
+    # A gateway with nothing else to offer names it all the same, and says to its callers what is missing.
+    has_embedded = settings.worker_count > 0 or not all_rows
+    _verify_aliases(settings, {*([EMBEDDED.name] if has_embedded else []), *(row.name for row in all_rows)})
     return catalogue(
-        default_model=settings.default_model, has_key=default.has_key, rows=all_rows, aliases=settings.aliases
+        default_model=settings.default_model,
+        has_key=default.has_key,
+        has_embedded=has_embedded,
+        rows=all_rows,
+        aliases=settings.aliases,
     )
 
 

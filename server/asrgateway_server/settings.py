@@ -326,8 +326,8 @@ class Settings(BaseSettings):
 
     embedded_workers: Annotated[int, Field(ge=0, le=256)] | None = None
     """Worker processes of the embedded recogniser, 105 MB each: as many calls may speak to it at once; one more is
-    refused with RESOURCE_EXHAUSTED at its first audio. Default: one for each core; none if there is a key and the
-    embedded model is not the default one."""
+    refused with RESOURCE_EXHAUSTED at its first audio. 0: the model is not offered. Default: one for each core, loaded
+    at the start, or by the first calls if there is a key and the model is neither the default nor an alias."""
 
     max_streams: int = Field(default=500, ge=1)
     """Open calls of `Recognize`; one more is refused with RESOURCE_EXHAUSTED."""
@@ -430,12 +430,17 @@ class Settings(BaseSettings):
 
     @property
     def worker_count(self) -> int:
-        """How many embedded workers are to be loaded."""
+        """How many embedded workers there may be."""
+        return len(os.sched_getaffinity(0)) if self.embedded_workers is None else self.embedded_workers
+
+    @property
+    def loaded_worker_count(self) -> int:
+        """How many of them are loaded at the start; the others when calls need them."""
         if self.embedded_workers is not None:
             return self.embedded_workers
         default = self.default_model or ("" if self.has_key else "embedded")
         is_wanted = "embedded" in {self.aliases.get("default", default), *self.aliases.values()}
-        return len(os.sched_getaffinity(0)) if is_wanted else 0
+        return self.worker_count if is_wanted else 0
 
     @property
     def has_key(self) -> bool:

@@ -24,6 +24,7 @@ from calls import (
     recognize,
     silence,
 )
+from gateways import open_gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -236,6 +237,22 @@ async def test_the_catalogue_is_listed(stub: Stub) -> None:
     listed = await stub.ListModels(pb.ListModelsRequest())
     assert [model.name for model in listed.models] == ["embedded"]
     assert [(alias.name, alias.model) for alias in listed.aliases] == [("default", "embedded")]
+
+
+async def test_what_is_listed_can_be_called_with_a_key_too() -> None:
+    async with open_gateway(dashscope_api_key="sk-1", embedded_workers=None) as (_, keyed):
+        listed = await keyed.ListModels(pb.ListModelsRequest())
+        assert "embedded" in {model.name for model in listed.models}
+        outcome = await recognize(keyed, [config(model="embedded"), *in_messages(pcm(MOTHER))])
+    assert outcome.texts == [WORDS[MOTHER]]
+
+
+async def test_what_cannot_be_called_is_not_listed() -> None:
+    async with open_gateway(dashscope_api_key="sk-1", embedded_workers=0) as (_, keyed):
+        listed = await keyed.ListModels(pb.ListModelsRequest())
+        outcome = await recognize(keyed, [config(model="embedded"), *in_messages(pcm(MOTHER))])
+    assert "embedded" not in {model.name for model in listed.models}
+    assert (outcome.code, outcome.field) == (grpc.StatusCode.INVALID_ARGUMENT, "streaming_config.model")
 
 
 async def test_a_message_of_any_size_is_heard(stub: Stub) -> None:

@@ -41,11 +41,17 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pool_of(
-    adapter: type[InProcessAdapter], *, size: int = 1, stall_seconds: float = 10.0, ready_seconds: float = 10.0
+    adapter: type[InProcessAdapter],
+    *,
+    size: int = 1,
+    loaded: int | None = None,
+    stall_seconds: float = 10.0,
+    ready_seconds: float = 10.0,
 ) -> WorkerPool:
     return WorkerPool(
         adapter,
         size=size,
+        loaded=loaded,
         ready_timeout_seconds=ready_seconds,
         stall_timeout_seconds=stall_seconds,
         metrics=Metrics(CollectorRegistry()),
@@ -227,6 +233,49 @@ async def test_a_pool_of_none_refuses_every_call() -> None:
     async with pool_of(fakes.Echo, size=0) as pool:
         with pytest.raises(Overloaded):
             await Call().through(pool)
+
+
+async def test_workers_that_wait_for_no_call_are_started_by_one_and_stay() -> None:
+    async with pool_of(fakes.Echo, size=2, loaded=0) as pool:
+        assert running_processes(pool.pids) == []
+        assert await Call(CHUNK).through(pool) == summary(3_200)
+        pids = pool.pids
+        assert len(set(pids)) == 1
+        assert await Call(CHUNK).through(pool) == summary(3_200)
+        assert pool.pids == pids
+    assert running_processes(pids) == []
+
+
+async def test_calls_at_once_start_no_more_workers_than_there_may_be() -> None:
+    async with pool_of(fakes.Echo, size=2, loaded=0) as pool:
+        calls = [open_call(CHUNK) for _ in range(3)]
+        running = [asyncio.create_task(call.through(pool)) for call in calls]
+        await eventually(lambda: any(task.done() for task in running))
+        (refused,) = (task for task in running if task.done())
+        assert isinstance(refused.exception(), Overloaded)
+        for call in calls:
+            call.may_end.set()
+        await asyncio.gather(*running, return_exceptions=True)
+        assert len(pool.pids) == 2
+
+
+async def test_a_call_cancelled_while_its_worker_starts_leaves_no_process() -> None:
+    async with pool_of(fakes.SlowToLoad, size=1, loaded=0) as pool:
+        running = asyncio.create_task(Call(CHUNK).through(pool))
+        await eventually(lambda: pool._starting == 1)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert pool._starting == 0
+        assert pool.pids == ()
+
+
+async def test_a_worker_that_does_not_load_for_a_call_loses_that_call() -> None:
+    async with pool_of(fakes.Unloadable, size=1, loaded=0) as pool:
+        with pytest.raises(UpstreamLost, match="has died"):
+            await Call(CHUNK).through(pool)
+        with pytest.raises(UpstreamLost, match="has died"):
+            await Call(CHUNK).through(pool)
 
 
 async def test_the_workers_are_counted() -> None:

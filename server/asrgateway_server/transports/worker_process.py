@@ -56,6 +56,7 @@ def in_worker(adapter: type[InProcessAdapter]) -> OpenBackend:
         return WorkerPool(
             adapter,
             size=settings.worker_count,
+            loaded=settings.loaded_worker_count,
             ready_timeout_seconds=settings.upstream_ready_timeout_seconds,
             stall_timeout_seconds=settings.upstream_stall_timeout_seconds,
             metrics=metrics,
@@ -190,19 +191,24 @@ class Worker:
 
 
 class WorkerPool:
-    """A backend of ``size`` workers, all loaded before the first call and replaced when they die."""
+    """A backend of up to ``size`` workers: ``loaded`` of them before the first call, the others when a call needs one.
+
+    They stay for later calls, and are replaced when they die.
+    """
 
     def __init__(
         self,
         adapter: type[InProcessAdapter],
         *,
         size: int,
+        loaded: int | None = None,
         ready_timeout_seconds: float,
         stall_timeout_seconds: float,
         metrics: Metrics,
     ) -> None:
         self._adapter = adapter
         self._size = size
+        self._loaded = size if loaded is None else loaded
         self._ready_timeout_seconds = ready_timeout_seconds
         self._stall_timeout_seconds = stall_timeout_seconds
         self._metrics = metrics
@@ -210,15 +216,16 @@ class WorkerPool:
         self._busy: set[Worker] = set()
         self._leaving: set[Worker] = set()
         self._is_closing = False
+        self._starting = 0
         self._replacements: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        """Load all workers.
+        """Load the workers that shall wait for calls.
 
         Raises:
             UpstreamLost: One did not load.
         """
-        spawns = (Worker.spawn(self._adapter, self._ready_timeout_seconds) for _ in range(self._size))
+        spawns = (Worker.spawn(self._adapter, self._ready_timeout_seconds) for _ in range(self._loaded))
         results = await asyncio.gather(*spawns, return_exceptions=True)
         self._idle = [result for result in results if isinstance(result, Worker)]
         if failures := [result for result in results if isinstance(result, BaseException)]:
@@ -256,7 +263,7 @@ class WorkerPool:
             raise Overloaded("this gateway runs no embedded recogniser; its operator can set embedded_workers")
         await emit(Ready(), time.monotonic())
         first = await _first_audio(next_item, emit)
-        worker = self._take()
+        worker = await self._taken()
         conversation = _Conversation(worker, first, next_item, emit, self._stall_timeout_seconds)
         is_sound = True
         try:
@@ -268,14 +275,40 @@ class WorkerPool:
         finally:
             self._give_back(worker, is_sound=is_sound)
 
-    def _take(self) -> Worker:
+    async def _taken(self) -> Worker:
+        """Return a worker, of those that wait or a new one while there may be more.
+
+        Raises:
+            Overloaded: All are busy.
+            UpstreamLost: The new one did not load.
+        """
+        worker = self._waiting() or await self._started()
+        self._busy.add(worker)
+        self._metrics.workers_busy.set(len(self._busy))
+        return worker
+
+    def _waiting(self) -> Worker | None:
         while self._idle:
             worker = self._idle.pop()
             if worker.is_alive:
-                self._busy.add(worker)
-                self._metrics.workers_busy.set(len(self._busy))
                 return worker
             self._replace(worker)
+        return None
+
+    async def _started(self) -> Worker:
+        # One that is being replaced will be there again.
+        if len(self._busy) + self._starting + len(self._replacements) < self._size:
+            self._starting += 1
+            try:
+                worker = await Worker.spawn(self._adapter, self._ready_timeout_seconds)
+            except OSError as error:
+                raise UpstreamLost("a worker process cannot be started") from error
+            finally:
+                self._starting -= 1
+            if self._is_closing:
+                await worker.stop()
+                raise UpstreamLost("the recognizer's processes are being stopped")
+            return worker
         self._metrics.streams_rejected.labels("capacity").inc()
         raise Overloaded(
             f"all {self._size} workers of the embedded recogniser are busy; try again later, or ask the operator "
