@@ -65,18 +65,26 @@ class GatewayProcess:
             self._new_line.set()
 
 
-async def start(*arguments: str, **settings: str) -> asyncio.subprocess.Process:
-    """Start `asr-gateway` with these settings and no others, on free ports unless told otherwise."""
+async def start(*arguments: str, open_files: str = "", **settings: str) -> asyncio.subprocess.Process:
+    """Start `asr-gateway` with these settings and no others, on free ports unless told otherwise.
+
+    Args:
+        arguments: Those of the command.
+        open_files: How many it may have; empty: as many as the tests.
+        settings: By name.
+    """
     others = {name: value for name, value in os.environ.items() if not name.startswith(("ASRGATEWAY_", "DASHSCOPE_"))}
     given = {f"ASRGATEWAY_{name.upper()}": value for name, value in (_ANYWHERE | settings).items()}
-    command = str(Path(sys.executable).with_name("asr-gateway"))
-    return await asyncio.create_subprocess_exec(command, *arguments, env=others | given, stderr=asyncio.subprocess.PIPE)
+    command = [str(Path(sys.executable).with_name("asr-gateway")), *arguments]
+    if open_files:
+        command = ["sh", "-c", f'ulimit -n {open_files}; exec "$0" "$@"', *command]
+    return await asyncio.create_subprocess_exec(*command, env=others | given, stderr=asyncio.subprocess.PIPE)
 
 
 @asynccontextmanager
-async def gateway_process(**settings: str) -> AsyncIterator[tuple[GatewayProcess, Stub]]:
+async def gateway_process(open_files: str = "", **settings: str) -> AsyncIterator[tuple[GatewayProcess, Stub]]:
     """Run a gateway with one worker until it ends by itself or is not needed any more, and a caller beside it."""
-    gateway = GatewayProcess(await start("serve", **{"embedded_workers": "1"} | settings))
+    gateway = GatewayProcess(await start("serve", open_files=open_files, **{"embedded_workers": "1"} | settings))
     try:
         async with grpc.aio.insecure_channel(await gateway.address("grpc")) as channel:
             yield gateway, pb_grpc.SpeechRecognitionServiceStub(channel)

@@ -354,6 +354,17 @@ class Settings(BaseSettings):
     """After so long, give or take a tenth, callers are asked to open another connection, so that they find new
     gateways; their open calls go on. 0: never."""
 
+    max_connection_idle_seconds: Annotated[float, Field(ge=0, le=604_800)] = 300.0
+    """A connection without a call is closed after so long; clients open another one for their next call. 0: never."""
+
+    max_connections: Annotated[int, Field(ge=1, le=100_000)] = 2000
+    """Open connections to `listen`; one more is closed at once. Fewer where the system does not allow as many open
+    files, which the log then says."""
+
+    handshake_timeout_seconds: Annotated[float, Field(ge=0.1, le=600)] = 10.0
+    """How long a new connection may take to agree on TLS and HTTP/2; on `http_listen`, how long it may take to send a
+    request or to read the response."""
+
     max_http_connections: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Open connections to `http_listen`; one more is closed at once."""
 

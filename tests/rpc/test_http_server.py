@@ -93,7 +93,9 @@ async def test_metrics_are_all_that_is_there(metrics: Metrics, method: str, path
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="IPv6 is off here")
 async def test_a_port_on_all_addresses_is_there_for_ipv4_too(metrics: Metrics) -> None:
     """As the gRPC ports are: a pod with addresses of both families is scraped at either."""
-    async with http_server(Address("::", 0), metrics, max_connections=9, max_connections_per_peer=9) as address:
+    async with http_server(
+        Address("::", 0), metrics, max_connections=9, max_connections_per_peer=9, timeout_seconds=9
+    ) as address:
         assert await status_of(Address("127.0.0.1", address.port)) == 200
         assert await status_of(Address("::1", address.port)) == 200
 
@@ -101,7 +103,7 @@ async def test_a_port_on_all_addresses_is_there_for_ipv4_too(metrics: Metrics) -
 async def test_a_taken_port_is_said(metrics: Metrics) -> None:
     async with served(metrics) as address:
         with pytest.raises(SettingsError, match="is it taken"):
-            async with http_server(address, metrics, max_connections=1, max_connections_per_peer=1):
+            async with http_server(address, metrics, max_connections=1, max_connections_per_peer=1, timeout_seconds=1):
                 pass
 
 

@@ -9,7 +9,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from asrgateway_server.metrics import SERVICE
-from asrgateway_server.rpc.ports import ONLY_ONE_LISTENER, bind
+from asrgateway_server.rpc.ports import MAX_CONNECTIONS, ONLY_ONE_LISTENER, bind, handshake_options
 from asrgateway_server.settings import Address
 
 #: True while the gateway takes calls; the empty name is what load balancers ask for.
@@ -17,16 +17,34 @@ READINESS: Final = ("", SERVICE, "readiness", "startup")
 #: True for as long as the event loop answers.
 LIVENESS: Final = "liveness"
 
+_OPTIONS: Final = (
+    ONLY_ONE_LISTENER,
+    # A probe's request is the name of a service, and whoever watches has a stream for each.
+    ("grpc.max_receive_message_length", 4096),
+    ("grpc.max_metadata_size", 8192),
+    ("grpc.absolute_max_metadata_size", 8192),
+    ("grpc.max_concurrent_streams", 16),
+    ("grpc.max_connection_idle_ms", 60_000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+)
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class HealthServer:
-    """Answers grpc.health.v1 probes from before the first call until after the last."""
+    """Answers grpc.health.v1 probes from before the first call until after the last.
 
-    def __init__(self, listen: Address) -> None:
+    Args:
+        listen: Where.
+        max_connections: How many may be open; one more is closed at once.
+        handshake_seconds: How long a new one may take.
+    """
+
+    def __init__(self, listen: Address, max_connections: int, handshake_seconds: float) -> None:
         self._servicer = health.aio.HealthServicer()
-        self._server = grpc.aio.server(options=[ONLY_ONE_LISTENER])
+        options = [*_OPTIONS, *handshake_options(handshake_seconds), (MAX_CONNECTIONS, max_connections)]
+        self._server = grpc.aio.server(options=options)
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, self._server)
         self.address = bind(self._server, listen)
 

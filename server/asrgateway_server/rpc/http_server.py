@@ -20,8 +20,6 @@ from asrgateway_server.settings import Address, SettingsError
 
 log = logging.getLogger(__name__)
 
-#: How long a client may take to send a request or to read its response, and keep a connection open in between.
-TIMEOUT_SECONDS: Final = 15.0
 # Refused connections are logged once in so long, however many there are.
 _LOG_SECONDS: Final = 10.0
 
@@ -33,9 +31,17 @@ async def http_server(
     *,
     max_connections: int,
     max_connections_per_peer: int,
-    timeout_seconds: float = TIMEOUT_SECONDS,
+    timeout_seconds: float,
 ) -> AsyncIterator[Address]:
     """Answer GET /metrics.
+
+    Args:
+        listen: Where.
+        metrics: The answer.
+        max_connections: How many may be open; one more is closed at once.
+        max_connections_per_peer: The same, of one address.
+        timeout_seconds: How long a client may take to send a request or to read its response, and keep a connection
+            open in between.
 
     Raises:
         SettingsError: The port cannot be opened.
@@ -72,7 +78,6 @@ class _LimitedServer(web.Server):
         self._max_connections = max_connections
         self._max_connections_per_peer = max_connections_per_peer
         self._timeout_seconds = timeout_seconds
-        metrics.connections_limit.labels("http").set(max_connections)
         self._open = metrics.connections.labels("http")
         self._refused = metrics.connections_refused.labels("http")
         self._peers: dict[RequestHandler, str] = {}

@@ -18,6 +18,7 @@ from asrgateway_server.backends import open_backends
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.offer import offered
 from asrgateway_server.recognition.recognizer import Limits
+from asrgateway_server.rpc.connections import connection_limits, counted_connections
 from asrgateway_server.rpc.drain import Drain
 from asrgateway_server.rpc.health import HealthServer
 from asrgateway_server.rpc.http_server import http_server
@@ -111,17 +112,21 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     metrics.build_info.labels(metadata.version("asrgateway-server"), settings.revision).set(1)
     metrics.streams_limit.set(settings.max_streams)
     metrics.serve(catalogue.models)
+    limits = connection_limits(settings, metrics)
     drain = Drain(settings.drain_seconds, settings.drain_finalize_seconds, settings.max_stream_seconds, metrics)
     async with AsyncExitStack() as stack:
         tracer = await stack.enter_async_context(open_tracer(settings.otlp_endpoint, settings.trace_sample_ratio))
-        health = await stack.enter_async_context(HealthServer(settings.health_listen))
+        health = await stack.enter_async_context(
+            HealthServer(settings.health_listen, limits.health, settings.handshake_timeout_seconds)
+        )
         await stack.enter_async_context(observed_loop(metrics.event_loop_lag.observe, _LOOP_CHECK_SECONDS))
         http_address = await stack.enter_async_context(
             http_server(
                 settings.http_listen,
                 metrics,
-                max_connections=settings.max_http_connections,
-                max_connections_per_peer=settings.max_http_connections_per_peer,
+                max_connections=limits.http,
+                max_connections_per_peer=limits.http_per_peer,
+                timeout_seconds=settings.handshake_timeout_seconds,
             )
         )
         last_scrape = LastScrape(settings.last_scrape_seconds, drain)
@@ -135,7 +140,16 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             metrics,
             drain,
         )
-        address = await stack.enter_async_context(recognition_server(settings, servicer, metrics, tracer, drain))
+        address = await stack.enter_async_context(
+            recognition_server(settings, servicer, metrics, tracer, drain, limits.grpc)
+        )
+        await stack.enter_async_context(
+            counted_connections(
+                {"grpc": address.port, "health": health.address.port},
+                {"grpc": limits.grpc, "health": limits.health},
+                metrics,
+            )
+        )
         await health.set_ready(is_ready=True)
         yield Gateway(
             address=address,

@@ -8,12 +8,23 @@ import grpc
 
 from asrgateway_server.settings import Address, SettingsError
 
+#: One connection more is closed as soon as it is accepted.
+MAX_CONNECTIONS: Final = "grpc.max_allowed_incoming_connections"
 ListenerOption = tuple[str, int]
 
 #: Without it a second server could open the same port, and callers would reach either.
 ONLY_ONE_LISTENER: Final[ListenerOption] = ("grpc.so_reuseport", 0)
 #: For a server that takes over the port of another one in this process.
 ANOTHER_LISTENER: Final[ListenerOption] = ("grpc.so_reuseport", 1)
+
+
+def handshake_options(seconds: float) -> list[tuple[str, int]]:
+    """Return how long new connections may take.
+
+    A client that does not acknowledge our settings is not bound by our limits of metadata: see docs/security.md.
+    """
+    milliseconds = round(seconds * 1000)
+    return [("grpc.server_handshake_timeout_ms", milliseconds), ("grpc.http2.settings_timeout", milliseconds)]
 
 
 def bind(server: grpc.aio.Server, listen: Address, credentials: grpc.ServerCredentials | None = None) -> Address:

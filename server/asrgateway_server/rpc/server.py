@@ -18,7 +18,7 @@ from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.rpc.drain import Drain
 from asrgateway_server.rpc.interceptor import CallInterceptor
 from asrgateway_server.rpc.keys import CallerKeys, KeyInterceptor
-from asrgateway_server.rpc.ports import ONLY_ONE_LISTENER, ListenerOption, bind
+from asrgateway_server.rpc.ports import MAX_CONNECTIONS, ONLY_ONE_LISTENER, ListenerOption, bind, handshake_options
 from asrgateway_server.rpc.rotation import RotatingServer
 from asrgateway_server.rpc.servicer import RecognitionServicer
 from asrgateway_server.rpc.tls import identity_from
@@ -63,7 +63,12 @@ def _is_loopback(host: str) -> bool:
 
 @asynccontextmanager
 async def recognition_server(
-    settings: Settings, servicer: RecognitionServicer, metrics: Metrics, tracer: Tracer, drain: Drain
+    settings: Settings,
+    servicer: RecognitionServicer,
+    metrics: Metrics,
+    tracer: Tracer,
+    drain: Drain,
+    max_connections: int,
 ) -> AsyncIterator[Address]:
     """Serve callers; at the end let open calls finish.
 
@@ -76,7 +81,7 @@ async def recognition_server(
         interceptors.append(KeyInterceptor(keys, metrics))
 
     def make_server(option: ListenerOption = ONLY_ONE_LISTENER) -> grpc.aio.Server:
-        server = grpc.aio.server(interceptors=interceptors, options=[option, *_options(settings)])
+        server = grpc.aio.server(interceptors=interceptors, options=[option, *_options(settings, max_connections)])
         pb_grpc.add_SpeechRecognitionServiceServicer_to_server(servicer, server)
         if settings.reflection:
             reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
@@ -106,8 +111,10 @@ async def recognition_server(
                 watching.cancel()
 
 
-def _options(settings: Settings) -> list[tuple[str, int]]:
+def _options(settings: Settings, max_connections: int) -> list[tuple[str, int]]:
     options = [
+        (MAX_CONNECTIONS, max_connections),
+        *handshake_options(settings.handshake_timeout_seconds),
         # Above our own limit, so that a message a little too large gets an error that names its field.
         ("grpc.max_receive_message_length", 2 * settings.max_message_bytes),
         # Well above our own limit: at this one a caller's next call would wait without a word.
@@ -124,6 +131,8 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
     ]
+    if settings.max_connection_idle_seconds:
+        options.append(("grpc.max_connection_idle_ms", round(settings.max_connection_idle_seconds * 1000)))
     if settings.max_connection_age_seconds:
         # Without a grace: calls that are open then go on for as long as they like.
         options.append(("grpc.max_connection_age_ms", round(settings.max_connection_age_seconds * 1000)))
