@@ -100,7 +100,7 @@ def test_the_readme_tells_the_service_config() -> None:
 
 
 def test_the_gateway_takes_pings_as_often_as_they_come() -> None:
-    served = dict(_options(Settings()))
+    served = dict(_options(Settings(), 1))
     ours = dict(with_defaults(()))
     assert int(ours["grpc.keepalive_time_ms"]) >= 2 * int(served["grpc.http2.min_ping_interval_without_data_ms"])
     assert served["grpc.keepalive_permit_without_calls"] == 1

@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
+import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
+from asrgateway_server.rpc.lifecycle import Gateway
 from calls import RECORDINGS, audio, config, outcome_of, pcm
-from gateways import open_gateway
+from gateways import eventually, open_gateway
 from http2 import PREFACE, SETTINGS, frame
 from processes import GatewayProcess, gateway_process
 
@@ -127,3 +129,23 @@ async def test_a_connection_without_calls_is_closed_and_the_next_call_opens_anot
         async with connection(str(gateway.address), acknowledged) as reader:
             assert await is_closed(reader)
         assert (await stub.ListModels(pb.ListModelsRequest())).models
+
+
+async def test_calls_of_one_address_are_limited_where_the_operator_says_so() -> None:
+    async with open_gateway(max_calls_per_address=1) as (gateway, stub):
+        first = stub.Recognize(timeout=20)
+        await first.write(config())
+        await first.read()
+        second = await outcome_of(stub.Recognize(timeout=20))
+        assert (second.code, second.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "CLIENT_LIMIT_REACHED")
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stub.ListModels(pb.ListModelsRequest(), timeout=20)
+        first.cancel()
+        await eventually(lambda: rejected(gateway) == 2)
+        async with asyncio.timeout(20):
+            while (await stub.ListModels(pb.ListModelsRequest()).code()) is not grpc.StatusCode.OK:
+                pass
+
+
+def rejected(gateway: Gateway) -> float | None:
+    return gateway.metrics.registry.get_sample_value("asrgateway_streams_rejected_total", {"reason": "quota"})

@@ -17,7 +17,7 @@ from asrgateway_server.settings import Address, Settings
 async def test_it_says_whether_the_gateway_takes_calls(
     is_ready: bool, code: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with HealthServer(Address("127.0.0.1", 0)) as health:
+    async with HealthServer(Address("127.0.0.1", 0), 10, 10.0) as health:
         await health.set_ready(is_ready=is_ready)
         assert await asyncio.to_thread(main, [str(health.address)], {}) == code
     assert capsys.readouterr().out == said

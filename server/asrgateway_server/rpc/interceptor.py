@@ -15,6 +15,7 @@ from asrgateway_server import logs
 from asrgateway_server.errors import ClientStalled, GatewayError, InvalidRequest
 from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.rpc.client_identity import identity_of
+from asrgateway_server.rpc.peer_calls import PeerCalls
 from asrgateway_server.rpc.requests import request_from
 from asrgateway_server.rpc.status import BLAME_WITHOUT_ERROR, blame_for, code_of, details_of, endings
 from asrgateway_server.tracing import Tracer, call_trace
@@ -37,12 +38,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         metrics: Count every call.
         tracer: Traces it.
         request_timeout_seconds: How long the one request of a unary method may take to come.
+        max_calls_per_address: How many calls one address may have open; 0: as many as it likes.
     """
 
-    def __init__(self, metrics: Metrics, tracer: Tracer, request_timeout_seconds: float) -> None:
+    def __init__(
+        self, metrics: Metrics, tracer: Tracer, request_timeout_seconds: float, max_calls_per_address: int = 0
+    ) -> None:
         self._metrics = metrics
         self._tracer = tracer
         self._request_timeout_seconds = request_timeout_seconds
+        self._peer_calls = PeerCalls(max_calls_per_address, metrics)
         # So that a rate over the first error of a kind is right.
         for code, blame in endings():
             metrics.stream_errors.labels(code, blame)
@@ -88,6 +93,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         return with_one_request
 
+    async def _limited(self, handler: Any, request: Any, context: Any) -> Any:
+        with self._peer_calls.counted(context.peer()):
+            return await handler(request, context)
+
     def _wrap(self, handler: Any, method: str) -> Handler:
         metrics = self._metrics.of_method(method)
 
@@ -106,7 +115,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             outcome = _Outcome()
             log.info("call started")
             try:
-                return await outcome.of(handler(request, context), context)
+                return await outcome.of(self._limited(handler, request, context), context)
             finally:
                 seconds = time.monotonic() - began
                 metrics.handling.observe(seconds)

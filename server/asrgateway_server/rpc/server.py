@@ -75,7 +75,9 @@ async def recognition_server(
     Raises:
         SettingsError: The port is taken, or a file of keys or certificates cannot be used.
     """
-    interceptors: list[grpc.aio.ServerInterceptor] = [CallInterceptor(metrics, tracer, settings.config_timeout_seconds)]
+    interceptors: list[grpc.aio.ServerInterceptor] = [
+        CallInterceptor(metrics, tracer, settings.config_timeout_seconds, settings.max_calls_per_address)
+    ]
     keys = CallerKeys(Path(settings.api_keys_file), metrics) if settings.api_keys_file else None
     if keys:
         interceptors.append(KeyInterceptor(keys, metrics))
