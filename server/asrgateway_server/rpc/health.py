@@ -24,6 +24,9 @@ _OPTIONS: Final = (
     ("grpc.max_metadata_size", 8192),
     ("grpc.absolute_max_metadata_size", 8192),
     ("grpc.max_concurrent_streams", 16),
+    # Requests that wait for the event loop: all of them are probes.
+    ("grpc.server.max_pending_requests", 16),
+    ("grpc.server.max_pending_requests_hard_limit", 32),
     ("grpc.max_connection_idle_ms", 60_000),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),

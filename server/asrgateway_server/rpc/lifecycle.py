@@ -20,6 +20,7 @@ from asrgateway_server.offer import offered
 from asrgateway_server.recognition.recognizer import Limits
 from asrgateway_server.rpc.connections import connection_limits, counted_connections
 from asrgateway_server.rpc.drain import Drain
+from asrgateway_server.rpc.freed_memory import freed_memory_given_back
 from asrgateway_server.rpc.health import HealthServer
 from asrgateway_server.rpc.http_server import http_server
 from asrgateway_server.rpc.last_scrape import LastScrape
@@ -119,6 +120,7 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         health = await stack.enter_async_context(
             HealthServer(settings.health_listen, limits.health, settings.handshake_timeout_seconds)
         )
+        await stack.enter_async_context(freed_memory_given_back())
         await stack.enter_async_context(observed_loop(metrics.event_loop_lag.observe, _LOOP_CHECK_SECONDS))
         http_address = await stack.enter_async_context(
             http_server(
