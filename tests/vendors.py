@@ -24,7 +24,10 @@ async def vendor_and_gateway(
 ) -> AsyncIterator[tuple[Emulator, Gateway, Stub]]:
     """An emulator that reads marked audio unless told otherwise, and a gateway that sends a backlog at once."""
     options = EmulatorOptions(**{"recognizer": "markers"} | (emulator or {}))
-    values = {"dashscope_api_key": "sk-test", "embedded_workers": 0, "backlog_speed": 1000.0} | settings
+    values = {"dashscope_api_key": "sk-test", "embedded_workers": 0, "backlog_speed": 1000.0}
+    values |= {
+        "upstream_stall_timeout_seconds": 60.0
+    } | settings  # On a busy machine the emulator needs longer than 8 s.
     async with running_emulator(options) as vendor, open_gateway(dashscope_url=vendor.url, **values) as (gateway, stub):
         yield vendor, gateway, stub
 

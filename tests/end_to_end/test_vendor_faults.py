@@ -275,7 +275,7 @@ async def test_a_slow_client_slows_the_vendor_and_loses_nothing(transport: str) 
     async def flood(_: web.Request, connection: web.WebSocketResponse) -> None:
         nonlocal sent
         while sent < total:
-            await connection.send_str(messages.final(f"{sent} {text}"))
+            await connection.send_str(messages.final(f"{sent} {text}", sent * 100, sent * 100 + 90))
             sent += 1
         while (await connection.receive()).type is not WSMsgType.TEXT:
             pass

@@ -375,6 +375,7 @@ class Conversation:
         self._emitting = 0
         self._sending_since: float | None = None
         self._heard_at = 0.0
+        self._emitted_at = 0.0
         self._pinged_at: float | None = None
 
     async def run(self) -> None:
@@ -444,6 +445,7 @@ class Conversation:
                     self._emitting += 1
                     await self._emit(output, read_at)
                     self._emitting -= 1
+                    self._emitted_at = read_at
                     if isinstance(output, Finished):
                         self._finished.set()
         if self._adapter.is_ready:
@@ -501,14 +503,17 @@ class Conversation:
             self._sending_since = now
 
     async def _patiently(self, wait: Callable[[], Awaitable[object]], seconds: float, what: str) -> None:
-        """Wait for the vendor; raise UpstreamLost when it takes too long, which it does not while the client reads."""
+        """Wait for the vendor; raise UpstreamLost when it takes too long.
+
+        It does not while the client reads what came before, nor while more of that comes.
+        """
         while True:
             try:
                 async with asyncio.timeout(seconds):
                     await wait()
                     return
             except TimeoutError:
-                if not self._emitting:
+                if not self._emitting and time.monotonic() - self._emitted_at >= seconds:
                     raise UpstreamLost(f"the vendor {what} within {seconds:g} s") from None
 
     def _ending(self, message: aiohttp.WSMessage) -> GatewayError:
