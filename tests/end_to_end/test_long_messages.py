@@ -80,16 +80,17 @@ async def test_the_python_client_may_send_a_wav_file_as_one_piece() -> None:
 
 
 @pytest.mark.skipif("ASRGATEWAY_LONG_TESTS" not in os.environ, reason="takes minutes: set ASRGATEWAY_LONG_TESTS")
+@pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("seconds", [20, 25, 39])
 async def test_people_are_understood_alike_in_long_and_short_messages(real_recordings: Path, seconds: int) -> None:
     names = ("austen-0880", "austen-0890", "austen-0920", "jfk")
     once = b"".join(pcm(real_recordings / f"{name}.wav") + bytes(_BYTES_PER_SECOND) for name in names)
     speech = (once * 2)[: seconds * _BYTES_PER_SECOND]
-    async with open_gateway(quiet_after_seconds=0.1) as (_, stub):
+    async with open_gateway(quiet_after_seconds=0.1, upstream_stall_timeout_seconds=120.0) as (_, stub):
         outcomes = [await in_pieces_of(stub, speech, size) for size in (3_200, len(speech) // 2, len(speech))]
     assert [outcome.code for outcome in outcomes] == [grpc.StatusCode.OK] * 3
     assert [heard(outcome) for outcome in outcomes] == [heard(outcomes[0])] * 3
 
 
 async def in_pieces_of(stub: Stub, speech: bytes, size: int) -> Outcome:
-    return await recognize(stub, [config(), *in_messages(speech, size)], timeout=600)
+    return await recognize(stub, [config(), *in_messages(speech, size)], timeout=1_200)
