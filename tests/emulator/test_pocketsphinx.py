@@ -105,6 +105,14 @@ async def test_a_decoder_that_dies_is_an_error(recognizers: PocketSphinxRecogniz
     await recognizer.close()
 
 
+async def test_a_decoder_is_given_no_key(recognizers: PocketSphinxRecognizers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-secret")
+    recognizer: Any = await recognizers.open(STREAM, ignore)
+    environment = await asyncio.to_thread(Path(f"/proc/{recognizer._worker._process.pid}/environ").read_bytes)
+    await recognizer.close()
+    assert b"sk-secret" not in environment
+
+
 async def test_a_dead_decoder_is_replaced(recognizers: PocketSphinxRecognizers) -> None:
     first: Any = await recognizers.open(STREAM, ignore)
     process = first._worker._process

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import re
 import struct
 import sys
 from collections.abc import Mapping
@@ -30,6 +32,8 @@ _START_SECONDS: Final = 30.0
 _ANSWER_SECONDS: Final = 60.0
 _END_SECONDS: Final = 5.0
 _KEPT_IDLE: Final = 2
+# What Python and the libraries under it read. Where the emulator runs beside a gateway, keys stand next to it.
+_ENVIRONMENT: Final = re.compile(r"PATH|HOME|TZ|TMPDIR|LANG|LANGUAGE|LC_\w+|LD_LIBRARY_PATH|PYTHON\w+")
 
 
 class PocketSphinxRecognizers:
@@ -155,6 +159,7 @@ class _Worker:
             str(_PROGRAM),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            env={name: value for name, value in os.environ.items() if _ENVIRONMENT.fullmatch(name)},
             limit=1024 * 1024,
         )
         return cls(process)
