@@ -333,5 +333,5 @@ async def test_a_misspelt_setting_is_told() -> None:
 async def test_a_model_that_is_not_there_is_told() -> None:
     code, said = await ended("serve", default_model="parakeet")
     assert code == 2
-    assert "no model is called 'parakeet'" in said
+    assert "default_model: this is no model that is served" in said
     assert "Traceback" not in said
