@@ -157,7 +157,8 @@ async def test_a_busy_worker_pool_is_a_refusal_for_want_of_room() -> None:
     async with vendor_and_gateway(embedded_workers=1) as (_, gateway, stub):
         holder = stub.Recognize(timeout=60)
         await holder.write(config(model="embedded"))
-        await holder.read()
+        await holder.write(audio(bytes(3200)))  # The first audio takes the worker.
+        await eventually(lambda: value(gateway, "workers_busy") == 1)
         await recognize(stub, [config(model="embedded"), audio(bytes(3200))])
         holder.cancel()
         assert value(gateway, "streams_rejected_total", reason="capacity") == 1
