@@ -47,12 +47,14 @@ def pool_of(
     loaded: int | None = None,
     stall_seconds: float = 10.0,
     ready_seconds: float = 10.0,
+    load_seconds: float = 60.0,
 ) -> WorkerPool:
     return WorkerPool(
         adapter,
         size=size,
         loaded=loaded,
         ready_timeout_seconds=ready_seconds,
+        load_timeout_seconds=load_seconds,
         stall_timeout_seconds=stall_seconds,
         metrics=Metrics(CollectorRegistry()),
     )
@@ -491,7 +493,7 @@ async def test_a_pool_closed_during_a_call_starts_no_other_worker() -> None:
 
 async def test_a_recognizer_that_does_not_load_in_time_is_an_error() -> None:
     with pytest.raises(UpstreamLost, match=r"did not load its recognizer within 0\.3 s"):
-        await pool_of(fakes.SlowToLoad, ready_seconds=0.3).__aenter__()
+        await pool_of(fakes.SlowToLoad, load_seconds=0.3).__aenter__()
 
 
 async def test_a_recognizer_that_dies_while_it_loads_is_an_error() -> None:

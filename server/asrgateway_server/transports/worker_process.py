@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 # Frames that may wait in a worker unanswered: half a second of audio, so that a slow decoder slows its client.
 WINDOW: Final = 5
 _RESTART_PAUSES_SECONDS: Final = (0.1, 0.5, 2.0, 5.0, 15.0)
+# Loading takes 0.3 s, and many times that where a container starts with a share of a busy core. The chart's startup
+# probe waits for twice as long.
+_LOAD_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 2.0
 # What Python and the libraries under it read; keys are none of it.
 _ENVIRONMENT: Final = re.compile(r"PATH|HOME|TZ|TMPDIR|LANG|LANGUAGE|LC_\w+|LD_LIBRARY_PATH|PYTHON\w+")
@@ -205,8 +208,10 @@ class WorkerPool:
         ready_timeout_seconds: float,
         stall_timeout_seconds: float,
         metrics: Metrics,
+        load_timeout_seconds: float = _LOAD_SECONDS,
     ) -> None:
         self._adapter = adapter
+        self._load_timeout_seconds = load_timeout_seconds
         self._size = size
         self._loaded = size if loaded is None else loaded
         self._ready_timeout_seconds = ready_timeout_seconds
@@ -225,7 +230,7 @@ class WorkerPool:
         Raises:
             UpstreamLost: One did not load.
         """
-        spawns = (Worker.spawn(self._adapter, self._ready_timeout_seconds) for _ in range(self._loaded))
+        spawns = (Worker.spawn(self._adapter, self._load_timeout_seconds) for _ in range(self._loaded))
         results = await asyncio.gather(*spawns, return_exceptions=True)
         self._idle = [result for result in results if isinstance(result, Worker)]
         if failures := [result for result in results if isinstance(result, BaseException)]:
@@ -338,7 +343,7 @@ class WorkerPool:
         for attempt in itertools.count():
             self._metrics.worker_restarts.inc()
             try:
-                self._idle.append(await Worker.spawn(self._adapter, self._ready_timeout_seconds))
+                self._idle.append(await Worker.spawn(self._adapter, self._load_timeout_seconds))
             except (UpstreamLost, OSError) as error:
                 pause = _RESTART_PAUSES_SECONDS[min(attempt, len(_RESTART_PAUSES_SECONDS) - 1)]
                 log.warning("worker restart failed", extra={"reason": str(error), "retry_in_seconds": pause})
