@@ -33,9 +33,7 @@ async def test_a_task_without_data_ends_after_23_seconds(start: Any, connect: An
 
 
 async def test_data_keeps_the_task(start: Any, connect: Any) -> None:
-    client = await connect(
-        await start(script=MUTE, time_scale=230, knobs={"silence_seconds": 230 * 0.3, "no_data_seconds": 20})
-    )
+    client = await connect(await start(script=MUTE, knobs={"silence_seconds": 0.9, "no_data_seconds": 0.5}))
     await client.run()
     feeding = asyncio.create_task(feed(client, SILENCE_100_MS))
     assert (await client.event())["header"]["error_code"] == "RequestTimeOut"
@@ -59,12 +57,12 @@ PATIENT = {"no_data_seconds": NEVER}
 
 
 async def test_speech_keeps_the_task(start: Any, connect: Any) -> None:
-    client = await connect(await start(script=TALK, time_scale=600, knobs=PATIENT))
+    client = await connect(await start(script=TALK, time_scale=120, knobs=PATIENT))
     await client.run()
     for _ in range(60):
         await client.audio(SPEECH_100_MS)
         await client.event()
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.01)
     assert (await client.finish())[-1]["header"]["event"] == "task-finished"
 
 
@@ -93,7 +91,9 @@ async def test_a_model_without_heartbeat_ignores_the_switch(start: Any, connect:
 
 
 async def test_an_idle_socket_is_closed_after_a_task(start: Any, connect: Any) -> None:
-    client = await connect(await start(script=MUTE, time_scale=600, knobs={"idle_close_code": 1006 - 5}))
+    client = await connect(
+        await start(script=MUTE, time_scale=600, knobs={"idle_close_code": 1001, "silence_seconds": NEVER, **PATIENT})
+    )
     await client.run()
     await client.audio(SILENCE_100_MS)
     await client.finish()

@@ -238,7 +238,7 @@ async def test_a_wrong_key_is_an_error(start: Any, recognition: Any) -> None:
 
 TASK_FAILURES: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"model": "whisper"}, {}, "ModelNotFound", "Model not found (whisper)!"),
-    ({"format": "mp3"}, {}, "UNSUPPORTED_FORMAT", "Unsupported audio format."),
+    ({"format": "flac"}, {}, "UNSUPPORTED_FORMAT", "Unsupported audio format."),
     ({"vocabulary_id": "vocab-x-1"}, {}, "NotFound", "Not found!"),
     (
         {},
@@ -322,7 +322,7 @@ async def test_the_sdks_23_seconds_look_like_success(
 
 async def test_silence_without_heartbeat_is_an_error(start: Any, recognition: Any) -> None:
     diary = Diary()
-    emulator = await start(script=Script(lines=()), time_scale=600)
+    emulator = await start(script=Script(lines=()), time_scale=600, knobs={"no_data_seconds": 1e6})
     await asyncio.to_thread(send_until_the_end, recognition(emulator, diary), emulator)
     assert [(error.code, error.message) for error in diary.errors] == [("RequestTimeOut", "Response timeout!")]
 

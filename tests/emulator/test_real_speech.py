@@ -134,17 +134,15 @@ def context(text: str) -> dict[str, Any]:
 
 
 async def test_the_context_of_continue_task_is_heard(emulator: Emulator, connect: Any, sentences: Any) -> None:
-    """It counts for the audio that follows, and replaces the one before."""
+    """It counts for the audio that follows; the times go on."""
     client = await connect(emulator)
     await client.run(max_sentence_silence=400)
     await send(client, pcm("kestrel") + bytes(32 * 600))
     await client.send("continue-task", context("Kestrel"))
-    await send(client, pcm("kestrel") + bytes(32 * 600))
-    await client.send("continue-task", context("osprey"))
     await send(client, pcm("kestrel"))
     said = sentences.of(await client.finish())
     finals = [sentence["text"] for sentence in said if sentence["sentence_end"]]
-    assert ["Kestrel" in text for text in finals] == [False, True, False]
+    assert ["Kestrel" in text for text in finals] == [False, True]
     times = [sentence["begin_time"] for sentence in said]
     assert times == sorted(times)
-    assert times[-1] > 5000
+    assert times[-1] > 3000
