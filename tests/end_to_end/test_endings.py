@@ -239,6 +239,9 @@ async def talk_without_reading(address: str) -> Outcome:
 
 
 async def test_a_call_that_is_not_read_is_slowed_and_then_ended() -> None:
-    async with open_gateway(write_timeout_seconds=0.2) as (gateway, stub), nothing_left_behind(gateway, stub):
+    async with (
+        open_gateway(write_timeout_seconds=0.2, max_commits_per_minute=5000) as (gateway, stub),
+        nothing_left_behind(gateway, stub),
+    ):
         outcome = await talk_without_reading(str(gateway.address))
         assert (outcome.code, outcome.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "CLIENT_STALLED")
