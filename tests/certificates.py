@@ -21,7 +21,7 @@ class Certificate:
     key: Path
 
 
-def make_certificate(folder: Path, common_name: str = "") -> Certificate:
+def make_certificate(folder: Path, common_name: str = "", days: int = 1) -> Certificate:
     """Write certificate and key into the folder; one with a name is a client's, and has no address."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else [])
@@ -33,7 +33,7 @@ def make_certificate(folder: Path, common_name: str = "") -> Certificate:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=days))
     )
     if not common_name:
         address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))

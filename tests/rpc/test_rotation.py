@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
+import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -116,14 +118,35 @@ async def test_the_port_is_free_after_the_stop(tmp_path: Path) -> None:
     bind(make_server(ONLY_ONE_LISTENER), server.address)
 
 
-async def test_where_the_port_cannot_be_shared_a_restart_is_asked_for(
+async def test_a_replacement_that_fails_is_reported_once_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    monkeypatch.setattr(rotation, "_OPEN_FILES", tmp_path / "nowhere")
     old = make_certificate(tmp_path)
-    trusted = old.chain.read_text()
     async with rotating(old) as server:
-        make_certificate(tmp_path)
-        await eventually(lambda: "new connections see the old certificate until a restart" in caplog.messages)
-        assert await asyncio.to_thread(ssl.get_server_certificate, (HOST, server.address.port)) == trusted
+        with monkeypatch.context() as patch:
+            patch.setattr(rotation, "_OPEN_FILES", tmp_path / "nowhere")
+            pem, expires_at = old.chain.read_text(), server.expires_at
+            newest = make_certificate(tmp_path, days=2)
+            await eventually(lambda: bool(caplog.records))
+            assert await asyncio.to_thread(ssl.get_server_certificate, (HOST, server.address.port)) == pem
+            assert server.expires_at == expires_at
+        await eventually(lambda: is_alone(server) and len(server._servers) == 1 and server.expires_at != expires_at)
+        assert await answers(server, newest)
+    assert caplog.messages == ["new connections still see the old certificate"]
+
+
+async def test_a_listener_is_found_among_as_many_connections_as_files_allow(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as connections:
+        for _ in range(100):
+            for end in socket.socketpair():
+                connections.enter_context(end)
+        async with rotating(make_certificate(tmp_path)) as server:
+            highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())  # noqa: ASYNC240 no disk
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 20, limits[1]))
+            try:
+                with rotation._listeners(server._names) as listeners:
+                    assert len(listeners) == len(server._names)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)

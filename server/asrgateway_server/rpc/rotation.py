@@ -68,12 +68,18 @@ class RotatingServer:
         self._settle_seconds = settle_seconds
         self._retire_seconds = retire_seconds
         self._shown = identity.current()
+        self._problem = ""
         self._servers = [make(ONLY_ONE_LISTENER)]
         before = set(_listening_names())
         self.address = bind(self._servers[0], listen, self._shown.credentials)
         #: Where the kernel has it: one name may stand for several addresses.
         self._names = set(_listening_names()) - before
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def expires_at(self) -> float:
+        """When the chain that new connections see expires, in seconds since 1970."""
+        return self._shown.expires_at
 
     async def start(self) -> None:
         """Take connections."""
@@ -90,24 +96,32 @@ class RotatingServer:
         while True:
             await asyncio.sleep(self._check_seconds)
             newest = self._identity.current()
-            if newest is not self._shown:
-                self._shown = newest
-                try:
-                    await self._replace(newest)
-                except (OSError, SettingsError) as error:
-                    log.warning(
-                        "new connections see the old certificate until a restart", extra={"problem": str(error)}
-                    )
+            if newest is self._shown:
+                continue
+            try:
+                await self._replace(newest)
+            except (OSError, SettingsError) as error:
+                self._report(str(error))
+            else:
+                self._problem = ""
+
+    def _report(self, problem: str) -> None:
+        # It is tried again at each look.
+        if problem != self._problem:
+            self._problem = problem
+            log.warning("new connections still see the old certificate", extra={"problem": problem})
 
     async def _replace(self, identity: Identity) -> None:
-        old, new = self._servers[-1], self._make(ANOTHER_LISTENER)
+        old = self._servers[-1]
         with _listeners(self._names) as listeners:
             if len(listeners) != len(self._names) or not listeners:
                 raise OSError("the listening socket was not found")
             for listener in listeners:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            new = self._make(ANOTHER_LISTENER)
             bind(new, self.address, identity.credentials)
             self._servers.append(new)
+            self._shown = identity
             with suppress(OSError):  # Where that is not to be had, both have new connections for a moment.
                 for listener in listeners:
                     _prefer_second(listener)
@@ -156,10 +170,13 @@ def _listeners(names: Collection[object] | None = None) -> Iterator[list[socket.
         for path in _OPEN_FILES.iterdir() if _OPEN_FILES.is_dir() else ():
             if (held := _socket_of(int(path.name))) is None:
                 continue
-            stack.enter_context(held)
-            if _is_listening(held) and (names is None or held.getsockname() in names):
-                # A number that was closed after the listing may by now be a copy of ours.
-                found.setdefault(os.fstat(held.fileno()).st_ino, held)
+            # A number that was closed after the listing may by now be a copy of ours.
+            inode = os.fstat(held.fileno()).st_ino
+            is_wanted = _is_listening(held) and (names is None or held.getsockname() in names)
+            if is_wanted and inode not in found:
+                found[inode] = stack.enter_context(held)
+            else:
+                held.close()  # At once: there may be thousands of connections, and room for few files more.
         yield list(found.values())
 
 

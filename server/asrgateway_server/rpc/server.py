@@ -90,14 +90,15 @@ async def recognition_server(
         return server
 
     server: grpc.aio.Server | RotatingServer
-    if identity := identity_from(settings, metrics):
-        server = RotatingServer(
+    if identity := identity_from(settings):
+        rotating = RotatingServer(
             make_server,
             settings.listen,
             identity,
             retire_seconds=_OLDEST_CONNECTION * (settings.max_connection_age_seconds or _RETIRE_SECONDS),
         )
-        address = server.address
+        metrics.tls_certificate_expiry.set_function(lambda: rotating.expires_at)
+        server, address = rotating, rotating.address
     else:
         server = make_server()
         address = bind(server, settings.listen)

@@ -11,14 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from asrgateway_server.files import read_file
-from asrgateway_server.metrics import Metrics
 from asrgateway_server.rpc.watched_files import CHECK_SECONDS, WatchedFiles
 from asrgateway_server.settings import Settings, SettingsError
 
 
-def identity_from(
-    settings: Settings, metrics: Metrics, check_seconds: float = CHECK_SECONDS
-) -> WatchedFiles[Identity] | None:
+def identity_from(settings: Settings, check_seconds: float = CHECK_SECONDS) -> WatchedFiles[Identity] | None:
     """Return how the gateway shows itself, whenever it is asked; None for plain text.
 
     Raises:
@@ -32,9 +29,7 @@ def identity_from(
             raise SettingsError("tls_client_ca_file asks callers for certificates: it needs tls_cert_file as well")
         return None
     files = CertificateFiles(Path(chain), Path(key), Path(client_ca) if client_ca else None)
-    identity = WatchedFiles(files.paths, files.read, check_seconds)
-    metrics.tls_certificate_expiry.set_function(lambda: identity.current().expires_at)
-    return identity
+    return WatchedFiles(files.paths, files.read, check_seconds)
 
 
 @dataclass(frozen=True, slots=True)
