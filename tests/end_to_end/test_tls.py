@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import math
 import socket
 import ssl
@@ -218,9 +219,30 @@ def key_with_a_password(server: Certificate) -> None:
     server.key.write_bytes(key.private_bytes(pem, pkcs8, encrypted))
 
 
+def of_an_unknown_kind(path: Path) -> None:
+    """Turn the name of elliptic curves (RFC 5480, 2.1.1) in PEM into one that nobody has."""
+    first, *middle, last = path.read_text().splitlines()
+    known = b"\x2a\x86\x48\xce\x3d\x02\x01"
+    der = base64.b64decode("".join(middle)).replace(known, known[:-1] + b"\x7f")
+    path.write_text(f"{first}\n{base64.encodebytes(der).decode()}{last}\n")
+
+
+def key_of_an_unknown_kind(server: Certificate) -> None:
+    of_an_unknown_kind(server.key)
+
+
+def certificate_of_an_unknown_kind(server: Certificate) -> None:
+    of_an_unknown_kind(server.chain)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (key_of_an_unknown_kind, r"key\.pem holds a private key of an unknown kind; RSA and EC ones are taken$"),
+        (
+            certificate_of_an_unknown_kind,
+            r"certificate\.pem holds a certificate with a key of an unknown kind; RSA and",
+        ),
         (no_key, r"key\.pem cannot be read: No such file or directory$"),
         (no_certificate, r"certificate\.pem holds no certificate in PEM$"),
         (key_of_another, r"key\.pem is not the key of the certificate in .*certificate\.pem$"),

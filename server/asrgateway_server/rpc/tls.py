@@ -7,7 +7,8 @@ from pathlib import Path
 
 import grpc
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from asrgateway_server.files import read_file
@@ -73,7 +74,7 @@ class CertificateFiles:
         """
         chain, key = read_file(self.chain), read_file(self.key)
         certificates = _certificates(self.chain, chain)
-        if _private_key(self.key, key).public_key() != certificates[0].public_key():
+        if _private_key(self.key, key).public_key() != _public_key(self.chain, certificates[0]):
             raise ValueError(f"{self.key} is not the key of the certificate in {self.chain}")
         roots = None
         if self.client_ca is not None:
@@ -97,3 +98,14 @@ def _private_key(path: Path, pem: bytes) -> PrivateKeyTypes:
         return load_pem_private_key(pem, password=None)
     except (ValueError, TypeError):  # TypeError: it has a password.
         raise ValueError(f"{path} holds no private key in PEM that can be read without a password") from None
+    except UnsupportedAlgorithm:
+        raise ValueError(f"{path} holds a private key of an unknown kind; RSA and EC ones are taken") from None
+
+
+def _public_key(path: Path, certificate: x509.Certificate) -> PublicKeyTypes:
+    try:
+        return certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError(
+            f"{path} holds a certificate with a key of an unknown kind; RSA and EC ones are taken"
+        ) from None
