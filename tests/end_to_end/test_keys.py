@@ -16,9 +16,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 import asrgateway.sync
+import http2
 from asrgateway import RecognitionClient, RecognitionError
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.metrics import SERVICE
+from asrgateway_server.metrics import METHODS, SERVICE
 from asrgateway_server.rpc.keys import hashed_line
 from asrgateway_server.rpc.lifecycle import Gateway
 from calls import RECORDINGS, Stub, audio, config, outcome_of
@@ -86,6 +87,24 @@ async def test_a_refused_call_is_told_why_and_not_with_what(keys_file: Path) -> 
         assert unknown.message == "the key is not known here"
         without = await outcome_of(stub.Recognize())
         assert without.message == "this gateway asks for a key: send the metadata `authorization: Bearer KEY`"
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_call_without_a_key_is_refused_before_its_request_has_come(keys_file: Path, method: str) -> None:
+    headers = http2.frame(http2.HEADERS, http2.call_headers(f"/{SERVICE}/{method}"), flags=http2.END_HEADERS, stream=1)
+    async with open_gateway(api_keys_file=str(keys_file), config_timeout_seconds=600, embedded_workers=0) as (
+        gateway,
+        _,
+    ):
+        _, writer = await asyncio.open_connection(*gateway.address)
+        writer.write(http2.PREFACE + http2.frame(http2.SETTINGS) + headers)
+        await eventually(lambda: refused(gateway, method) == 1)
+        writer.close()
+
+
+def refused(gateway: Gateway, method: str) -> float | None:
+    labels = {"grpc_type": METHODS[method], "grpc_service": SERVICE, "grpc_method": method, "grpc_code": REFUSED.name}
+    return gateway.metrics.registry.get_sample_value("grpc_server_handled_total", labels)
 
 
 async def reflected(gateway: Gateway, *metadata: tuple[str, str]) -> grpc.StatusCode:

@@ -69,8 +69,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 handler.response_serializer,
             )
         # As a stream of one request: gRPC itself would wait for it for ever, and not even say that somebody has called.
+        # What refuses a call is such a stream already.
         return grpc.stream_unary_rpc_method_handler(
-            self._wrap(self._with_one_request(handler.unary_unary), method),
+            self._wrap(handler.stream_unary or self._with_one_request(handler.unary_unary), method),
             handler.request_deserializer,
             handler.response_serializer,
         )

@@ -211,7 +211,8 @@ def _refusing(
             raise error  # Our own calls are counted and logged by `CallInterceptor`, which ends them.
         await context.abort(code_of(error), error.message, details_of(error))
 
-    make = grpc.stream_stream_rpc_method_handler if handler.stream_stream else grpc.unary_unary_rpc_method_handler
+    # As a stream of requests, so that none is waited for.
+    make = grpc.stream_stream_rpc_method_handler if handler.stream_stream else grpc.stream_unary_rpc_method_handler
     return make(refuse, handler.request_deserializer, handler.response_serializer)
 
 
