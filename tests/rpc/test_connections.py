@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import resource
 import socket
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -122,6 +124,26 @@ async def test_connections_are_counted_and_a_full_port_is_said_once(
                 stack.enter_context(socket.create_connection(("127.0.0.1", port)))
                 await eventually(lambda number=number: count() == number)  # type: ignore[misc] # mypy cannot infer it
     assert [vars(record)["connections"] for record in caplog.records] == [3]
+
+
+async def test_connections_are_counted_again_once_there_are_files_to_open(
+    metrics: Metrics, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_files(_path: Path) -> str:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    caplog.set_level(logging.WARNING)
+    monkeypatch.setattr(Path, "read_text", out_of_files)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        async with counted_connections({"grpc": port}, {"grpc": 3}, metrics, check_seconds=0.01):
+            await eventually(lambda: bool(caplog.records))
+            monkeypatch.undo()
+            with socket.create_connection(("127.0.0.1", port)):
+                await eventually(
+                    lambda: metrics.registry.get_sample_value("asrgateway_connections", {"port": "grpc"}) == 1
+                )
+    assert caplog.messages == ["the connections cannot be counted now"]
 
 
 def test_connections_over_ipv6_count_as_well() -> None:

@@ -117,8 +117,17 @@ async def counted_connections(
 
 async def _count(ports: Mapping[str, int], limits: Mapping[str, int], metrics: Metrics, check_seconds: float) -> None:
     full: set[str] = set()
+    is_readable = True
     while True:
-        found = await asyncio.to_thread(open_connections)
+        try:
+            found = await asyncio.to_thread(open_connections)
+        except OSError as error:  # Such as: no file is left to open.
+            if is_readable:
+                log.warning("the connections cannot be counted now", extra={"problem": error.strerror})
+            is_readable = False
+            await asyncio.sleep(check_seconds)
+            continue
+        is_readable = True
         for name, port in ports.items():
             metrics.connections.labels(name).set(found[port])
             if found[port] < limits[name]:
