@@ -65,6 +65,14 @@ class Lying(Echo):
         return super().audio(pcm)
 
 
+class Endless(Echo):
+    """Has taken over its process, which announces more than it will ever answer."""
+
+    def audio(self, pcm: bytes) -> list[BackendEvent]:
+        setattr(sys.modules["__main__"], "pack", lambda _kind, _events: b"\x05\xff\xff\xff\xff")  # noqa: B010 no type has it
+        return super().audio(pcm)
+
+
 class Slow(Echo):
     """Takes a tenth of the time that the audio lasts."""
 

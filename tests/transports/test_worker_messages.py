@@ -76,6 +76,7 @@ def test_an_adaptation_comes_out_as_it_went_in() -> None:
         b'[[["Ready"],{}]]',
         b'[["SpeechStarted",{}]]',
         b'[["SpeechStarted",{"offset_ms":"soon"}]]',
+        b"[" * 100_000,
         pickle.dumps([Ready()]),
     ],
 )

@@ -193,6 +193,14 @@ async def test_a_worker_that_answers_nonsense_loses_its_call_and_is_replaced() -
         await eventually(lambda: bool(pool.pids) and pool.pids != pids)
 
 
+async def test_a_worker_that_announces_an_endless_answer_loses_its_call_and_is_replaced() -> None:
+    async with pool_of(fakes.Endless) as pool:
+        pids = pool.pids
+        with pytest.raises(UpstreamLost, match="answers 4294967295 bytes; up to 4194304 are read"):
+            await Call(CHUNK).through(pool)
+        await eventually(lambda: bool(pool.pids) and pool.pids != pids)
+
+
 async def test_ctrl_c_does_not_end_a_worker(echo: WorkerPool) -> None:
     os.kill(echo.pids[0], signal.SIGINT)
     assert await Call(CHUNK).through(echo) == summary(3_200)

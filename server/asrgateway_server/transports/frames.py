@@ -8,10 +8,12 @@ from typing import Final
 
 # Kind, then length of the payload in bytes, big-endian.
 HEADER: Final = struct.Struct(">BI")
+#: What a worker may answer at once: far more than any result takes.
+MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 
 
 class Frame(IntEnum):
-    """What a frame means. To the worker: the first four. From it: the last two."""
+    """What a frame means. To the worker: the first four. From it: the last two, of up to ``MAX_ANSWER_BYTES``."""
 
     START = 1
     """Begin a call, whatever became of the last one; its adaptation. Answered by EVENTS."""

@@ -44,7 +44,7 @@ def unpack_events(payload: bytes) -> list[BackendEvent]:
     """
     try:
         return [_EVENTS[name].validate_python(fields) for name, fields in json.loads(payload)]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError("no events") from error
 
 

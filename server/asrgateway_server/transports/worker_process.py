@@ -27,7 +27,7 @@ from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import Settings
 from asrgateway_server.transports.base import Commit, Emit, ItemSource, OpenBackend
 from asrgateway_server.transports.credentials import Keyring
-from asrgateway_server.transports.frames import HEADER, Frame, pack
+from asrgateway_server.transports.frames import HEADER, MAX_ANSWER_BYTES, Frame, pack
 from asrgateway_server.transports.worker_messages import pack_adaptation, unpack_events
 
 log = logging.getLogger(__name__)
@@ -186,7 +186,12 @@ class Worker:
         try:
             if self._kind_and_length is None:
                 self._kind_and_length = HEADER.unpack(await stdout.readexactly(HEADER.size))
-            payload = await stdout.readexactly(self._kind_and_length[1])
+            _, length = self._kind_and_length
+            if length > MAX_ANSWER_BYTES:
+                raise UpstreamLost(
+                    f"the recognizer's process answers {length} bytes; up to {MAX_ANSWER_BYTES} are read"
+                )
+            payload = await stdout.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise UpstreamLost("the recognizer's process has died") from error
         self._kind_and_length = None
