@@ -129,8 +129,9 @@ async def test_a_call_runs_from_ready_to_finished(echo: WorkerPool) -> None:
     assert await Call(CHUNK, CHUNK).through(echo) == summary(6_400)
 
 
-async def test_a_call_without_audio_runs_too(echo: WorkerPool) -> None:
-    assert await Call().through(echo) == summary(0)
+async def test_a_call_without_audio_needs_no_worker() -> None:
+    async with pool_of(fakes.Unloadable, loaded=0) as pool:
+        assert await Call(Commit()).through(pool) == [Ready(), CommitEmpty(), Finished()]
 
 
 async def test_commits_keep_their_place_among_the_audio(echo: WorkerPool) -> None:
@@ -227,7 +228,7 @@ async def test_a_call_takes_a_worker_only_with_its_first_audio(echo: WorkerPool)
     assert echo.busy_pids == ()
     assert await Call(Commit(), CHUNK).through(echo) == [Ready(), CommitEmpty(), *summary(3_200)[1:]]
     silent.may_end.set()
-    assert await running == [Ready(), CommitEmpty(), CommitEmpty(), *summary(0)[1:]]
+    assert await running == [Ready(), CommitEmpty(), CommitEmpty(), Finished()]
 
 
 async def test_a_worker_is_free_again_after_its_call(echo: WorkerPool) -> None:
@@ -374,7 +375,7 @@ async def test_answers_to_a_cancelled_call_are_dropped() -> None:
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert await Call().through(pool) == summary(0)
+        assert len(await Call(CHUNK).through(pool)) == len([*summary(3_200), "the answer to its audio"])
 
 
 async def test_a_call_cancelled_before_its_worker_is_ready_leaves_nothing_to_the_next(echo: WorkerPool) -> None:
@@ -417,7 +418,7 @@ async def test_a_worker_that_does_not_begin_is_lost_after_the_timeout() -> None:
     async with pool_of(fakes.SlowToStart) as pool:
         pool._ready_timeout_seconds = 0.1
         with pytest.raises(UpstreamLost, match=r"not ready within 0\.1 s"):
-            await Call().through(pool)
+            await Call(CHUNK).through(pool)
 
 
 async def test_a_client_that_reads_slowly_is_no_stall() -> None:

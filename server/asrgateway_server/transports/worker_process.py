@@ -273,6 +273,9 @@ class WorkerPool:
             raise Overloaded("this gateway runs no embedded recogniser; its operator can set embedded_workers")
         await emit(Ready(), time.monotonic())
         first = await _first_audio(next_item, emit)
+        if first is None:
+            await emit(Finished(), time.monotonic())
+            return
         worker = await self._taken()
         conversation = _Conversation(worker, first, next_item, emit, self._stall_timeout_seconds)
         is_sound = True
@@ -387,7 +390,7 @@ class _Conversation:
     def __init__(
         self,
         worker: Worker,
-        first: PcmChunk | None,
+        first: PcmChunk,
         next_item: ItemSource,
         emit: Emit,
         stall_timeout_seconds: float,
