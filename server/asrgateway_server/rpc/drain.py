@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from asrgateway_server.errors import Draining, GatewayError, StreamExpired
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.recognition.farewell import Farewell
+from asrgateway_server.rpc.event_wait import is_set_within
 
 # How long before its end a caller is told that a call has lasted for too long; half the limit if that is shorter.
 _NOTICE_SECONDS: Final = 30.0
@@ -110,19 +111,12 @@ class Drain:
         if self._deadline is None:
             raise RuntimeError("it has not begun")
         if self._calls:
-            try:
-                async with asyncio.timeout(self._deadline - time.monotonic()):
-                    await self._may_cut.wait()
-            except TimeoutError:
-                pass
+            await is_set_within(self._may_cut, self._deadline - time.monotonic())
         self._is_over = True
         for call in tuple(self._calls):
             call.cut(_draining())
-        try:
-            async with asyncio.timeout(self._finalize_seconds + _UNWIND_SECONDS):
-                await self._is_idle.wait()
-        except TimeoutError:
-            pass  # What still runs now is ended with the server.
+        # What still runs after it is ended with the server.
+        await is_set_within(self._is_idle, self._finalize_seconds + _UNWIND_SECONDS)
 
     def _welcome(self, call: _OpenCall) -> None:
         self._calls.add(call)

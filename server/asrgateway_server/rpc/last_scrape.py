@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from asrgateway_server.rpc.drain import Drain
+from asrgateway_server.rpc.event_wait import is_set_within
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,4 @@ class LastScrape:
         if not self._is_expected or not self._drain.cut_calls:
             return
         log.info("waiting for the last scrape", extra={"seconds": self._seconds, "cut_calls": self._drain.cut_calls})
-        try:
-            async with asyncio.timeout(self._seconds):
-                await self._is_skipped.wait()
-        except TimeoutError:
-            pass
+        await is_set_within(self._is_skipped, self._seconds)
