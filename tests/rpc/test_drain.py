@@ -101,14 +101,14 @@ async def test_metrics_tell_when_calls_will_be_cut() -> None:
     assert math.isnan(counted(drain, "drain_deadline_timestamp_seconds"))
     drain.begin()
     assert counted(drain, "draining") == 1
-    assert 50 < counted(drain, "drain_deadline_timestamp_seconds") - time.time() <= 60
+    assert 60 < counted(drain, "drain_deadline_timestamp_seconds") - time.time() <= 120
 
 
 async def test_open_calls_are_told_how_much_time_is_left() -> None:
     drain, caller = drain_of(seconds=120), Caller()
     call = await opened(drain, caller)
     drain.begin()
-    assert 59 < left_seconds(caller) <= 60
+    assert 60 < left_seconds(caller) <= 120
     caller.half_close()
     await call
 
@@ -117,7 +117,7 @@ async def test_a_call_that_is_opening_meanwhile_is_told_too() -> None:
     drain, caller = drain_of(seconds=120), Caller()
     drain.begin()
     call = await opened(drain, caller)
-    assert 59 < left_seconds(caller) <= 60
+    assert 60 < left_seconds(caller) <= 120
     caller.half_close()
     await call
 
