@@ -161,11 +161,11 @@ async def test_a_call_without_audio_is_ended_whatever_else_it_says(model: str) -
         stub,
     ):
         call = stub.Recognize(timeout=60)
-        for request in (config(model=model), audio(b""), *[commit()] * 5):
-            await call.write(request)
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # It may be over before the last.
+            for request in (config(model=model), audio(b""), *[commit()] * 5):
+                await call.write(request)
         outcome = await outcome_of(call)
         assert (outcome.code, outcome.reason, outcome.field) == (LATE, "CLIENT_STALLED", "audio")
-        assert outcome.kinds[0] == "started"
         active = {"model": model}
         await eventually(lambda: gateway.metrics.registry.get_sample_value("asrgateway_streams_active", active) == 0)
 

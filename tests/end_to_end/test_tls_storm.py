@@ -78,7 +78,7 @@ class Storm:
                 thread.join()
 
     async def reach(self, resets: int) -> None:
-        async with asyncio.timeout(300 if IS_LONG else 50):
+        async with asyncio.timeout(300 if IS_LONG else 60):
             while self.resets < resets and not self.errors:  # noqa: ASYNC110 the threads signal nobody
                 await asyncio.sleep(0.01)
 
@@ -152,7 +152,7 @@ def serial_number(certificate: Certificate) -> int:
     return x509.load_pem_x509_certificate(certificate.chain.read_bytes()).serial_number
 
 
-@pytest.mark.timeout(600 if IS_LONG else 60)
+@pytest.mark.timeout(600 if IS_LONG else 300)
 async def test_handshakes_that_are_reset_crash_nothing(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
         storm = Storm(server.port)
@@ -162,7 +162,7 @@ async def test_handshakes_that_are_reset_crash_nothing(tmp_path: Path) -> None:
         assert await asyncio.to_thread(server.serial_number)
 
 
-@pytest.mark.timeout(900 if IS_LONG else 60)
+@pytest.mark.timeout(900 if IS_LONG else 300)
 async def test_certificates_are_replaced_in_a_storm(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
         storm = Storm(server.port)
