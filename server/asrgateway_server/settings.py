@@ -355,8 +355,9 @@ class Settings(BaseSettings):
     gateways; their open calls go on. 0: never."""
 
     max_calls_per_address: int = Field(default=0, ge=0)
-    """Open calls from one address (in IPv6 of a /64 network), of any method, also of clients that show no key. One more
-    is refused with RESOURCE_EXHAUSTED. 0: as many as it likes, because clients behind a proxy share its address."""
+    """Open calls of `Recognize` and `ListModels` from one address (in IPv6 of a /64 network), also of clients that show
+    no key. One more is refused with RESOURCE_EXHAUSTED. 0: as many as it likes, because clients behind a proxy share
+    its address."""
 
     max_connection_idle_seconds: Annotated[float, Field(ge=0, le=604_800)] = 300.0
     """A connection without a call is closed after so long; clients open another one for their next call. 0: never."""
