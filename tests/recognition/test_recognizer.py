@@ -498,6 +498,26 @@ async def test_a_lost_backend_makes_the_call_unavailable_for_now() -> None:
     assert (caught.value.upstream_code, caught.value.upstream_request_id) == ("E1", "task-1")
 
 
+@pytest.mark.parametrize("is_ready", [False, True])
+async def test_only_a_task_that_waits_for_audio_is_lost_unseen(is_ready: bool) -> None:
+    """The one that is to hear the first audio ends the call, whose client would else wait for ever."""
+
+    class Lossy(ScriptedBackend):
+        tasks = 0
+
+        async def converse(self, _config: RecognitionConfig, _next_item: ItemSource, emit: Emit) -> None:
+            self.tasks += 1
+            if self.tasks == 1 or is_ready:
+                await emit(Ready(), time.monotonic())
+            raise UpstreamLost("the vendor cannot be reached")
+
+    backend = Lossy()
+    with pytest.raises(UpstreamUnavailable, match="cannot be reached"):
+        async with asyncio.timeout(60):
+            await call(ScriptedClient(CHUNK, CHUNK), backend)
+    assert backend.tasks == 2
+
+
 async def test_a_backend_that_ends_before_the_audio_is_a_fault() -> None:
     class Hasty(ScriptedBackend):
         async def converse(self, _config: RecognitionConfig, _next_item: ItemSource, emit: Emit) -> None:

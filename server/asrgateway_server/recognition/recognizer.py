@@ -248,6 +248,7 @@ class _Call:
     async def _is_task_the_last(self) -> bool:
         """Run a task of the backend; return False if it ended before the client's first audio."""
         self._is_parting = False
+        self._idle_at = None
         try:
             with self._trace.tasks(self._config.model.name):
                 async with asyncio.timeout(None) as self._parting:
@@ -277,8 +278,8 @@ class _Call:
 
     @property
     def _is_idle(self) -> bool:
-        """Whether the backend is ready and has not been given any of the client's audio."""
-        return self._idle_at is not None and self._delays.audio_sent is None
+        """Whether this task is ready, and the client has sent nothing that it was to hear."""
+        return self._idle_at is not None and self._delays.audio_sent is None and not self._held
 
     async def _await_audio(self) -> None:
         """Wait for the client's first audio, without a task; see to what else it asks for."""
