@@ -359,6 +359,11 @@ def test_a_failed_task_means_what_its_code_says(running: TaskAdapter, code: str,
     assert caught.value.upstream_request_id == "task-1"
 
 
+def test_a_failure_that_names_no_task_is_about_this_one(running: TaskAdapter) -> None:
+    with pytest.raises(UpstreamRefused):
+        running.receive(event("task-failed", task_id="", error_code="InvalidParameter"))
+
+
 def test_the_23_second_rule_is_no_wrong_parameter(running: TaskAdapter) -> None:
     with pytest.raises(UpstreamLost):
         running.receive(failed("InvalidParameter", "request timeout after 23 seconds."))

@@ -123,7 +123,7 @@ class TaskAdapter:
         record = parse(message)
         header, payload = member(record, "header"), record.get("payload")
         payload = payload if isinstance(payload, dict) else {}
-        if header.get("task_id") in self._earlier_task_ids:
+        if text(header, "task_id") in self._earlier_task_ids:
             return []  # Said once too often: that task has ended.
         match header.get("event"):
             case "result-generated":
@@ -142,7 +142,8 @@ class TaskAdapter:
     # Messages to the server -------------------------------------------------------------------------------------
 
     def _run_task(self) -> Send:
-        self._earlier_task_ids.add(self._task_id)
+        if self._task_id:
+            self._earlier_task_ids.add(self._task_id)
         self._task_id = self._new_task_id()
         self._state = _State.STARTING
         self._has_told = False
