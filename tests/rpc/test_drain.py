@@ -97,7 +97,7 @@ async def test_once_no_call_is_waited_for_another_is_refused_and_counted() -> No
 
 
 async def test_metrics_tell_when_calls_will_be_cut() -> None:
-    drain = drain_of(seconds=60)
+    drain = drain_of(seconds=120)
     assert math.isnan(counted(drain, "drain_deadline_timestamp_seconds"))
     drain.begin()
     assert counted(drain, "draining") == 1
@@ -105,7 +105,7 @@ async def test_metrics_tell_when_calls_will_be_cut() -> None:
 
 
 async def test_open_calls_are_told_how_much_time_is_left() -> None:
-    drain, caller = drain_of(seconds=60), Caller()
+    drain, caller = drain_of(seconds=120), Caller()
     call = await opened(drain, caller)
     drain.begin()
     assert 60 < left_seconds(caller) <= 120
@@ -114,7 +114,7 @@ async def test_open_calls_are_told_how_much_time_is_left() -> None:
 
 
 async def test_a_call_that_is_opening_meanwhile_is_told_too() -> None:
-    drain, caller = drain_of(seconds=60), Caller()
+    drain, caller = drain_of(seconds=120), Caller()
     drain.begin()
     call = await opened(drain, caller)
     assert 60 < left_seconds(caller) <= 120
