@@ -35,7 +35,8 @@ class _Decoder:
 
     def __init__(self, context: AudioCodecContext, rate_hertz: int | None) -> None:
         self._context = context
-        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=rate_hertz)
+        self._rate_hertz = rate_hertz
+        self._resampler = self._new_resampler()
         self._has_decoded = False
         self._bad_packets = 0
 
@@ -60,7 +61,16 @@ class _Decoder:
         return rest + self._samples(None) if self._has_decoded else rest
 
     def _samples(self, frame: av.AudioFrame | None) -> bytes:
-        return b"".join(bytes(out.planes[0])[: out.samples * 2] for out in self._resampler.resample(frame))
+        try:
+            resampled = self._resampler.resample(frame)
+        except ValueError:  # The audio goes on at another rate, or with more channels.
+            resampled = self._resampler.resample(None)
+            self._resampler = self._new_resampler()
+            resampled += self._resampler.resample(frame)
+        return b"".join(bytes(out.planes[0])[: out.samples * 2] for out in resampled)
+
+    def _new_resampler(self) -> av.AudioResampler:
+        return av.AudioResampler(format="s16", layout="mono", rate=self._rate_hertz)
 
 
 class Elementary:
