@@ -175,7 +175,7 @@ async def test_an_unknown_model_closes_with_1007(start: Any, conversation: Any) 
     def run() -> None:
         judge = conversation(emulator, diary, "whisper")
         judge.connect()
-        assert diary.closed.wait(10)
+        assert diary.closed.wait(60)
 
     await asyncio.to_thread(run)
     assert diary.close == (1007, "Model not found")

@@ -36,7 +36,7 @@ async def test_the_workload_takes_30_ms(start: Any, connect: Any) -> None:
     sent = time.monotonic()
     await client.audio(SPEECH_100_MS)
     await client.event()
-    assert 0.03 <= time.monotonic() - sent < 0.5
+    assert time.monotonic() - sent >= 0.03
 
 
 async def test_a_text_may_hold_the_clock_of_its_sending(start: Any, connect: Any, sentences: Any) -> None:

@@ -55,7 +55,7 @@ async def is_closed(reader: asyncio.StreamReader) -> bool:
 async def is_healthy(gateway: GatewayProcess) -> bool:
     async with grpc.aio.insecure_channel(await gateway.address("health")) as channel:
         try:
-            await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+            await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=60)
         except grpc.aio.AioRpcError:
             return False
         return True

@@ -58,7 +58,7 @@ async def test_going_away_tells_how_far_the_call_has_come() -> None:
 
 async def test_a_call_that_has_said_nothing_yet_is_sent_elsewhere() -> None:
     async with vendor_and_gateway(drain_seconds=0.05) as (_, gateway, stub):
-        silent, configured = stub.Recognize(timeout=60), stub.Recognize(timeout=20)
+        silent, configured = stub.Recognize(timeout=60), stub.Recognize(timeout=60)
         await silent.initial_metadata()
         await configured.write(config(model=V2))
         await configured.read()

@@ -21,7 +21,8 @@ from asrgateway_server.emulator import Fault
 from asrgateway_server.emulator.faults import Phase, Stall
 from asrgateway_server.emulator.recognizers.markers import marker_audio
 from asrgateway_server.rpc.lifecycle import Gateway
-from asrgateway_server.transports import official_sdk
+from asrgateway_server.transports import official_sdk, websocket
+from asrgateway_server.transports.unanswered import UnansweredSpeech
 from asrgateway_server.transports.websocket import Patience
 from calls import Outcome, RecognizeCall, Stub, audio, commit, config, in_messages, outcome_of, recognize
 from gateways import eventually, open_gateway
@@ -158,6 +159,13 @@ async def test_a_caller_that_reads_nothing_is_ended_though_the_vendor_says_ever_
 # A vendor that says nothing any more ------------------------------------------------------------------------------
 
 HASTY: dict[str, Any] = {"backlog_speed": 1000.0, "upstream_stall_timeout_seconds": 0.4}
+STEADY: dict[str, Any] = {"backlog_speed": 1000.0, "upstream_stall_timeout_seconds": 60.0}
+
+
+@pytest.fixture
+def _little_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take 0.4 s of speech for too much, and leave all else the time that a busy machine needs."""
+    monkeypatch.setattr(websocket, "UnansweredSpeech", lambda _, rate_hertz: UnansweredSpeech(0.4, rate_hertz))
 
 
 class Mute:
@@ -181,8 +189,9 @@ async def in_time(*parts: bytes) -> AsyncIterator[pb.RecognizeRequest]:
 
 
 @on_either_transport
+@pytest.mark.usefixtures("_little_speech")
 async def test_speech_that_is_not_answered_ends_the_call_while_it_is_spoken(transport: str) -> None:
-    async with task_vendor(Mute()) as url, open_gateway(**reaching(url, transport), **HASTY) as (_, stub):
+    async with task_vendor(Mute()) as url, open_gateway(**reaching(url, transport), **STEADY) as (_, stub):
         call = await begun(stub)
         await call.write(audio(SPEECH))  # And no half-close.
         outcome = await outcome_of(call)
@@ -191,15 +200,17 @@ async def test_speech_that_is_not_answered_ends_the_call_while_it_is_spoken(tran
 
 
 @on_either_transport
+@pytest.mark.usefixtures("_little_speech")
 async def test_silence_need_not_be_answered(transport: str) -> None:
-    async with task_vendor(Mute()) as url, open_gateway(**reaching(url, transport), **HASTY) as (_, stub):
+    async with task_vendor(Mute()) as url, open_gateway(**reaching(url, transport), **STEADY) as (_, stub):
         outcome = await recognize(stub, in_time(bytes(32_000)))
     assert outcome.code is grpc.StatusCode.OK
 
 
+@pytest.mark.usefixtures("_little_speech")
 async def test_a_vendor_that_stalls_in_mid_speech_is_noticed_while_it_answers_pings() -> None:
     stall = Fault(action=Stall(), phase=Phase.SPEECH, audio_ms=500)
-    async with vendor_and_gateway(emulator={"faults": (stall,)}, **HASTY) as (_, _, stub):
+    async with vendor_and_gateway(emulator={"faults": (stall,)}, **STEADY) as (_, _, stub):
         call = await begun(stub)
         await call.write(audio(SPEECH))
         outcome = await outcome_of(call)
@@ -207,6 +218,7 @@ async def test_a_vendor_that_stalls_in_mid_speech_is_noticed_while_it_answers_pi
     assert "speech unanswered" in outcome.message
 
 
+@pytest.mark.usefixtures("_little_speech")
 async def test_where_only_commits_end_an_utterance_speech_need_not_be_answered() -> None:
     """Qwen3-ASR says nothing in manual mode until the commit."""
     manual = pb.EndpointingConfig(manual=pb.ManualEndpointing())
@@ -218,12 +230,13 @@ async def test_where_only_commits_end_an_utterance_speech_need_not_be_answered()
             await asyncio.sleep(0.1)
         yield commit()
 
-    async with vendor_and_gateway(**HASTY) as (_, _, stub):
+    async with vendor_and_gateway(**STEADY) as (_, _, stub):
         outcome = await recognize(stub, spoken())
     assert outcome.code is grpc.StatusCode.OK
     assert outcome.texts == ["w0 w1 w2 w3 w4"]
 
 
+@pytest.mark.usefixtures("_little_speech")
 async def test_a_model_that_tells_only_whole_sentences_need_not_answer_speech_sooner() -> None:
     model = "qwen-audio-3.1-asr-flash-message"
 
@@ -233,7 +246,7 @@ async def test_a_model_that_tells_only_whole_sentences_need_not_answer_speech_so
             yield message
             await asyncio.sleep(0.1)
 
-    async with vendor_and_gateway(**HASTY) as (_, _, stub):
+    async with vendor_and_gateway(**STEADY) as (_, _, stub):
         outcome = await recognize(stub, spoken())
     assert (outcome.code, outcome.texts) == (grpc.StatusCode.OK, ["w0 w1 w2 w3 w4"])
 

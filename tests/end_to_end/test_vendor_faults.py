@@ -76,7 +76,7 @@ async def test_what_the_vendor_says_twice_is_told_once(model: str, wishes: dict[
     """Three sentences, each closed by a commit, and an end in silence."""
     parts = [part for number in range(3) for part in (*in_messages(marker_audio(150 * number, 150)), commit())]
     async with faulty_vendor(fault(Duplicate(count=1000), packets=1)) as (_, _, stub):
-        outcome = await recognize(stub, [config(model=model, interim_results=True, **wishes), *parts], timeout=20)
+        outcome = await recognize(stub, [config(model=model, interim_results=True, **wishes), *parts], timeout=60)
     assert outcome.code is grpc.StatusCode.OK
     assert outcome.texts == [" ".join(f"w{word}" for word in range(first, first + 5)) for first in (0, 5, 10)]
     answers = [final.forced for final in outcome.finals] + [
@@ -162,7 +162,7 @@ async def test_a_fault_in_mid_speech(action: Action, code: grpc.StatusCode, reas
 async def test_every_loss_ends_the_call_whether_it_may_or_not(fails: bool) -> None:
     """Until calls outlast a loss, `fail_on_audio_loss` changes nothing: no audio is passed over in silence."""
     async with faulty_vendor(fault(Drop(), phase=Phase.SPEECH, audio_ms=500)) as (_, _, stub):
-        outcome = await recognize(stub, [config(model=V2, fail_on_audio_loss=fails), *in_messages(SPEECH)], timeout=20)
+        outcome = await recognize(stub, [config(model=V2, fail_on_audio_loss=fails), *in_messages(SPEECH)], timeout=60)
     assert (outcome.code, outcome.reason) == (UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
     assert [response for response in outcome.responses if response.HasField("stream_event")] == []
 
