@@ -100,7 +100,9 @@ def edge() -> EdgeLimits:
 @pytest.fixture
 async def service(edge: EdgeLimits) -> AsyncIterator[Service]:
     metrics, backend = Metrics(CollectorRegistry()), Counting()
-    server = grpc.aio.server(interceptors=[CallInterceptor(metrics, OnlyIds(), 10.0)], options=[ONLY_ONE_LISTENER])
+    server = grpc.aio.server(
+        interceptors=[CallInterceptor(metrics, OnlyIds(), 10.0, 10.0)], options=[ONLY_ONE_LISTENER]
+    )
     served = catalogue(default_model="", has_key=False)
     servicer = RecognitionServicer(
         served, {"pocketsphinx": backend}, edge, LIMITS, metrics, Drain(0.1, 0.1, 0.0, metrics)

@@ -38,15 +38,23 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         metrics: Count every call.
         tracer: Traces it.
         request_timeout_seconds: How long the one request of a unary method may take to come.
+        status_timeout_seconds: How long a client may leave an error's status unread, behind responses that it does not
+            read either; then its stream is reset.
         max_calls_per_address: How many calls one address may have open; 0: as many as it likes.
     """
 
     def __init__(
-        self, metrics: Metrics, tracer: Tracer, request_timeout_seconds: float, max_calls_per_address: int = 0
+        self,
+        metrics: Metrics,
+        tracer: Tracer,
+        request_timeout_seconds: float,
+        status_timeout_seconds: float,
+        max_calls_per_address: int = 0,
     ) -> None:
         self._metrics = metrics
         self._tracer = tracer
         self._request_timeout_seconds = request_timeout_seconds
+        self._status_timeout_seconds = status_timeout_seconds
         self._peer_calls = PeerCalls(max_calls_per_address, metrics)
         # So that a rate over the first error of a kind is right.
         for code, blame in endings():
@@ -113,7 +121,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             logs.call_fields.set(fields)
             metrics.started.inc()
             began = time.monotonic()
-            outcome = _Outcome()
+            outcome = _Outcome(self._status_timeout_seconds)
             log.info("call started")
             try:
                 return await outcome.of(self._limited(handler, request, context), context)
@@ -141,7 +149,8 @@ class _Outcome:
         blame: Whose doing it was, if its status is not OK.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, status_timeout_seconds: float) -> None:
+        self._status_timeout_seconds = status_timeout_seconds
         self.code = grpc.StatusCode.OK
         self.reason = ""
         self.blame = ""
@@ -152,7 +161,7 @@ class _Outcome:
             return await call
         except GatewayError as error:
             self.code, self.reason, self.blame = code_of(error), error.reason, blame_for(error)
-            await context.abort(self.code, error.message, details_of(error))
+            await self._abort(context, error.message, details_of(error))
         except asyncio.CancelledError:
             remaining = context.time_remaining()
             is_late = remaining is not None and remaining <= _DEADLINE_TOLERANCE_SECONDS
@@ -163,4 +172,17 @@ class _Outcome:
             self.code, self.reason = grpc.StatusCode.INTERNAL, "INTERNAL"
             self.blame = BLAME_WITHOUT_ERROR[self.code]
             log.exception("call failed")
-            await context.abort(self.code, _SORRY)
+            await self._abort(context, _SORRY)
+
+    async def _abort(self, context: Any, message: str, details: Any = ()) -> None:
+        """End the call with its status.
+
+        Raises:
+            CancelledError: The client does not take it. gRPC then resets the stream; the status would wait behind the
+                responses for as long as the client keeps the stream open.
+        """
+        try:
+            async with asyncio.timeout(self._status_timeout_seconds):
+                await context.abort(self.code, message, details)
+        except TimeoutError:
+            raise asyncio.CancelledError from None

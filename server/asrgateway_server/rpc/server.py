@@ -76,7 +76,13 @@ async def recognition_server(
         SettingsError: The port is taken, or a file of keys or certificates cannot be used.
     """
     interceptors: list[grpc.aio.ServerInterceptor] = [
-        CallInterceptor(metrics, tracer, settings.config_timeout_seconds, settings.max_calls_per_address)
+        CallInterceptor(
+            metrics,
+            tracer,
+            settings.config_timeout_seconds,
+            settings.write_timeout_seconds,
+            settings.max_calls_per_address,
+        )
     ]
     keys = CallerKeys(Path(settings.api_keys_file), metrics) if settings.api_keys_file else None
     if keys:
