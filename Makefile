@@ -16,8 +16,8 @@ help:  ## list the targets
 demo: $(VENV)/.runtime  ## recognise the bundled recordings with the embedded recogniser
 	@$(BIN)/python clients/demo.py
 
-test: $(VENV)/.development  ## run the tests
-	@$(BIN)/python -m pytest
+test: $(VENV)/.development  ## run the tests, several files at once
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/.development $(VENV)/.generator  ## format, lint, types, contract, layers
 	@$(BIN)/ruff format --check .
