@@ -13,6 +13,9 @@ from calls import Stub
 from gateways import eventually
 from vendors import vendor_and_gateway
 
+#: Those that run before any test does: pytest's workers have some.
+_OF_THE_TESTS = frozenset(threading.enumerate())
+
 ON_SDK = "paraformer=official_sdk,fun_asr=official_sdk,qwen3_asr=official_sdk"
 
 
@@ -31,7 +34,8 @@ async def vendor_and_gateway_on_sdk(
 def sdk_threads() -> list[str]:
     """Threads that the SDK started, by name; the gateway's own, which wait for work, are not among them."""
     known = ("MainThread", "official_sdk", "asyncio", "_poll_wrapper", "pytest_timeout")
-    return [name for name in thread_names() if not any(other in name for other in known)]
+    started = [thread.name for thread in threading.enumerate() if thread not in _OF_THE_TESTS]
+    return [name for name in started if not any(other in name for other in known)]
 
 
 def thread_names() -> list[str]:
