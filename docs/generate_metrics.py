@@ -75,8 +75,8 @@ label tells a caller, a call or what was said: log lines and traces tell the fir
 | Label | Values |
 |---|---|
 {"".join(f"| {label} | {values} |{chr(10)}" for label, values in LABELS.items())}
-Series with `model` or `encoding` begin with the first such call; all others are there from the start, so that `rate()`
-sees the first event.
+Series with `model` or `encoding` begin with the first such call, but for `asrgateway_streams_active`, which shows every
+served model from the start; so are all others there, so that `rate()` sees the first event.
 """
 
 

@@ -92,8 +92,9 @@ class SdkBackend:
         self._keyring = keyring
         self._patience = patience_of(settings)
         self._metrics = metrics
-        # A call blocks in one place at a time, and once more while its last task ends.
-        self._threads = ThreadPoolExecutor(2 * settings.max_streams, thread_name_prefix="official_sdk")
+        # A call blocks in one place at a time, beside it in a ping, and once more while its last task ends, which frees
+        # the other two.
+        self._threads = ThreadPoolExecutor(3 * settings.max_streams, thread_name_prefix="official_sdk")
 
     async def __aenter__(self) -> Self:
         """Keep the SDK's own log lines, which quote the vendor's messages, out of the gateway's log."""
