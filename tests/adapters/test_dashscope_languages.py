@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from asrgateway_server.adapters.dashscope_languages import Fate, fates, language_hints, vendor_code
+from asrgateway_server.adapters.dashscope_languages import (
+    RequestedLanguage,
+    language_hints,
+    requested_languages,
+    vendor_code,
+)
 from asrgateway_server.config import AudioFormat, RecognitionConfig
 from asrgateway_server.models import catalogue
 
@@ -83,11 +88,11 @@ def test_a_model_is_told_what_it_takes(model: str, codes: tuple[str, ...], hints
 
 
 def test_every_language_has_its_fate() -> None:
-    assert fates(call(FUN_ASR, "eo", "zh-HK", "en", "zh")) == (
-        Fate(hint="", is_known=False, is_exact=True),
-        Fate(hint="zh", is_known=True, is_exact=False),
-        Fate(hint="", is_known=True, is_exact=True),
-        Fate(hint="zh", is_known=True, is_exact=True),
+    assert requested_languages(call(FUN_ASR, "eo", "zh-HK", "en", "zh")) == (
+        RequestedLanguage(hint="", is_known=False, is_exact=True),
+        RequestedLanguage(hint="zh", is_known=True, is_exact=False),
+        RequestedLanguage(hint="", is_known=True, is_exact=True),
+        RequestedLanguage(hint="zh", is_known=True, is_exact=True),
     )
 
 

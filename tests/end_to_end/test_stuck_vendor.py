@@ -23,7 +23,7 @@ from asrgateway_server.emulator.recognizers.markers import marker_audio
 from asrgateway_server.rpc.lifecycle import Gateway
 from asrgateway_server.transports import official_sdk, websocket
 from asrgateway_server.transports.unanswered import UnansweredSpeech
-from asrgateway_server.transports.websocket import Patience
+from asrgateway_server.transports.websocket import UpstreamTimeouts
 from calls import Outcome, RecognizeCall, Stub, audio, commit, config, in_messages, outcome_of, recognize
 from gateways import eventually, open_gateway
 from vendors import on_either_transport, reaching, task_vendor, vendor, vendor_and_gateway
@@ -261,8 +261,8 @@ async def test_a_vendor_that_takes_no_audio_is_noticed_without_a_ping(transport:
 
 
 async def test_a_session_of_the_sdk_is_sent_pings_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    hasty = Patience(ready_seconds=10.0, stall_seconds=60.0, ping_seconds=0.1, pong_seconds=0.2)
-    monkeypatch.setattr(official_sdk, "patience_of", lambda _: hasty)
+    hasty = UpstreamTimeouts(ready_seconds=10.0, stall_seconds=60.0, ping_seconds=0.1, pong_seconds=0.2)
+    monkeypatch.setattr(official_sdk, "timeouts_of", lambda _: hasty)
     released = asyncio.Event()
 
     async def begin_and_die(request: web.Request, connection: web.WebSocketResponse) -> None:

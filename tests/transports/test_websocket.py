@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+from dataclasses import replace
 from typing import cast
 
 import aiohttp
@@ -18,7 +18,7 @@ from asrgateway_server.errors import GatewayError, Overloaded, UpstreamLost, Ups
 from asrgateway_server.events import BackendEvent, InterimResult
 from asrgateway_server.models import DASHSCOPE_MODELS
 from asrgateway_server.transports.base import Emit
-from asrgateway_server.transports.websocket import BoundedWebSocket, Conversation, Patience, refusal
+from asrgateway_server.transports.websocket import BoundedWebSocket, Conversation, UpstreamTimeouts, refusal
 from vendors import task_vendor
 
 
@@ -42,7 +42,7 @@ def test_a_refused_handshake_means_what_its_status_says(status: int, means: type
 # A connection that has gone without a word ------------------------------------------------------------------------
 
 CONFIG = RecognitionConfig(model=DASHSCOPE_MODELS[0], audio=AudioFormat(sample_rate_hertz=16_000))
-PATIENCE = Patience(ready_seconds=10.0, stall_seconds=60.0, ping_seconds=0.05, pong_seconds=0.1)
+TIMEOUTS = UpstreamTimeouts(ready_seconds=10.0, stall_seconds=60.0, ping_seconds=0.05, pong_seconds=0.1)
 
 
 async def nothing() -> None:
@@ -54,7 +54,7 @@ async def unheard(event: BackendEvent, read_at: float) -> None:
     """Take an event."""
 
 
-async def error_of_a_call(url: str, emit: Emit = unheard) -> GatewayError:
+async def error_of_a_call(url: str, emit: Emit = unheard, timeouts: UpstreamTimeouts = TIMEOUTS) -> GatewayError:
     """Run a call of a quiet caller; return what ends it."""
     adapter = paraformer(CONFIG, lambda: messages.TASK)
     async with aiohttp.ClientSession(ws_response_class=BoundedWebSocket) as session:
@@ -63,7 +63,7 @@ async def error_of_a_call(url: str, emit: Emit = unheard) -> GatewayError:
         async def reopen() -> BoundedWebSocket:
             return connection
 
-        conversation = Conversation(connection, reopen, adapter, nothing, emit, PATIENCE, 16_000)
+        conversation = Conversation(connection, reopen, adapter, nothing, emit, timeouts, 16_000)
         with pytest.raises(GatewayError) as raised:
             await conversation.run()
         await connection.leave()
@@ -85,15 +85,28 @@ async def test_a_vendor_that_answers_no_ping_is_lost() -> None:
     assert "ping" in error.message
 
 
-async def test_a_vendor_that_answers_pings_is_not() -> None:
-    async def answer_pings(_: web.Request, connection: web.WebSocketResponse) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(6 * PATIENCE.pong_seconds):
-                await connection.receive()  # Pings are answered while it waits.
-        await connection.close(code=4000)
+async def test_a_vendor_that_answers_pings_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is sent the next one, which waits for the answer to the one before."""
+    pings = 0
+    enough = asyncio.Event()
+    send_ping = BoundedWebSocket.is_pinged
 
-    async with task_vendor(answer_pings) as url:
-        error = await error_of_a_call(url)
+    async def counted(connection: BoundedWebSocket) -> bool:
+        nonlocal pings
+        pings += 1
+        if pings == 3:
+            enough.set()
+        return await send_ping(connection)
+
+    async def answer_pings(_: web.Request, connection: web.WebSocketResponse) -> None:
+        reading = asyncio.create_task(connection.receive())  # Pings are answered while it waits.
+        await enough.wait()
+        await connection.close(code=4000)
+        await reading
+
+    monkeypatch.setattr(BoundedWebSocket, "is_pinged", counted)
+    async with task_vendor(answer_pings) as url, asyncio.timeout(60):
+        error = await error_of_a_call(url, timeouts=replace(TIMEOUTS, pong_seconds=60.0))
     assert error.upstream_code == "close 4000"
 
 
@@ -111,7 +124,7 @@ async def test_a_caller_that_reads_slowly_does_not_make_the_vendor_late() -> Non
         nonlocal is_first
         if is_first and isinstance(event, InterimResult):
             is_first = False
-            await asyncio.sleep(10 * PATIENCE.pong_seconds)
+            await asyncio.sleep(10 * TIMEOUTS.pong_seconds)
 
     async with task_vendor(flood) as url:
         error = await error_of_a_call(url, slowly)

@@ -33,8 +33,8 @@ _CANTONESE_REGIONS: Final = frozenset(("hk", "mo"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
-    """What becomes of one language of a call.
+class RequestedLanguage:
+    """One language of a call, and what is sent for it.
 
     Attributes:
         hint: The vendor's code that the model is told; empty: it is told nothing of this language.
@@ -62,8 +62,8 @@ def vendor_code(code: str, known: Collection[str]) -> tuple[str, bool]:
     return _first(_OTHER_CODES.get(primary, (primary,)), known), True
 
 
-def fates(config: RecognitionConfig) -> tuple[Fate, ...]:
-    """Return what becomes of each of a call's languages.
+def requested_languages(config: RecognitionConfig) -> tuple[RequestedLanguage, ...]:
+    """Return each of a call's languages, and what is sent for it.
 
     A hint that the model does not know is left out, since with it the vendor may hear nothing at all. A model that
     takes fewer hints than the call has languages is told the likeliest; one that listens to a single hint and could
@@ -73,13 +73,14 @@ def fates(config: RecognitionConfig) -> tuple[Fate, ...]:
     found = [vendor_code(code, primaries(model)) for code in config.language_codes]
     hints = set(_hints(model, dict.fromkeys(code for code, _ in found if code)))
     return tuple(
-        Fate(hint=code if code in hints else "", is_known=bool(code), is_exact=is_exact) for code, is_exact in found
+        RequestedLanguage(hint=code if code in hints else "", is_known=bool(code), is_exact=is_exact)
+        for code, is_exact in found
     )
 
 
 def language_hints(config: RecognitionConfig) -> list[str]:
     """Return what the model is told of the call's languages, as the vendor names them, the likeliest first."""
-    return list(dict.fromkeys(fate.hint for fate in fates(config) if fate.hint))
+    return list(dict.fromkeys(language.hint for language in requested_languages(config) if language.hint))
 
 
 def primaries(model: Model) -> tuple[str, ...]:

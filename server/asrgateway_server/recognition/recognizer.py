@@ -152,8 +152,8 @@ class _Call:
         self._commits: deque[_CommitOrigin] = deque()
         # A task that opens before the first audio may be ended, unseen, to be followed by another one with that.
         self._idle_at: float | None = None
-        self._is_parting = False
-        self._parting: asyncio.Timeout | None = None
+        self._is_ending_idle_task = False
+        self._idle_task_limit: asyncio.Timeout | None = None
         self._held: deque[PcmChunk | Silence | None] = deque()
 
     async def run(self) -> None:
@@ -210,9 +210,9 @@ class _Call:
         now = time.monotonic()
         if self._delays.audio_read is None:
             self._delays.audio_read = now
-        if self._parting and self._is_parting:
-            self._parting.reschedule(0.0)  # The first word does not wait for a good-bye.
-            self._parting = None  # Once is enough, and more than once an error.
+        if self._idle_task_limit and self._is_ending_idle_task:
+            self._idle_task_limit.reschedule(0.0)  # The first word does not wait for a good-bye.
+            self._idle_task_limit = None  # Once is enough, and more than once an error.
         self._received_bytes.inc(len(data))
         await self._outbox.put_all(self._decoded(data, now))
 
@@ -247,20 +247,20 @@ class _Call:
 
     async def _is_task_the_last(self) -> bool:
         """Run a task of the backend; return False if it ended before the client's first audio."""
-        self._is_parting = False
+        self._is_ending_idle_task = False
         self._idle_at = None
         try:
             with self._trace.tasks(self._config.model.name):
-                async with asyncio.timeout(None) as self._parting:
+                async with asyncio.timeout(None) as self._idle_task_limit:
                     await self._backend.converse(self._config, self._next_item, self._receive)
         except TimeoutError:
-            if self._is_parting:
+            if self._is_ending_idle_task:
                 return False
             raise
         except ClientStalled:
             raise
         except UpstreamLost as lost:
-            if self._is_parting or self._is_idle:
+            if self._is_ending_idle_task or self._is_idle:
                 return False
             raise UpstreamUnavailable(
                 f"{lost.message}; try again",
@@ -269,12 +269,12 @@ class _Call:
                 upstream_request_id=lost.upstream_request_id,
             ) from lost
         except GatewayError:
-            if self._is_parting:
+            if self._is_ending_idle_task:
                 return False
             raise
         finally:
-            self._parting = None
-        return not self._is_parting
+            self._idle_task_limit = None
+        return not self._is_ending_idle_task
 
     @property
     def _is_idle(self) -> bool:
@@ -303,7 +303,7 @@ class _Call:
         except TimeoutError:
             if self._pipeline.received_ms:  # It is on its way.
                 return await self._outbox.take()
-            self._is_parting = True
+            self._is_ending_idle_task = True
             return None
 
     async def _next_item(self) -> PcmChunk | Commit | Update | None:
@@ -324,7 +324,7 @@ class _Call:
                 self._commits.append(_CommitOrigin.CLIENT)
             case Update():
                 self._config = replace(self._config, adaptation=item.adaptation)
-            case None if not self._is_parting:
+            case None if not self._is_ending_idle_task:
                 self._delays.end_sent = time.monotonic()
         return item
 
@@ -381,7 +381,7 @@ class _Call:
                 await self._teller.tell(event)
             case Notice():
                 await self._teller.remark(event)
-            case Finished() if not self._is_parting:
+            case Finished() if not self._is_ending_idle_task:
                 self._teller.backend_finished(event, read_at)
 
     def _when_nothing_is_open(self) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from asrgateway_server.adapters import vendor_parameters
-from asrgateway_server.adapters.dashscope_languages import fates, takes_all_or_none
+from asrgateway_server.adapters.dashscope_languages import requested_languages, takes_all_or_none
 from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import UnsupportedOption
 from asrgateway_server.events import Notice, NoticeCode
@@ -73,16 +73,16 @@ def _is_honoured(wish: str, options: frozenset[str]) -> bool:
 def _unmet_languages(config: RecognitionConfig) -> Iterator[Notice]:
     """Yield a notice for each of the call's languages that the model is not told as it stands."""
     model = config.model
-    for position, fate in enumerate(fates(config)):
+    for position, language in enumerate(requested_languages(config)):
         field = f"streaming_config.language_codes[{position}]"
-        if not fate.is_known:
+        if not language.is_known:
             known = ", ".join(model.language_codes)
             message = f"the model {model.name!r} knows {known} only"
             yield Notice(code=NoticeCode.LANGUAGE_UNSUPPORTED, field=field, message=message)
-        elif not fate.is_exact:
+        elif not language.is_exact:
             message = f"the model {model.name!r} does not tell Cantonese from Chinese"
             yield Notice(code=NoticeCode.OPTION_CHANGED, field=field, message=message)
-        elif not fate.hint and len(model.language_codes) > 1:
+        elif not language.hint and len(model.language_codes) > 1:
             message = f"the model {model.name!r} {_how_many_languages(model)}"
             yield Notice(code=NoticeCode.OPTION_IGNORED, field=field, message=message)
 

@@ -31,7 +31,7 @@ from asrgateway_server.transports.websocket import (
     MakeAdapter,
     answered_rate_hertz,
     in_vendors_words,
-    patience_of,
+    timeouts_of,
 )
 
 Value = TypeVar("Value")
@@ -90,7 +90,7 @@ class SdkBackend:
         self._make_adapter = make_adapter
         self._make_connection = make_connection
         self._keyring = keyring
-        self._patience = patience_of(settings)
+        self._timeouts = timeouts_of(settings)
         self._metrics = metrics
         # A call blocks in one place at a time, beside it in a ping, and once more while its last task ends, which frees
         # the other two.
@@ -112,12 +112,12 @@ class SdkBackend:
         """Run one connection; see ``Backend``."""
         access = self._keyring.access(config)
         metrics = self._metrics.of_endpoint(access.endpoint)
-        key = _Key(access.credential, self._patience.ready_seconds)
+        key = _Key(access.credential, self._timeouts.ready_seconds)
         told = Access(
             url=access.url,
             key=key.current,
             workspace=access.workspace or None,
-            timeout_seconds=self._patience.ready_seconds,
+            timeout_seconds=self._timeouts.ready_seconds,
         )
         try:
             with metrics.connections["in_use"].track_inprogress():
@@ -146,7 +146,7 @@ class SdkBackend:
                 return connection  # Where a task may end alone, each has a connection of its own.
 
             rate_hertz = answered_rate_hertz(config)
-            await Conversation(connection, reopen, adapter, next_item, emit, self._patience, rate_hertz).run()
+            await Conversation(connection, reopen, adapter, next_item, emit, self._timeouts, rate_hertz).run()
         except UpstreamRefused:
             if inbox.has_messages or not await key.is_replaced():
                 raise

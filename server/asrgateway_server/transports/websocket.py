@@ -68,7 +68,7 @@ class WebSocketBackend:
         self._make_adapter = make_adapter
         self._keyring = keyring
         self._ca_file = settings.upstream_ca_file
-        self._patience = patience_of(settings)
+        self._timeouts = timeouts_of(settings)
         self._metrics = metrics
         for name in keyring.endpoints:
             metrics.of_endpoint(name)  # So that their series begin with the process.
@@ -108,7 +108,7 @@ class WebSocketBackend:
                 try:
                     rate_hertz = answered_rate_hertz(config)
                     conversation = Conversation(
-                        connection, connections.open, adapter, next_item, emit, self._patience, rate_hertz
+                        connection, connections.open, adapter, next_item, emit, self._timeouts, rate_hertz
                     )
                     await conversation.run()
                 except BaseException:
@@ -128,11 +128,11 @@ class WebSocketBackend:
         began = time.monotonic()
         try:
             with metrics.connections["connecting"].track_inprogress():
-                async with asyncio.timeout(self._patience.ready_seconds):
+                async with asyncio.timeout(self._timeouts.ready_seconds):
                     connection = await self._connect(access, path)
         except TimeoutError:
             metrics.connects["timeout"].inc()
-            raise UpstreamLost(f"the vendor did not answer within {self._patience.ready_seconds:g} s") from None
+            raise UpstreamLost(f"the vendor did not answer within {self._timeouts.ready_seconds:g} s") from None
         except GatewayError as error:
             metrics.connects[_connect_result(error, access)].inc()
             raise
@@ -252,11 +252,11 @@ class BoundedWebSocket(aiohttp.ClientWebSocketResponse):
         if flow.connected:
             if flow._drain_waiter is None:  # noqa: SLF001 see the class
                 flow._drain_waiter = asyncio.get_running_loop().create_future()  # noqa: SLF001
-                flow._drain_waiter.add_done_callback(_look_at)  # noqa: SLF001
+                flow._drain_waiter.add_done_callback(_retrieve_error)  # noqa: SLF001
             await asyncio.shield(flow._drain_waiter)  # noqa: SLF001
 
 
-def _look_at(future: asyncio.Future[None]) -> None:
+def _retrieve_error(future: asyncio.Future[None]) -> None:
     """See that nobody is warned of an error for which nobody waited any more."""
     if not future.cancelled():
         future.exception()
@@ -308,7 +308,7 @@ class _Connections:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class UpstreamTimeouts:
     """How long the vendor may take.
 
     Attributes:
@@ -324,9 +324,9 @@ class Patience:
     pong_seconds: float = 10.0
 
 
-def patience_of(settings: Settings) -> Patience:
+def timeouts_of(settings: Settings) -> UpstreamTimeouts:
     """Return what the operator grants."""
-    return Patience(
+    return UpstreamTimeouts(
         ready_seconds=settings.upstream_ready_timeout_seconds, stall_seconds=settings.upstream_stall_timeout_seconds
     )
 
@@ -349,7 +349,7 @@ class Conversation:
         adapter: What is said.
         next_item: What the vendor hears next.
         emit: Takes what it says.
-        patience: How long it may take.
+        timeouts: How long it may take.
         rate_hertz: Of its audio; None: it is not expected to answer speech.
     """
 
@@ -360,7 +360,7 @@ class Conversation:
         adapter: WebSocketAdapter,
         next_item: ItemSource,
         emit: Emit,
-        patience: Patience,
+        timeouts: UpstreamTimeouts,
         rate_hertz: int | None,
     ) -> None:
         self._connection = connection
@@ -368,8 +368,8 @@ class Conversation:
         self._adapter = adapter
         self._next_item = next_item
         self._emit = emit
-        self._patience = patience
-        self._unanswered = UnansweredSpeech(patience.stall_seconds, rate_hertz) if rate_hertz else None
+        self._timeouts = timeouts
+        self._unanswered = UnansweredSpeech(timeouts.stall_seconds, rate_hertz) if rate_hertz else None
         self._ready = asyncio.Event()
         self._finished = asyncio.Event()
         self._emitting = 0
@@ -399,7 +399,7 @@ class Conversation:
             raise UpstreamLost("the vendor closed the connection") from error
 
     async def _say_all(self) -> None:
-        ready_seconds, stall_seconds = self._patience.ready_seconds, self._patience.stall_seconds
+        ready_seconds, stall_seconds = self._timeouts.ready_seconds, self._timeouts.stall_seconds
         await self._carry_out(self._adapter.start(), time.monotonic())
         await self._patiently(self._ready.wait, ready_seconds, "did not start the task")
         while (item := await self._next_item()) is not None:
@@ -453,7 +453,7 @@ class Conversation:
 
     async def _go_on_elsewhere(self) -> None:
         self._connection = await self._reopen()
-        self._excuse(time.monotonic())
+        self._restart_waits(time.monotonic())
         await self._carry_out(self._adapter.start(), time.monotonic(), is_listening=True)
 
     async def _send_audio(self, pcm: bytes) -> None:
@@ -471,29 +471,29 @@ class Conversation:
 
     async def _watch(self) -> None:
         """Raise UpstreamLost once the vendor is taken to be gone, which is not while the client keeps it waiting."""
-        patience = self._patience
-        shortest = min(patience.stall_seconds, patience.ping_seconds, patience.pong_seconds)
+        timeouts = self._timeouts
+        shortest = min(timeouts.stall_seconds, timeouts.ping_seconds, timeouts.pong_seconds)
         while True:
             await asyncio.sleep(min(_WATCH_SECONDS, shortest / 8))
             now = time.monotonic()
             if self._emitting:
-                self._excuse(now)
+                self._restart_waits(now)
             elif self._unanswered and self._unanswered.is_too_much(now):
-                raise UpstreamLost(f"the vendor left {patience.stall_seconds:g} s of speech unanswered")
-            elif self._sending_since is not None and now - self._sending_since > patience.stall_seconds:
-                raise UpstreamLost(f"the vendor took no audio for {patience.stall_seconds:g} s")
-            elif self._pinged_at is not None and now - self._pinged_at > patience.pong_seconds:
-                raise UpstreamLost(f"the vendor did not answer a ping within {patience.pong_seconds:g} s")
-            elif self._pinged_at is None and now - self._heard_at > patience.ping_seconds:
-                await self._ask_for_a_sign(now)
+                raise UpstreamLost(f"the vendor left {timeouts.stall_seconds:g} s of speech unanswered")
+            elif self._sending_since is not None and now - self._sending_since > timeouts.stall_seconds:
+                raise UpstreamLost(f"the vendor took no audio for {timeouts.stall_seconds:g} s")
+            elif self._pinged_at is not None and now - self._pinged_at > timeouts.pong_seconds:
+                raise UpstreamLost(f"the vendor did not answer a ping within {timeouts.pong_seconds:g} s")
+            elif self._pinged_at is None and now - self._heard_at > timeouts.ping_seconds:
+                await self._send_ping(now)
 
-    async def _ask_for_a_sign(self, now: float) -> None:
+    async def _send_ping(self, now: float) -> None:
         self._heard_at = now
         with contextlib.suppress(*GONE):  # `listen` hears of it.
             if await self._connection.is_pinged():
                 self._pinged_at = now
 
-    def _excuse(self, now: float) -> None:
+    def _restart_waits(self, now: float) -> None:
         """Begin all waits anew: nothing is read from the vendor while the client does not take what has been read."""
         self._heard_at = now
         self._pinged_at = None
