@@ -18,7 +18,10 @@ from calls import Stub
 async def open_gateway(**settings: object) -> AsyncIterator[tuple[Gateway, Stub]]:
     """Run a gateway on free ports, with one worker unless told otherwise, and a caller connected to it."""
     anywhere = {"listen": "127.0.0.1:0", "health_listen": "127.0.0.1:0", "http_listen": "127.0.0.1:0"}
-    values = anywhere | {"embedded_workers": 1, "drain_seconds": 0.2, "drain_finalize_seconds": 0.5} | settings
+    # A busy machine may let a recogniser wait for longer than an operator would.
+    patience = {"upstream_ready_timeout_seconds": 60, "upstream_stall_timeout_seconds": 60}
+    brief = {"embedded_workers": 1, "drain_seconds": 0.2, "drain_finalize_seconds": 0.5}
+    values = anywhere | patience | brief | settings
     async with (
         running_gateway(Settings(**values)) as gateway,  # type: ignore[arg-type] # validated when it is made
         grpc.aio.insecure_channel(str(gateway.address)) as channel,

@@ -18,7 +18,12 @@ from calls import Stub
 
 # A process may take 20 s to start where others load the machine.
 _PATIENCE_SECONDS: Final = 50
-_ANYWHERE: Final = {"listen": "127.0.0.1:0", "health_listen": "127.0.0.1:0", "http_listen": "127.0.0.1:0"}
+_ANYWHERE: Final = {
+    "listen": "127.0.0.1:0",
+    "health_listen": "127.0.0.1:0",
+    "http_listen": "127.0.0.1:0",
+    "upstream_stall_timeout_seconds": "60",
+}
 
 
 class GatewayProcess:

@@ -131,6 +131,7 @@ async def test_the_gateway_adds_nothing_to_what_the_decoder_hears(
         pytest.skip(f"the recording {name} of a person is not here")
     samples = pcm(recording)
     outcome = await recognize(stub, [config(), *in_messages(samples)])
+    assert outcome.code is grpc.StatusCode.OK, outcome.message
     assert told(outcome.finals) == decode(decoder, samples)
 
 
