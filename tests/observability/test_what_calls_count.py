@@ -73,7 +73,7 @@ async def test_a_call_that_failed_is_billed_for_what_was_sent() -> None:
         assert outcome.code is grpc.StatusCode.UNAVAILABLE
         sent = value(gateway, "upstream_audio_sent_seconds_total", model=V2)
         assert value(gateway, "billed_audio_seconds_total", model=V2) == pytest.approx(sent)
-        assert sent >= 1.0
+        assert sent >= 0.99  # Ten chunks of 100 ms, added as floats.
 
 
 async def test_connections_are_counted_while_they_are_opened_and_used() -> None:

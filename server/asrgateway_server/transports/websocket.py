@@ -233,7 +233,7 @@ class BoundedWebSocket(aiohttp.ClientWebSocketResponse):
         except TimeoutError:
             return True
         finally:
-            if self._transport.get_write_buffer_size():
+            if _has_unwritten_bytes(self._transport):
                 self._transport.abort()
 
     async def is_pinged(self) -> bool:
@@ -254,6 +254,14 @@ class BoundedWebSocket(aiohttp.ClientWebSocketResponse):
                 flow._drain_waiter = asyncio.get_running_loop().create_future()  # noqa: SLF001
                 flow._drain_waiter.add_done_callback(_retrieve_error)  # noqa: SLF001
             await asyncio.shield(flow._drain_waiter)  # noqa: SLF001
+
+
+def _has_unwritten_bytes(transport: asyncio.Transport) -> bool:
+    """Say whether closing the transport would wait for a peer that takes nothing."""
+    try:
+        return transport.get_write_buffer_size() > 0
+    except AttributeError:  # asyncio's TLS transport drops its protocol when it is closed twice; nothing is left then.
+        return False
 
 
 def _retrieve_error(future: asyncio.Future[None]) -> None:
