@@ -18,6 +18,7 @@ RUN python -m venv --without-pip /opt/asr-gateway \
 COPY pyproject.toml README.md LICENSE ./
 COPY clients/python clients/python
 COPY server/asrgateway_server server/asrgateway_server
+COPY server/dashscope_emulator server/dashscope_emulator
 RUN python -m pip --python /opt/asr-gateway/bin/python wheel \
         --no-deps --no-build-isolation --wheel-dir /wheels ./clients/python . \
     && python -m pip --python /opt/asr-gateway/bin/python install \
@@ -46,6 +47,6 @@ USER 10001:10001
 EXPOSE 50051 50052 9464
 # For Docker and Podman; Kubernetes asks the health port itself. A health_listen in a configuration file has to be named here.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 \
-    CMD ["python", "-m", "asrgateway_server.rpc.probe"]
+    CMD ["python", "-m", "asrgateway_server.grpc_api.probe"]
 ENTRYPOINT ["asr-gateway"]
 CMD ["serve"]

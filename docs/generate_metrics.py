@@ -13,6 +13,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Metric
 
+from asrgateway_server.grpc_api.status import endings
 from asrgateway_server.metrics import (
     CONNECT_RESULTS,
     CONNECTION_STATES,
@@ -22,7 +23,6 @@ from asrgateway_server.metrics import (
     UPSTREAM_CODES,
     Metrics,
 )
-from asrgateway_server.rpc.status import endings
 
 PAGE: Final = Path(__file__).resolve().parent / "metrics.md"
 

@@ -14,11 +14,11 @@ from typing import Final
 from google.protobuf.descriptor import Descriptor
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.adapters.dashscope_languages import takes_all_or_none
-from asrgateway_server.adapters.vendor_parameters import owned
 from asrgateway_server.models import Model
-from asrgateway_server.offer import offered
+from asrgateway_server.served_models import offered
 from asrgateway_server.settings import Settings
+from asrgateway_server.vendors.dashscope.adapters.owned_parameters import owned
+from asrgateway_server.vendors.dashscope.languages import takes_all_or_none
 
 PAGE: Final = Path(__file__).resolve().parent / "options.md"
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import grpc
 
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
-from asrgateway_server.rpc.lifecycle import Gateway, running_gateway
+from asrgateway_server.grpc_api.lifecycle import Gateway, running_gateway
 from asrgateway_server.settings import Settings
 from calls import Stub
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from asrgateway_server.emulator import Emulator
-from asrgateway_server.rpc.lifecycle import Gateway
+from asrgateway_server.grpc_api.lifecycle import Gateway
 from calls import Stub
+from dashscope_emulator import Emulator
+from emulated_vendor import vendor_and_gateway
 from gateways import eventually
-from vendors import vendor_and_gateway
 
 #: Those that run before any test does: pytest's workers have some.
 _OF_THE_TESTS = frozenset(threading.enumerate())

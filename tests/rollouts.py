@@ -27,8 +27,8 @@ from asrgateway import (
     RecognitionError,
     StreamingConfig,
 )
-from asrgateway_server.emulator import EmulatorOptions, running_emulator
-from asrgateway_server.emulator.recognizers.markers import marker_audio
+from dashscope_emulator import EmulatorOptions, running_emulator
+from dashscope_emulator.recognizers.markers import marker_audio
 from gateways import eventually
 from processes import GatewayProcess, start
 

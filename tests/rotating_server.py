@@ -15,10 +15,10 @@ import grpc
 import uvloop
 from grpc_health.v1 import health, health_pb2_grpc
 
-from asrgateway_server.rpc.ports import ListenerOption
-from asrgateway_server.rpc.rotation import RotatingServer
-from asrgateway_server.rpc.tls import CertificateFiles
-from asrgateway_server.rpc.watched_files import WatchedFiles
+from asrgateway_server.grpc_api.ports import ListenerOption
+from asrgateway_server.grpc_api.rotation import RotatingServer
+from asrgateway_server.grpc_api.tls import CertificateFiles
+from asrgateway_server.grpc_api.watched_files import WatchedFiles
 from asrgateway_server.settings import Address
 
 CHECK_SECONDS = 0.05
@@ -36,7 +36,7 @@ class PrintMessages(logging.Handler):
 
 
 async def main(folder: Path) -> None:
-    log = logging.getLogger("asrgateway_server.rpc.rotation")
+    log = logging.getLogger("asrgateway_server.grpc_api.rotation")
     log.setLevel(logging.INFO)
     log.addHandler(PrintMessages())
     files = CertificateFiles(folder / "certificate.pem", folder / "key.pem", None)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from asrgateway_server.grpc_api.status import STATUSES
 from asrgateway_server.metrics import Metrics
-from asrgateway_server.offer import offered
-from asrgateway_server.rpc.status import STATUSES
+from asrgateway_server.served_models import offered
 from asrgateway_server.settings import Settings
 from calls import ROOT
 

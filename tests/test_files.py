@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from asrgateway_server.backends.network import tls
 from asrgateway_server.files import NotAFile, read_file, shown
+from asrgateway_server.grpc_api.keys import CallerKeys, hashed_line
+from asrgateway_server.grpc_api.tls import CertificateFiles
+from asrgateway_server.grpc_api.watched_files import WatchedFiles
 from asrgateway_server.metrics import Metrics
-from asrgateway_server.rpc.keys import CallerKeys, hashed_line
-from asrgateway_server.rpc.tls import CertificateFiles
-from asrgateway_server.rpc.watched_files import WatchedFiles
 from asrgateway_server.settings import Settings, SettingsError
-from asrgateway_server.transports.credentials import KeyFile
-from asrgateway_server.transports.network import tls
+from asrgateway_server.vendors.dashscope.credentials import KeyFile
 
 
 def a_pipe(path: Path) -> Path:

@@ -93,7 +93,7 @@ def test_the_process_is_python_itself_as_a_user_without_rights() -> None:
 
 def test_its_health_check_asks_the_gateway_itself() -> None:
     assert [line.partition(" CMD ")[2] for line in arguments(FINAL, "HEALTHCHECK")] == [
-        '["python", "-m", "asrgateway_server.rpc.probe"]'
+        '["python", "-m", "asrgateway_server.grpc_api.probe"]'
     ]
 
 

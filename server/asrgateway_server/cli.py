@@ -11,12 +11,13 @@ from getpass import getpass
 import uvloop
 from pydantic import SecretStr
 
-from asrgateway_server import emulator, logs
+import dashscope_emulator as emulator
+from asrgateway_server import logs
 from asrgateway_server.errors import GatewayError
+from asrgateway_server.grpc_api.keys import hashed_line
+from asrgateway_server.grpc_api.lifecycle import serve
 from asrgateway_server.models import Model
-from asrgateway_server.offer import offered
-from asrgateway_server.rpc.keys import hashed_line
-from asrgateway_server.rpc.lifecycle import serve
+from asrgateway_server.served_models import offered
 from asrgateway_server.settings import CONFIG_VARIABLE, Settings, SettingsError
 
 

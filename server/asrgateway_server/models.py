@@ -64,7 +64,8 @@ class Model:
         sample_rates_hertz: Rates of audio it is given, ascending.
         options: Paths within StreamingConfig of the options it honours; ``path=value`` for one value only. What may
             change in mid-call begins with ``update.``.
-        switches: What else its dialect asks for, by the vendor's name; see ``adapters/dashscope_parameters.py``.
+        switches: What else its dialect asks for, by the vendor's name; see ``task_parameters.py`` of its
+            vendor.
         max_language_hints: How many of the call's languages it can be told.
         regions: Where the vendor serves it; empty for the embedded model.
         outlasts_silence: A task of it goes on for as long as silence is sent; without, it ends after 60 s.

@@ -1,6 +1,6 @@
 """The trace that a call is part of: its id for log lines and exemplars, and spans where somebody collects them.
 
-Nothing here needs a library; ``rpc/otlp.py`` has the spans.
+Nothing here needs a library; ``grpc_api/otlp.py`` has the spans.
 """
 
 from __future__ import annotations

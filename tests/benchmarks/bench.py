@@ -96,7 +96,7 @@ def _staying_on(core: int) -> Iterator[None]:
 @asynccontextmanager
 async def _vendor(cores: Cores, certificate: Certificate | None) -> AsyncIterator[Vendor]:
     tls = ["--tls-cert", str(certificate.chain), "--tls-key", str(certificate.key)] if certificate else []
-    emulator = "asrgateway_server.emulator"
+    emulator = "dashscope_emulator"
     async with child(emulator, "--recognizer", "script", "--port", "0", *tls, core=cores.load) as process:
         found = await process.line(r"listens on (\S+)", _START_SECONDS)
         yield Vendor(pid=process.pid, url=found[1], certificate=certificate)

@@ -8,8 +8,7 @@ from typing import Final
 import pytest
 import yaml
 
-from asrgateway_server.emulator import Knobs
-from asrgateway_server.rpc.health import LIVENESS, READINESS
+from asrgateway_server.grpc_api.health import LIVENESS, READINESS
 from asrgateway_server.settings import CONFIG_VARIABLE, KEY_FILE_VARIABLE, PREFIX, Settings, parse_address
 from charts import (
     FILES,
@@ -26,6 +25,7 @@ from charts import (
     pod,
     value,
 )
+from dashscope_emulator import Knobs
 
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name.removesuffix("-values.yaml"))
 

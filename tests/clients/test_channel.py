@@ -21,7 +21,7 @@ from asrgateway.v1.recognition_pb2_grpc import (
     SpeechRecognitionServiceServicer,
     add_SpeechRecognitionServiceServicer_to_server,
 )
-from asrgateway_server.rpc.server import _options
+from asrgateway_server.grpc_api.server import _options
 from asrgateway_server.settings import Settings
 from calls import ROOT
 from scripted_gateway import finished, started

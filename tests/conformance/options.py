@@ -10,8 +10,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator.journal import Journal
 from calls import Outcome
+from dashscope_emulator.journal import Journal
 
 #: Tells from what the vendor was sent, and what the caller was told, whether an option was honoured.
 Evidence = Callable[[Journal, Outcome], bool]
@@ -200,8 +200,8 @@ GATEWAY_OPTIONS: Final[Mapping[str, str]] = {
     "interim_results": "tests/end_to_end/test_recognition.py::test_interim_results_come_only_when_asked_for",
     "strict": "tests/conformance/test_options.py::test_strict_makes_a_lacking_option_an_error",
     "fail_on_audio_loss": "tests/end_to_end/test_vendor_faults.py::test_every_loss_ends_the_call_whether_it_may_or_not",
-    "request_id": "tests/rpc/test_servicer.py::test_the_log_bears_the_callers_names",
+    "request_id": "tests/grpc_api/test_servicer.py::test_the_log_bears_the_callers_names",
     "resume.audio_offset": "tests/end_to_end/test_recognition.py::test_a_resumed_call_goes_on_counting",
     "resume.next_result_index": "tests/end_to_end/test_recognition.py::test_a_resumed_call_goes_on_counting",
-    "resume.call_id": "tests/rpc/test_servicer.py::test_the_log_bears_the_callers_names",
+    "resume.call_id": "tests/grpc_api/test_servicer.py::test_the_log_bears_the_callers_names",
 }

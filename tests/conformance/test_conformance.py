@@ -14,14 +14,14 @@ import pytest
 import pytest_asyncio
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.backends import ON_OFFICIAL_SDK
-from asrgateway_server.emulator import Emulator
-from asrgateway_server.emulator.recognizers.markers import marker_audio, silent_audio
-from asrgateway_server.rpc.lifecycle import Gateway
+from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.vendors.registry import ON_OFFICIAL_SDK
 from calls import Outcome, RecognizeCall, Stub, audio, commit, config, outcome_of, recognize
 from conformance.subjects import SUBJECTS, Subject
+from dashscope_emulator import Emulator
+from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
+from emulated_vendor import vendor_and_gateway
 from gateways import eventually
-from vendors import vendor_and_gateway
 
 World = tuple[Emulator, Gateway, Stub]
 

@@ -8,13 +8,13 @@ import grpc
 import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.backends import ON_OFFICIAL_SDK
-from asrgateway_server.emulator import Fault
-from asrgateway_server.emulator.faults import Fail, Phase
-from asrgateway_server.emulator.recognizers.markers import marker_audio
+from asrgateway_server.vendors.registry import ON_OFFICIAL_SDK
 from calls import Outcome, Stub, audio, config, recognize
 from conformance.subjects import SUBJECTS, Subject
-from vendors import vendor_and_gateway
+from dashscope_emulator import Fault
+from dashscope_emulator.faults import Fail, Phase
+from dashscope_emulator.recognizers.markers import marker_audio
+from emulated_vendor import vendor_and_gateway
 
 pytestmark = [
     # The SDK leaves sockets to the garbage collector after an error.
@@ -27,7 +27,7 @@ BUSY = (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
 LOST = (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
 AUDIO = (grpc.StatusCode.INVALID_ARGUMENT, "UNDECODABLE_AUDIO")
 
-#: One code of each kind that the vendor's page of errors lists; tests/adapters/test_dashscope_task.py has them all.
+#: One code of each kind that the vendor's page of errors lists; test_run_task.py has them all.
 CODES = {
     "InvalidApiKey": REFUSED,
     "Arrearage": REFUSED,

@@ -10,13 +10,13 @@ import pytest
 import pytest_asyncio
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator import Emulator, Knobs
-from asrgateway_server.emulator.recognizers.markers import marker_audio
 from asrgateway_server.models import catalogue
 from calls import Outcome, Stub, audio, config, recognize
 from conformance.options import OPTIONS, Option
 from conformance.subjects import SUBJECTS, Subject
-from vendors import vendor_and_gateway
+from dashscope_emulator import Emulator, Knobs
+from dashscope_emulator.recognizers.markers import marker_audio
+from emulated_vendor import vendor_and_gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -14,10 +14,10 @@ import grpc
 import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator import EmulatorOptions, running_emulator
-from asrgateway_server.emulator.recognizers.markers import marker_audio
 from asrgateway_server.metrics import SERVICE
 from calls import Stub, commit, config, in_messages, outcome_of
+from dashscope_emulator import EmulatorOptions, running_emulator
+from dashscope_emulator.recognizers.markers import marker_audio
 from mutations import mutated
 from processes import GatewayProcess, gateway_process
 

@@ -18,13 +18,13 @@ import http2
 from asrgateway import tls_credentials
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server import logs
+from asrgateway_server.grpc_api.keys import hashed_line
+from asrgateway_server.grpc_api.lifecycle import Gateway
 from asrgateway_server.metrics import METHODS, SERVICE
-from asrgateway_server.rpc.keys import hashed_line
-from asrgateway_server.rpc.lifecycle import Gateway
 from calls import Outcome, Stub, audio, commit, config, outcome_of
 from certificates import Certificate, make_certificate
+from emulated_vendor import vendor_and_gateway
 from gateways import eventually, open_gateway
-from vendors import vendor_and_gateway
 
 KEYS = ("correct-horse-battery", "another-key-of-someone")
 NAMES = ("team-a", "team-b")

@@ -13,11 +13,11 @@ import grpc
 import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator import Emulator, EmulatorOptions, Fault, running_emulator
-from asrgateway_server.emulator.faults import Fail, Phase
-from asrgateway_server.emulator.knobs import Knobs
-from asrgateway_server.emulator.recognizers.markers import marker_audio
 from calls import Outcome, Stub, config, in_messages, outcome_of, recognize
+from dashscope_emulator import Emulator, EmulatorOptions, Fault, running_emulator
+from dashscope_emulator.faults import Fail, Phase
+from dashscope_emulator.knobs import Knobs
+from dashscope_emulator.recognizers.markers import marker_audio
 from gateways import open_gateway
 
 V2 = "paraformer-realtime-v2"

@@ -7,11 +7,11 @@ import asyncio
 import grpc
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator.faults import Fault, Phase, Stall
-from asrgateway_server.emulator.recognizers.markers import marker_audio
-from asrgateway_server.rpc.lifecycle import Gateway
+from asrgateway_server.grpc_api.lifecycle import Gateway
 from calls import RecognizeCall, Stub, audio, config, in_messages, outcome_of, recognize
-from vendors import vendor_and_gateway
+from dashscope_emulator.faults import Fault, Phase, Stall
+from dashscope_emulator.recognizers.markers import marker_audio
+from emulated_vendor import vendor_and_gateway
 
 V2 = "paraformer-realtime-v2"
 #: Five words; without a pause no sentence ends by itself.

@@ -17,8 +17,8 @@ import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
+from asrgateway_server.grpc_api.lifecycle import Gateway
 from asrgateway_server.metrics import METHODS, SERVICE
-from asrgateway_server.rpc.lifecycle import Gateway
 from calls import (
     RECORDINGS,
     RecognizeCall,

@@ -7,10 +7,10 @@ import pytest
 from google.protobuf.struct_pb2 import Struct
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator.models import TASK_MODELS
-from asrgateway_server.emulator.recognizers.markers import marker_audio, silent_audio
 from calls import Outcome, Stub, commit, config, in_messages, recognize
-from vendors import vendor_and_gateway
+from dashscope_emulator.models import TASK_MODELS
+from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
+from emulated_vendor import vendor_and_gateway
 
 MODELS = [name for name in TASK_MODELS if not name.startswith("paraformer")]
 MAIN = "fun-asr-realtime"

@@ -10,11 +10,11 @@ import grpc
 import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator import Knobs
-from asrgateway_server.emulator.recognizers.markers import marker_audio
 from calls import Outcome, config, in_messages, recognize, silence
+from dashscope_emulator import Knobs
+from dashscope_emulator.recognizers.markers import marker_audio
+from emulated_vendor import vendor_and_gateway
 from gateways import open_gateway
-from vendors import vendor_and_gateway
 
 WITHOUT = "the castro was there when the sun rose"
 WITH = "the Kestrel was there when the sun rose"

@@ -19,13 +19,13 @@ import asrgateway.sync
 import http2
 from asrgateway import RecognitionClient, RecognitionError
 from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.grpc_api.keys import hashed_line
+from asrgateway_server.grpc_api.lifecycle import Gateway
 from asrgateway_server.metrics import METHODS, SERVICE
-from asrgateway_server.rpc.keys import hashed_line
-from asrgateway_server.rpc.lifecycle import Gateway
 from calls import RECORDINGS, Stub, audio, config, outcome_of
+from emulated_vendor import vendor_and_gateway
 from gateways import eventually, open_gateway
 from processes import gateway_process, start
-from vendors import vendor_and_gateway
 
 KEY = "correct-horse-battery"
 GATEWAY = str(Path(sys.executable).with_name("asr-gateway"))

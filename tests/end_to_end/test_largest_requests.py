@@ -14,13 +14,13 @@ import pytest
 import pytest_asyncio
 
 from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.grpc_api.requests import MAX_CONFIG_BYTES
 from asrgateway_server.metrics import SERVICE
-from asrgateway_server.rpc.lifecycle import Gateway
-from asrgateway_server.rpc.requests import MAX_CONFIG_BYTES
 from asrgateway_server.settings import Settings
 from calls import Outcome, config, in_messages, outcome_of
 from cpu_time import LoopWatch
-from vendors import vendor_and_gateway
+from emulated_vendor import vendor_and_gateway
 from waves import fmt, part, wav
 
 MOST_SECONDS = 0.4

@@ -11,11 +11,11 @@ from aiohttp import WSMsgType, web
 
 import messages
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator.knobs import Knobs
-from asrgateway_server.emulator.recognizers.markers import marker_audio
 from calls import RecognizeCall, Stub, audio, commit, config, in_messages, outcome_of
+from dashscope_emulator.knobs import Knobs
+from dashscope_emulator.recognizers.markers import marker_audio
+from emulated_vendor import on_either_transport, reaching, task_vendor, vendor_and_gateway
 from gateways import eventually, open_gateway
-from vendors import on_either_transport, reaching, task_vendor, vendor_and_gateway
 
 # The SDK leaves its socket and its event loop to the garbage collector, which comes in anybody's test.
 pytestmark = [

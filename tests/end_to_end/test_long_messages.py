@@ -17,10 +17,10 @@ import pytest
 
 from asrgateway import RecognitionClient
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator.recognizers.markers import marker_audio
 from calls import Outcome, Stub, config, in_messages, pcm, recognize
+from dashscope_emulator.recognizers.markers import marker_audio
+from emulated_vendor import vendor_and_gateway
 from gateways import open_gateway
-from vendors import vendor_and_gateway
 
 _MODEL = "paraformer-realtime-v2"
 _BYTES_PER_SECOND = 32_000

@@ -10,9 +10,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from asrgateway_server.emulator import EmulatorOptions, running_emulator
-from asrgateway_server.emulator.recognizers.markers import marker_audio
 from calls import Outcome, Stub, config, in_messages, outcome_of
+from dashscope_emulator import EmulatorOptions, running_emulator
+from dashscope_emulator.recognizers.markers import marker_audio
 from gateways import open_gateway
 from on_sdk import ON_SDK, vendor_and_gateway_on_sdk
 

@@ -13,10 +13,10 @@ import grpc
 import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator import Fault
-from asrgateway_server.emulator.faults import Close, Drop, Fail, Garbage, Garble, Phase, Refuse, Stall
-from asrgateway_server.emulator.recognizers.markers import marker_audio, silent_audio
 from calls import Outcome, RecognizeCall, Stub, audio, commit, config, in_messages, recognize
+from dashscope_emulator import Fault
+from dashscope_emulator.faults import Close, Drop, Fail, Garbage, Garble, Phase, Refuse, Stall
+from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
 from gateways import eventually, open_gateway
 from on_sdk import ON_SDK, sdk_threads, vendor_and_gateway_on_sdk
 

@@ -13,8 +13,9 @@ import grpc
 import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator import Fault
-from asrgateway_server.emulator.faults import (
+from calls import Outcome, RecognizeCall, Stub, audio, commit, config, in_messages, outcome_of, recognize
+from dashscope_emulator import Fault
+from dashscope_emulator.faults import (
     Close,
     Drop,
     Fail,
@@ -25,9 +26,8 @@ from asrgateway_server.emulator.faults import (
     Stall,
     Throttle,
 )
-from asrgateway_server.emulator.recognizers.markers import marker_audio, silent_audio
-from asrgateway_server.emulator.recognizers.script import Script, say
-from calls import Outcome, RecognizeCall, Stub, audio, commit, config, in_messages, outcome_of, recognize
+from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
+from dashscope_emulator.recognizers.script import Script, say
 from gateways import eventually, open_gateway
 from on_sdk import ON_SDK, sdk_threads, vendor_and_gateway_on_sdk
 

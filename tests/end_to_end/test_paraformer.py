@@ -12,9 +12,9 @@ import grpc
 import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator.recognizers.markers import marker_audio, silent_audio
 from calls import RECORDINGS, Outcome, audio, commit, config, cut_at_random, in_messages, pcm, recognize, silence
-from vendors import vendor_and_gateway
+from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
+from emulated_vendor import vendor_and_gateway
 
 V2 = "paraformer-realtime-v2"
 WORDS = {"mother": "please call my mother tomorrow morning", "boy": "the boy was there when the sun rose"}

@@ -16,9 +16,10 @@ from google.protobuf.struct_pb2 import Struct
 
 import session_messages
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.adapters.qwen3_asr import PATH
-from asrgateway_server.emulator import Fault
-from asrgateway_server.emulator.faults import (
+from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import PATH
+from calls import RECORDINGS, Outcome, Stub, audio, commit, config, cut_at_random, in_messages, pcm, recognize
+from dashscope_emulator import Fault
+from dashscope_emulator.faults import (
     Action,
     Close,
     Drop,
@@ -30,12 +31,11 @@ from asrgateway_server.emulator.faults import (
     Refuse,
     Stall,
 )
-from asrgateway_server.emulator.knobs import Knobs
-from asrgateway_server.emulator.models import SESSION_MODELS
-from asrgateway_server.emulator.recognizers.markers import marker_audio, silent_audio
-from calls import RECORDINGS, Outcome, Stub, audio, commit, config, cut_at_random, in_messages, pcm, recognize
+from dashscope_emulator.knobs import Knobs
+from dashscope_emulator.models import SESSION_MODELS
+from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
+from emulated_vendor import vendor, vendor_and_gateway
 from gateways import open_gateway
-from vendors import vendor, vendor_and_gateway
 
 MODEL = "qwen3-asr-flash-realtime"
 MANUAL = pb.EndpointingConfig(manual=pb.ManualEndpointing())

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.decoder import SpeechDecoder
+from asrgateway_server.vendors.pocketsphinx.decoder import SpeechDecoder
 from calls import (
     MESSAGE_BYTES,
     REAL_RECORDINGS,

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from asrgateway_server.config import Hotword
 from asrgateway_server.errors import GatewayError, UpstreamRefused
-from asrgateway_server.hotwords.account import Account
-from asrgateway_server.hotwords.content import content_of
+from asrgateway_server.vendors.dashscope.hotwords.account import Account
+from asrgateway_server.vendors.dashscope.hotwords.content import content_of
 from calls import audio, config, recognize
 from gateways import open_gateway
 
@@ -94,7 +94,7 @@ async def test_no_hot_word_is_carried_elsewhere(status: int) -> None:
 
 def refusals_of(http_url: str) -> list[GatewayError]:
     """What each request of the hot-word services ends with."""
-    from asrgateway_server.hotwords.vendor_sdk import VendorSdk  # noqa: PLC0415 half a second, for this test alone
+    from asrgateway_server.vendors.dashscope.hotwords.vendor_sdk import VendorSdk  # noqa: PLC0415 half a second, for this test alone
 
     account = Account(http_url=http_url, workspace="", caller="")
     sdk = VendorSdk(account, "sk-secret", ca_file="", timeout_seconds=5.0)

@@ -16,12 +16,12 @@ import grpc
 import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator import EmulatorOptions, running_emulator
-from asrgateway_server.emulator.faults import Action, Close, Drop, Fail, Fault, Garbage, Garble, Phase, Refuse
-from asrgateway_server.emulator.recognizers.markers import MarkerScript, marker_audio
-from asrgateway_server.rpc.keys import hashed_line
+from asrgateway_server.grpc_api.keys import hashed_line
 from asrgateway_server.settings import Settings
 from calls import Stub, audio, config, in_messages
+from dashscope_emulator import EmulatorOptions, running_emulator
+from dashscope_emulator.faults import Action, Close, Drop, Fail, Fault, Garbage, Garble, Phase, Refuse
+from dashscope_emulator.recognizers.markers import MarkerScript, marker_audio
 from processes import GatewayProcess, gateway_process
 
 VENDOR_KEY = "sk-vendor-zx81-abcdef0123456789"

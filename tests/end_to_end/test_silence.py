@@ -9,11 +9,11 @@ import grpc
 import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator.recognizers.markers import marker_audio
-from asrgateway_server.rpc.lifecycle import Gateway
+from asrgateway_server.grpc_api.lifecycle import Gateway
 from calls import RecognizeCall, Stub, audio, config, in_messages, outcome_of, recognize
+from dashscope_emulator.recognizers.markers import marker_audio
+from emulated_vendor import vendor_and_gateway
 from gateways import eventually
-from vendors import vendor_and_gateway
 
 BYTES_PER_SECOND = 32_000
 FIRST, SECOND = marker_audio(0, 150), marker_audio(150, 150)

@@ -8,10 +8,10 @@ import grpc
 import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator.knobs import Knobs
-from asrgateway_server.emulator.recognizers.markers import marker_audio
 from calls import Outcome, commit, config, in_messages, recognize, silence
-from vendors import on_either_transport, vendor_and_gateway
+from dashscope_emulator.knobs import Knobs
+from dashscope_emulator.recognizers.markers import marker_audio
+from emulated_vendor import on_either_transport, vendor_and_gateway
 
 # The SDK leaves its socket and its event loop to the garbage collector, which comes in anybody's test.
 pytestmark = [

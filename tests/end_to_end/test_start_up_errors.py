@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from asrgateway_server.errors import GatewayError
-from asrgateway_server.rpc.lifecycle import running_gateway
+from asrgateway_server.grpc_api.lifecycle import running_gateway
 from asrgateway_server.settings import EndpointSettings, ModelSettings, Settings, SettingsError
 
 SECRET = "sk-4f7c1d9e2b8a4c6d"  # noqa: S105 nobody's

@@ -16,17 +16,18 @@ from aiohttp import WSMsgType, web
 import messages
 import session_messages
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.adapters.qwen3_asr import PATH as SESSION_PATH
-from asrgateway_server.emulator import Fault
-from asrgateway_server.emulator.faults import Phase, Stall
-from asrgateway_server.emulator.recognizers.markers import marker_audio
-from asrgateway_server.rpc.lifecycle import Gateway
-from asrgateway_server.transports import official_sdk, websocket
-from asrgateway_server.transports.unanswered import UnansweredSpeech
-from asrgateway_server.transports.websocket import UpstreamTimeouts
+from asrgateway_server.backends import websocket
+from asrgateway_server.backends.unanswered_speech import UnansweredSpeech
+from asrgateway_server.backends.websocket import UpstreamTimeouts
+from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import PATH as SESSION_PATH
+from asrgateway_server.vendors.dashscope.official_sdk import backend as official_sdk
 from calls import Outcome, RecognizeCall, Stub, audio, commit, config, in_messages, outcome_of, recognize
+from dashscope_emulator import Fault
+from dashscope_emulator.faults import Phase, Stall
+from dashscope_emulator.recognizers.markers import marker_audio
+from emulated_vendor import on_either_transport, reaching, task_vendor, vendor, vendor_and_gateway
 from gateways import eventually, open_gateway
-from vendors import on_either_transport, reaching, task_vendor, vendor, vendor_and_gateway
 
 # The SDK leaves its socket and its event loop to the garbage collector, which comes in anybody's test.
 pytestmark = [

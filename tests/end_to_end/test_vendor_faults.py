@@ -15,8 +15,10 @@ from aiohttp import WSMsgType, web
 
 import messages
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator import Emulator, EmulatorOptions, Fault, running_emulator
-from asrgateway_server.emulator.faults import (
+from asrgateway_server.grpc_api.lifecycle import Gateway
+from calls import Outcome, RecognizeCall, Stub, audio, commit, config, in_messages, outcome_of, recognize
+from dashscope_emulator import Emulator, EmulatorOptions, Fault, running_emulator
+from dashscope_emulator.faults import (
     Action,
     Close,
     Drop,
@@ -29,11 +31,9 @@ from asrgateway_server.emulator.faults import (
     Stall,
     Throttle,
 )
-from asrgateway_server.emulator.recognizers.markers import marker_audio
-from asrgateway_server.rpc.lifecycle import Gateway
-from calls import Outcome, RecognizeCall, Stub, audio, commit, config, in_messages, outcome_of, recognize
+from dashscope_emulator.recognizers.markers import marker_audio
+from emulated_vendor import on_either_transport, reaching, task_vendor
 from gateways import eventually, open_gateway
-from vendors import on_either_transport, reaching, task_vendor
 
 V2 = "paraformer-realtime-v2"
 SPEECH = marker_audio(0, 150)

@@ -7,11 +7,11 @@ from typing import Any
 import grpc
 import pytest
 
-from asrgateway_server.emulator import Knobs
-from asrgateway_server.emulator.recognizers.markers import marker_audio, silent_audio
 from calls import config, in_messages, recognize
+from dashscope_emulator import Knobs
+from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
+from emulated_vendor import vendor_and_gateway
 from on_sdk import vendor_and_gateway_on_sdk
-from vendors import vendor_and_gateway
 
 STRICT: dict[str, Any] = {"early_frames": "task-failed", "foreign_task_id": "task-failed", "start_seconds": 0.2}
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import grpc
 import pytest
 
-from asrgateway_server.emulator.recognizers.markers import marker_audio
 from asrgateway_server.settings import SettingsError
 from calls import Outcome, Stub, config, in_messages, recognize
 from certificates import make_certificate
+from dashscope_emulator.recognizers.markers import marker_audio
+from emulated_vendor import vendor_and_gateway
 from gateways import open_gateway
-from vendors import vendor_and_gateway
 
 WORDS = "w0 w1 w2 w3 w4"
 

@@ -21,10 +21,10 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from calls import ROOT
+from emulated_vendor import vendor_and_gateway
 from observability.load import FAULTS, SETTINGS, call_every_model
 from observability.prometheus import DASHBOARDS, Json, Prometheus, running_prometheus
 from observability.queries import filled_in
-from vendors import vendor_and_gateway
 
 PICTURE: Final = ROOT / "docs" / "images" / "dashboard.svg"
 PANELS: Final = (

@@ -15,12 +15,12 @@ from aiohttp import ClientSession
 from grpc.aio import Metadata
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator import Fault
-from asrgateway_server.emulator.faults import Fail, Phase, Throttle
-from asrgateway_server.emulator.recognizers.markers import marker_audio, silent_audio
 from calls import RECORDINGS, Stub, audio, config, in_messages, pcm, recognize
+from dashscope_emulator import Fault
+from dashscope_emulator.faults import Fail, Phase, Throttle
+from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
+from emulated_vendor import vendor_and_gateway
 from observability.prometheus import Prometheus, running_prometheus
-from vendors import vendor_and_gateway
 
 V2 = "paraformer-realtime-v2"
 MODELS = (V2, "paraformer-realtime-8k-v2", "fun-asr-realtime")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from asrgateway_server.emulator.recognizers.markers import marker_audio
 from calls import audio, config, outcome_of
+from dashscope_emulator.recognizers.markers import marker_audio
+from emulated_vendor import vendor_and_gateway
 from observability.operator_scrape import JOBS
 from observability.prometheus import running_prometheus
 from processes import gateway_process
-from vendors import vendor_and_gateway
 
 
 def firing(alert: str) -> str:

@@ -15,16 +15,16 @@ from grpc.aio import Metadata
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator import Fault
-from asrgateway_server.emulator.faults import Fail
-from asrgateway_server.emulator.recognizers.markers import marker_audio, silent_audio
+from asrgateway_server.grpc_api.tracer import open_tracer
 from asrgateway_server.logs import JsonFormatter
-from asrgateway_server.rpc.tracer import open_tracer
 from asrgateway_server.settings import SettingsError
 from asrgateway_server.tracing import CallTrace, OnlyIds
 from calls import Outcome, commit, config, in_messages, recognize
+from dashscope_emulator import Fault
+from dashscope_emulator.faults import Fail
+from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
+from emulated_vendor import vendor_and_gateway
 from observability.collector import Collector, attributes, running_collector
-from vendors import vendor_and_gateway
 
 V2 = "paraformer-realtime-v2"
 SPEECH = marker_audio(0, 100) + silent_audio(100)
@@ -191,7 +191,7 @@ def test_without_a_trace_there_is_nothing_to_do() -> None:
 
 
 async def test_without_the_packages_the_operator_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "asrgateway_server.rpc.otlp", None)
+    monkeypatch.setitem(sys.modules, "asrgateway_server.grpc_api.otlp", None)
     with pytest.raises(SettingsError, match=r"pip install 'asrgateway-server\[tracing\]'"):
         async with open_tracer("http://127.0.0.1:4318", 1.0):
             pass

@@ -10,14 +10,14 @@ import pytest
 from grpc.aio import Metadata
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.emulator import Fault
-from asrgateway_server.emulator.faults import Drop, Fail, Phase, Refuse, Throttle
-from asrgateway_server.emulator.recognizers.markers import marker_audio, silent_audio
+from asrgateway_server.grpc_api.lifecycle import Gateway
 from asrgateway_server.metrics import SERVICE
-from asrgateway_server.rpc.lifecycle import Gateway
 from calls import audio, config, in_messages, recognize
+from dashscope_emulator import Fault
+from dashscope_emulator.faults import Drop, Fail, Phase, Refuse, Throttle
+from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
+from emulated_vendor import vendor_and_gateway
 from gateways import eventually, open_gateway
-from vendors import vendor_and_gateway
 
 V2 = "paraformer-realtime-v2"
 SPEECH = marker_audio(0, 150) + silent_audio(100)

@@ -1,1 +1,0 @@
-"""How each backend is spoken to. Pure: calls in, values out."""

@@ -1,0 +1,1 @@
+"""How any upstream is reached; no module here knows a vendor."""

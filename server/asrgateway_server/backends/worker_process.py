@@ -1,0 +1,471 @@
+"""in_worker(adapter): a Backend in worker processes, one call each.
+
+PocketSphinx holds the interpreter's lock while it decodes: in a thread it would stop the event loop for 266 ms at the
+99th percentile and 537 ms at worst. A process hurts nobody, and its death ends one call only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Final, Self
+
+from asrgateway_server.audio.chunk import PcmChunk
+from asrgateway_server.backends.adapter import InProcessAdapter
+from asrgateway_server.backends.base import Commit, Emit, ItemSource, OpenBackend
+from asrgateway_server.backends.frames import HEADER, MAX_ANSWER_BYTES, Frame, pack
+from asrgateway_server.backends.worker_messages import pack_adaptation, unpack_events
+from asrgateway_server.config import RecognitionConfig, Update
+from asrgateway_server.errors import Overloaded, UpstreamLost, first_error
+from asrgateway_server.events import BackendEvent, CommitEmpty, Finished, Ready
+from asrgateway_server.metrics import Metrics
+from asrgateway_server.settings import Settings
+from asrgateway_server.vendors.dashscope.credentials import Keyring
+
+log = logging.getLogger(__name__)
+
+# Frames that may wait in a worker unanswered: half a second of audio, so that a slow decoder slows its client.
+WINDOW: Final = 5
+_RESTART_PAUSES_SECONDS: Final = (0.1, 0.5, 2.0, 5.0, 15.0)
+# Loading takes 0.3 s, and many times that where a container starts with a share of a busy core. The chart's startup
+# probe waits for twice as long.
+_LOAD_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 2.0
+# What Python and the libraries under it read; keys are none of it.
+_ENVIRONMENT: Final = re.compile(r"PATH|HOME|TZ|TMPDIR|LANG|LANGUAGE|LC_\w+|LD_LIBRARY_PATH|PYTHON\w+")
+
+# A killed process is gone as soon as the machine has a moment for it, and a loaded one takes its time: giving up
+# sooner leaves a zombie behind.
+_KILL_SECONDS: Final = 10.0
+
+
+def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a worker process is given of the gateway's variables: no key, and nothing it has no use for."""
+    return {name: value for name, value in environ.items() if _ENVIRONMENT.fullmatch(name)}
+
+
+def in_worker(adapter: type[InProcessAdapter]) -> OpenBackend:
+    """Return what opens ``adapter`` in a pool of worker processes."""
+
+    def open_backend(settings: Settings, _keyring: Keyring, metrics: Metrics) -> WorkerPool:
+        return WorkerPool(
+            adapter,
+            size=settings.worker_count,
+            loaded=settings.loaded_worker_count,
+            ready_timeout_seconds=settings.upstream_ready_timeout_seconds,
+            stall_timeout_seconds=settings.upstream_stall_timeout_seconds,
+            metrics=metrics,
+        )
+
+    return open_backend
+
+
+class Worker:
+    """One worker process, seen from the gateway."""
+
+    def __init__(self, process: asyncio.subprocess.Process, stdin: asyncio.StreamWriter) -> None:
+        self._process = process
+        self._stdin = stdin
+        self._kind_and_length: tuple[int, int] | None = None
+        self._owed = 0
+
+    @classmethod
+    async def spawn(cls, adapter: type[InProcessAdapter], timeout_seconds: float) -> Self:
+        """Start a process and wait until its recognizer is loaded.
+
+        Raises:
+            UpstreamLost: It did not load.
+        """
+        creation = asyncio.create_task(cls._create(adapter), name="create worker")
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                # Shielded, because a creation that is cancelled half-way leaves its process behind.
+                worker = await asyncio.shield(creation)
+                await worker.loaded()
+        except BaseException as error:
+            await (await creation).stop()
+            if isinstance(error, TimeoutError):
+                raise UpstreamLost(f"a worker did not load its recognizer within {timeout_seconds:g} s") from None
+            raise
+        return worker
+
+    @classmethod
+    async def _create(cls, adapter: type[InProcessAdapter]) -> Self:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "asrgateway_server.backends.worker",
+            f"{adapter.__module__}:{adapter.__qualname__}",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=worker_environment(os.environ),
+        )
+        if process.stdin is None:
+            raise UpstreamLost("the worker process has no input")
+        return cls(process, process.stdin)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs, as far as is known."""
+        return self._process.returncode is None and not self._stdin.is_closing()
+
+    async def loaded(self) -> None:
+        """Wait until the recognizer is loaded."""
+        await self._read_frame()
+
+    async def ask(self, kind: Frame, payload: bytes = b"") -> None:
+        """Send one frame, which will be answered by one."""
+        self._owed += 1
+        self._stdin.write(pack(kind, payload))
+        with contextlib.suppress(ConnectionError):  # Its death shows in the answers.
+            await self._stdin.drain()
+
+    async def answer(self) -> list[BackendEvent]:
+        """Return the events of the next answer; safe to cancel.
+
+        Raises:
+            UpstreamLost: The process has died, or answers nonsense.
+        """
+        payload = await self._read_frame()
+        self._owed -= 1
+        try:
+            return unpack_events(payload)
+        except ValueError as error:
+            raise UpstreamLost("the recognizer's process answers what is no event") from error
+
+    async def forget(self) -> None:
+        """Read and drop the answers that an abandoned call is still owed."""
+        while self._owed:
+            await self.answer()
+
+    async def stop(self) -> None:
+        """End the process: first by the end of its input, then by force.
+
+        It waits with ``asyncio.wait``: in a task that was cancelled before, ``asyncio.timeout`` of Python 3.11.2 and
+        older raises CancelledError once its time is over, and the process would be left behind.
+        """
+        self._stdin.close()
+        end = asyncio.create_task(self._process.wait(), name="worker's end")
+        waits: list[asyncio.Task[object]] = [end]
+        try:
+            await asyncio.wait(waits, timeout=_STOP_SECONDS)
+            if not end.done():
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.kill()
+                # Its end shows only once its output has been read to the end.
+                waits.append(asyncio.create_task(self._read_to_the_end(), name="worker's last output"))
+                await asyncio.wait(waits, timeout=_KILL_SECONDS)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _read_to_the_end(self) -> None:
+        if self._process.stdout is not None:
+            with contextlib.suppress(RuntimeError):  # Its call still reads it, and will see the end.
+                while await self._process.stdout.read(1 << 16):
+                    pass
+
+    async def _read_frame(self) -> bytes:
+        # The header is remembered, so that a reader cancelled between header and payload loses neither.
+        stdout = self._process.stdout
+        if stdout is None:
+            raise UpstreamLost("the worker process has no output")
+        try:
+            if self._kind_and_length is None:
+                self._kind_and_length = HEADER.unpack(await stdout.readexactly(HEADER.size))
+            _, length = self._kind_and_length
+            if length > MAX_ANSWER_BYTES:
+                raise UpstreamLost(
+                    f"the recognizer's process answers {length} bytes; up to {MAX_ANSWER_BYTES} are read"
+                )
+            payload = await stdout.readexactly(length)
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            raise UpstreamLost("the recognizer's process has died") from error
+        self._kind_and_length = None
+        return payload
+
+
+class WorkerPool:
+    """A backend of up to ``size`` workers: ``loaded`` of them before the first call, the others when a call needs one.
+
+    They stay for later calls, and are replaced when they die.
+    """
+
+    def __init__(
+        self,
+        adapter: type[InProcessAdapter],
+        *,
+        size: int,
+        loaded: int | None = None,
+        ready_timeout_seconds: float,
+        stall_timeout_seconds: float,
+        metrics: Metrics,
+        load_timeout_seconds: float = _LOAD_SECONDS,
+    ) -> None:
+        self._adapter = adapter
+        self._load_timeout_seconds = load_timeout_seconds
+        self._size = size
+        self._loaded = size if loaded is None else loaded
+        self._ready_timeout_seconds = ready_timeout_seconds
+        self._stall_timeout_seconds = stall_timeout_seconds
+        self._metrics = metrics
+        self._idle: list[Worker] = []
+        self._busy: set[Worker] = set()
+        self._leaving: set[Worker] = set()
+        self._is_closing = False
+        self._starting = 0
+        self._replacements: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Load the workers that shall wait for calls.
+
+        Raises:
+            UpstreamLost: One did not load.
+        """
+        spawns = (Worker.spawn(self._adapter, self._load_timeout_seconds) for _ in range(self._loaded))
+        results = await asyncio.gather(*spawns, return_exceptions=True)
+        self._idle = [result for result in results if isinstance(result, Worker)]
+        if failures := [result for result in results if isinstance(result, BaseException)]:
+            await self._stop_all()
+            raise failures[0]
+        self._metrics.workers_limit.set(self._size)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End every worker, and everything that replaces one."""
+        self._is_closing = True
+        for task in self._replacements:
+            task.cancel()
+        await asyncio.gather(*self._replacements, return_exceptions=True)
+        await self._stop_all()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of all workers."""
+        return tuple(worker.pid for worker in (*self._idle, *self._busy))
+
+    @property
+    def busy_pids(self) -> tuple[int, ...]:
+        """The process ids of those that have a call."""
+        return tuple(worker.pid for worker in self._busy)
+
+    async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
+        """Run one call in a worker, which is taken by its first audio: see ``Backend``.
+
+        A call that says nothing keeps none from one that speaks.
+        """
+        if not self._size:
+            raise Overloaded("this gateway runs no embedded recogniser; its operator can set embedded_workers")
+        await emit(Ready(), time.monotonic())
+        first = await _first_audio(next_item, emit)
+        if first is None:
+            await emit(Finished(), time.monotonic())
+            return
+        worker = await self._taken()
+        conversation = _Conversation(worker, first, next_item, emit, self._stall_timeout_seconds)
+        is_sound = True
+        try:
+            await conversation.begin(config, self._ready_timeout_seconds)
+            await conversation.run()
+        except UpstreamLost:
+            is_sound = False
+            raise
+        finally:
+            self._give_back(worker, is_sound=is_sound)
+
+    async def _taken(self) -> Worker:
+        """Return a worker, of those that wait or a new one while there may be more.
+
+        Raises:
+            Overloaded: All are busy.
+            UpstreamLost: The new one did not load.
+        """
+        worker = self._waiting() or await self._started()
+        self._busy.add(worker)
+        self._metrics.workers_busy.set(len(self._busy))
+        return worker
+
+    def _waiting(self) -> Worker | None:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_alive:
+                return worker
+            self._replace(worker)
+        return None
+
+    async def _started(self) -> Worker:
+        # One that is being replaced will be there again.
+        if len(self._busy) + self._starting + len(self._replacements) < self._size:
+            self._starting += 1
+            try:
+                worker = await Worker.spawn(self._adapter, self._ready_timeout_seconds)
+            except OSError as error:
+                raise UpstreamLost("a worker process cannot be started") from error
+            finally:
+                self._starting -= 1
+            if self._is_closing:
+                await worker.stop()
+                raise UpstreamLost("the recognizer's processes are being stopped")
+            return worker
+        self._metrics.streams_rejected.labels("capacity").inc()
+        raise Overloaded(
+            f"all {self._size} workers of the embedded recogniser are busy; try again later, or ask the operator "
+            "to raise embedded_workers",
+            retry_after_seconds=1.0,
+        )
+
+    def _give_back(self, worker: Worker, *, is_sound: bool) -> None:
+        self._busy.discard(worker)
+        self._metrics.workers_busy.set(len(self._busy))
+        if is_sound and worker.is_alive:
+            self._idle.append(worker)
+        else:
+            self._replace(worker)
+
+    def _replace(self, worker: Worker) -> None:
+        self._leaving.add(worker)
+        if self._is_closing:
+            return
+        task = asyncio.create_task(self._restart(worker), name="restart worker")
+        self._replacements.add(task)
+        task.add_done_callback(self._replacements.discard)
+
+    async def _restart(self, worker: Worker) -> None:
+        await worker.stop()
+        self._leaving.discard(worker)
+        for attempt in itertools.count():
+            self._metrics.worker_restarts.inc()
+            try:
+                self._idle.append(await Worker.spawn(self._adapter, self._load_timeout_seconds))
+            except (UpstreamLost, OSError) as error:
+                pause = _RESTART_PAUSES_SECONDS[min(attempt, len(_RESTART_PAUSES_SECONDS) - 1)]
+                log.warning("worker restart failed", extra={"reason": str(error), "retry_in_seconds": pause})
+                await asyncio.sleep(pause)
+            else:
+                log.warning("worker replaced", extra={"attempts": attempt + 1})
+                return
+
+    async def _stop_all(self) -> None:
+        await asyncio.gather(*(worker.stop() for worker in (*self._idle, *self._busy, *self._leaving)))
+        self._idle.clear()
+        self._busy.clear()
+        self._leaving.clear()
+
+
+async def _first_audio(next_item: ItemSource, emit: Emit) -> PcmChunk | None:
+    """Return the first audio; None at the end of a call that had none. Commits before it end nothing."""
+    while (item := await next_item()) is not None:
+        match item:
+            case PcmChunk():
+                return item
+            case Commit():
+                await emit(CommitEmpty(), time.monotonic())
+            case Update():
+                raise _no_updates()
+    return None
+
+
+def _no_updates() -> NotImplementedError:
+    return NotImplementedError("no recognizer in a worker honours updates, so none is sent here")
+
+
+class _Conversation:
+    """One call in one worker: frames there, answers back, never more than ``WINDOW`` on the way."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        first: PcmChunk,
+        next_item: ItemSource,
+        emit: Emit,
+        stall_timeout_seconds: float,
+    ) -> None:
+        self._worker = worker
+        self._first = first
+        self._next_item = next_item
+        self._emit = emit
+        self._stall_timeout_seconds = stall_timeout_seconds
+        self._window = asyncio.Semaphore(WINDOW)
+        self._finished = asyncio.Event()
+        self._is_client_slow = False
+
+    async def begin(self, config: RecognitionConfig, timeout_seconds: float) -> None:
+        """Start the call, once the worker has got over an abandoned one; raise UpstreamLost if it does not."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._worker.forget()
+                await self._worker.ask(Frame.START, pack_adaptation(config.adaptation))
+                events = await self._worker.answer()
+        except TimeoutError as error:
+            raise UpstreamLost(f"the recognizer was not ready within {timeout_seconds:g} s") from error
+        await self._tell(events)
+
+    async def run(self) -> None:
+        """Carry audio and events until ``Finished``; raise UpstreamLost if the worker dies or stalls."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._speak(), name="speak")
+                tasks.create_task(self._listen(), name="listen")
+        except BaseExceptionGroup as group:
+            raise first_error(group) from group
+
+    async def _speak(self) -> None:
+        item: PcmChunk | Commit | Update | None = self._first
+        while item is not None:
+            await self._patiently(self._window.acquire)
+            match item:
+                case PcmChunk():
+                    await self._worker.ask(Frame.AUDIO, item.pcm)
+                case Commit():
+                    await self._worker.ask(Frame.COMMIT)
+                case Update():
+                    raise _no_updates()
+            item = await self._next_item()
+        await self._patiently(self._window.acquire)
+        await self._worker.ask(Frame.FINISH)
+        await self._patiently(self._finished.wait)
+
+    async def _listen(self) -> None:
+        while not self._finished.is_set():
+            events = await self._worker.answer()
+            self._window.release()
+            await self._tell(events)
+
+    async def _tell(self, events: list[BackendEvent]) -> None:
+        read_at = time.monotonic()
+        for event in events:
+            if isinstance(event, Ready):
+                continue  # Told before the worker was taken.
+            self._is_client_slow = True
+            await self._emit(event, read_at)
+            self._is_client_slow = False
+            if isinstance(event, Finished):
+                self._finished.set()
+
+    async def _patiently(self, wait: Callable[[], Awaitable[object]]) -> None:
+        """Wait for the worker; raise UpstreamLost when it stalls, which it does not while the client reads slowly."""
+        while True:
+            try:
+                async with asyncio.timeout(self._stall_timeout_seconds):
+                    await wait()
+                    return
+            except TimeoutError:
+                if not self._is_client_slow:
+                    raise UpstreamLost(
+                        f"the recognizer has not answered for {self._stall_timeout_seconds:g} s"
+                    ) from None

@@ -1,0 +1,191 @@
+"""Opens everything that a gateway is made of, and closes it gracefully."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from asrgateway_server.call.call import Limits
+from asrgateway_server.grpc_api.connections import connection_limits, counted_connections
+from asrgateway_server.grpc_api.drain import Drain
+from asrgateway_server.grpc_api.freed_memory import freed_memory_given_back
+from asrgateway_server.grpc_api.health import HealthServer
+from asrgateway_server.grpc_api.http_server import http_server
+from asrgateway_server.grpc_api.last_scrape import LastScrape
+from asrgateway_server.grpc_api.loop_lag import observed_loop
+from asrgateway_server.grpc_api.server import recognition_server, verify_exposure
+from asrgateway_server.grpc_api.servicer import EdgeLimits, RecognitionServicer
+from asrgateway_server.grpc_api.tracer import open_tracer
+from asrgateway_server.metrics import Metrics
+from asrgateway_server.served_models import offered
+from asrgateway_server.settings import Address, Settings
+from asrgateway_server.vendors.registry import open_backends
+
+log = logging.getLogger(__name__)
+
+_LOOP_CHECK_SECONDS: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """A running gateway.
+
+    Attributes:
+        address: Where callers reach it.
+        health_address: Where probes reach it.
+        http_address: Where Prometheus reaches it.
+        metrics: What it counts.
+        drain: How its calls end when it stops.
+        last_scrape: Whether its metrics outlive its calls.
+    """
+
+    address: Address
+    health_address: Address
+    http_address: Address
+    metrics: Metrics
+    drain: Drain
+    last_scrape: LastScrape
+
+
+async def serve(settings: Settings) -> None:
+    """Run a gateway until SIGTERM or SIGINT; a second one ends its wait for open calls, and for Prometheus."""
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[signal.Signals] = loop.create_future()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _resolve, stop, number)
+    async with running_gateway(settings) as gateway:
+        _spare_the_collector()
+        log.info(
+            "listening",
+            extra={
+                "grpc": str(gateway.address),
+                "health": str(gateway.health_address),
+                "metrics": f"http://{gateway.http_address}/metrics",
+            },
+        )
+        if await stop is signal.SIGTERM:
+            gateway.last_scrape.expect()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, _hurry, gateway)
+        log.info("stopping", extra={"drain_seconds": settings.drain_seconds})
+    log.info("stopped")
+
+
+def _resolve(stop: asyncio.Future[signal.Signals], number: signal.Signals) -> None:
+    if not stop.done():
+        stop.set_result(number)
+
+
+def _hurry(gateway: Gateway) -> None:
+    gateway.drain.hurry()
+    gateway.last_scrape.skip()
+
+
+def _spare_the_collector() -> None:
+    """Keep the garbage collector from what lives as long as the process.
+
+    At 300 streams it took 0.7 to 0.9 s of each 9 s of processor time, in pauses of 80 ms; so it takes 0.14 s.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
+
+
+@asynccontextmanager
+async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """Open everything in the order in which it is needed; at the end let open calls finish, and close it.
+
+    Raises:
+        SettingsError: A port is taken, or a setting names something that is not there.
+    """
+    verify_exposure(settings)
+    catalogue = offered(settings)
+    metrics = Metrics(CollectorRegistry())
+    metrics.build_info.labels(metadata.version("asrgateway-server"), settings.revision).set(1)
+    metrics.streams_limit.set(settings.max_streams)
+    metrics.serve(catalogue.models)
+    limits = connection_limits(settings, metrics)
+    drain = Drain(settings.drain_seconds, settings.drain_finalize_seconds, settings.max_stream_seconds, metrics)
+    async with AsyncExitStack() as stack:
+        tracer = await stack.enter_async_context(open_tracer(settings.otlp_endpoint, settings.trace_sample_ratio))
+        health = await stack.enter_async_context(
+            HealthServer(settings.health_listen, limits.health, settings.handshake_timeout_seconds)
+        )
+        await stack.enter_async_context(freed_memory_given_back())
+        await stack.enter_async_context(observed_loop(metrics.event_loop_lag.observe, _LOOP_CHECK_SECONDS))
+        http_address = await stack.enter_async_context(
+            http_server(
+                settings.http_listen,
+                metrics,
+                max_connections=limits.http,
+                max_connections_per_peer=limits.http_per_peer,
+                timeout_seconds=settings.handshake_timeout_seconds,
+            )
+        )
+        last_scrape = LastScrape(settings.last_scrape_seconds, drain)
+        stack.push_async_callback(last_scrape.wait)
+        backends = await stack.enter_async_context(open_backends(settings, metrics))
+        servicer = RecognitionServicer(
+            catalogue,
+            backends,
+            _edge_limits(settings),
+            _call_limits(settings),
+            metrics,
+            drain,
+        )
+        address = await stack.enter_async_context(
+            recognition_server(settings, servicer, metrics, tracer, drain, limits.grpc)
+        )
+        await stack.enter_async_context(
+            counted_connections(
+                {"grpc": address.port, "health": health.address.port},
+                {"grpc": limits.grpc, "health": limits.health},
+                metrics,
+            )
+        )
+        await health.set_ready(is_ready=True)
+        yield Gateway(
+            address=address,
+            health_address=health.address,
+            http_address=http_address,
+            metrics=metrics,
+            drain=drain,
+            last_scrape=last_scrape,
+        )
+        drain.begin()
+        await health.set_ready(is_ready=False)
+
+
+def _edge_limits(settings: Settings) -> EdgeLimits:
+    return EdgeLimits(
+        max_streams=settings.max_streams,
+        allow_caller_keys=settings.allow_caller_keys,
+        max_message_bytes=settings.max_message_bytes,
+        max_client_streams=settings.max_client_streams,
+        max_client_starts_per_minute=settings.max_client_starts_per_minute,
+        max_commits_per_minute=settings.max_commits_per_minute,
+        config_timeout_seconds=settings.config_timeout_seconds,
+        first_audio_timeout_seconds=settings.first_audio_timeout_seconds,
+        write_timeout_seconds=settings.write_timeout_seconds,
+    )
+
+
+def _call_limits(settings: Settings) -> Limits:
+    return Limits(
+        max_utterance_seconds=settings.max_utterance_seconds,
+        cursor_interval_seconds=settings.cursor_interval_seconds,
+        backlog_speed=settings.backlog_speed,
+        quiet_after_seconds=settings.quiet_after_seconds,
+        max_injected_silence_seconds=settings.max_injected_silence_seconds,
+        task_silence_seconds=settings.task_silence_seconds,
+        task_idle_seconds=settings.task_idle_seconds,
+    )

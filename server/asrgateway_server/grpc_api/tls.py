@@ -1,0 +1,111 @@
+"""The certificate that callers see, and the ones that they may have to show; replaced without a restart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from asrgateway_server.files import read_file
+from asrgateway_server.grpc_api.watched_files import CHECK_SECONDS, WatchedFiles
+from asrgateway_server.settings import Settings, SettingsError
+
+
+def identity_from(settings: Settings, check_seconds: float = CHECK_SECONDS) -> WatchedFiles[Identity] | None:
+    """Return how the gateway shows itself, whenever it is asked; None for plain text.
+
+    Raises:
+        SettingsError: A setting is missing, or a file is not what it should be.
+    """
+    chain, key, client_ca = settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file
+    if bool(chain) != bool(key):
+        raise SettingsError("tls_cert_file and tls_key_file go together: set both or neither")
+    if not chain:
+        if client_ca:
+            raise SettingsError("tls_client_ca_file asks callers for certificates: it needs tls_cert_file as well")
+        return None
+    files = CertificateFiles(Path(chain), Path(key), Path(client_ca) if client_ca else None)
+    return WatchedFiles(files.paths, files.read, check_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """How the gateway shows itself.
+
+    Attributes:
+        credentials: What a server needs for its handshakes.
+        expires_at: When the first certificate of the chain to expire does so, in seconds since 1970.
+    """
+
+    credentials: grpc.ServerCredentials
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """Where it stands, in PEM.
+
+    Attributes:
+        chain: The server's certificate, and those between it and one that callers trust.
+        key: Its private key, without a password.
+        client_ca: Certificates that must have signed the callers' ones; None: callers show none.
+    """
+
+    chain: Path
+    key: Path
+    client_ca: Path | None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that there are."""
+        return (self.chain, self.key) if self.client_ca is None else (self.chain, self.key, self.client_ca)
+
+    def read(self) -> Identity:
+        """Read them all.
+
+        Raises:
+            OSError: One cannot be read.
+            ValueError: One is not what it should be, or the key belongs to another certificate.
+        """
+        chain, key = read_file(self.chain), read_file(self.key)
+        certificates = _certificates(self.chain, chain)
+        if _private_key(self.key, key).public_key() != _public_key(self.chain, certificates[0]):
+            raise ValueError(f"{self.key} is not the key of the certificate in {self.chain}")
+        roots = None
+        if self.client_ca is not None:
+            roots = read_file(self.client_ca)
+            _certificates(self.client_ca, roots)
+        return Identity(
+            grpc.ssl_server_credentials([(key, chain)], root_certificates=roots, require_client_auth=roots is not None),
+            min(certificate.not_valid_after_utc for certificate in certificates).timestamp(),
+        )
+
+
+def _certificates(path: Path, pem: bytes) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        raise ValueError(f"{path} holds no certificate in PEM") from None
+
+
+def _private_key(path: Path, pem: bytes) -> PrivateKeyTypes:
+    try:
+        return load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError):  # TypeError: it has a password.
+        raise ValueError(f"{path} holds no private key in PEM that can be read without a password") from None
+    except UnsupportedAlgorithm:
+        raise ValueError(f"{path} holds a private key of an unknown kind; RSA and EC ones are taken") from None
+
+
+def _public_key(path: Path, certificate: x509.Certificate) -> PublicKeyTypes:
+    try:
+        return certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError(
+            f"{path} holds a certificate with a key of an unknown kind; RSA and EC ones are taken"
+        ) from None

@@ -1,1 +1,0 @@
-"""One call, from its first byte to its last result."""

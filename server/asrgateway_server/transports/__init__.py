@@ -1,1 +1,0 @@
-"""How backends are reached: the only part with sockets, processes and clocks."""

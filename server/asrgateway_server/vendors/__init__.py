@@ -1,0 +1,1 @@
+"""Who offers models: one folder each, and a registry."""

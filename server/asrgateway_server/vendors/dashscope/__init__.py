@@ -1,0 +1,1 @@
+"""Alibaba Cloud's Model Studio: Paraformer, Fun-ASR and Qwen3-ASR."""

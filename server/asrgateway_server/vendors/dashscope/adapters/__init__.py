@@ -1,0 +1,1 @@
+"""What is said to the vendor's models, and what their answers mean. Pure."""

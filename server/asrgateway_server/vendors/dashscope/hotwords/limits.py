@@ -1,0 +1,144 @@
+"""The vendor's limits of hot words and context, checked before it sees any; messages never hold a word. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from asrgateway_server.config import Adaptation, ContextRole, Hotword
+from asrgateway_server.errors import InvalidRequest
+from asrgateway_server.events import Notice, NoticeCode
+from asrgateway_server.models import Model
+from asrgateway_server.vendors.dashscope.hotwords.families import Family, family_of
+from asrgateway_server.vendors.dashscope.languages import vendor_code
+
+# Source: Model Studio manual, "improve recognition accuracy".
+_KEPT_MESSAGES: Final = 5
+_KEPT_CHARACTERS: Final = 400
+# Source: Model Studio manual, "Qwen-ASR realtime client events".
+_MAX_CORPUS_TOKENS: Final = 10_000
+_ASCII_CHARACTERS_PER_TOKEN: Final = 4
+
+
+def verified(model: Model, adaptation: Adaptation, field: str) -> tuple[Notice, ...]:
+    """Return a notice for each part of an adaptation that the vendor will cut.
+
+    Args:
+        model: Whose limits hold.
+        adaptation: What the caller wants expected.
+        field: Where it stands in the request.
+
+    Raises:
+        InvalidRequest: It breaks a limit; names the position, never the word.
+    """
+    family = family_of(model) if adaptation.hotwords else None
+    if family:
+        _verify_words(model, family, adaptation.hotwords, f"{field}.hotwords")
+    if model.backend == "qwen3_asr":
+        _verify_corpus(model, adaptation, field)
+    if "adaptation.context_messages" in model.options:
+        return tuple(_cuts(adaptation, field))
+    return ()
+
+
+def corpus_tokens(text: str) -> int:
+    """Return about how many tokens a text has: one for each character that is not ASCII, one for four that are."""
+    ascii_characters = len(text.encode("ascii", "ignore"))
+    return len(text) - ascii_characters + -(-ascii_characters // _ASCII_CHARACTERS_PER_TOKEN)
+
+
+def _verify_words(model: Model, family: Family, words: tuple[Hotword, ...], field: str) -> None:
+    if len(words) > family.max_words:
+        raise InvalidRequest(
+            f"there are {len(words)} hot words; {model.name!r} takes up to {family.max_words}", field=field
+        )
+    seen: dict[tuple[str, str], int] = {}
+    supers = 0
+    for position, word in enumerate(words):
+        where = f"{field}[{position}]"
+        if fault := next(_faults(model, family, word), None):
+            raise InvalidRequest(f"hot word {position}: {fault}", field=where)
+        key = (word.text.strip(), word.language_code)
+        if key in seen:
+            raise InvalidRequest(
+                f"hot word {position} has the text and language of hot word {seen[key]}; each may stand once",
+                field=where,
+            )
+        seen[key] = position
+        supers += word.weight == family.super_weight
+        if supers > family.max_super_words and word.weight == family.super_weight:
+            raise InvalidRequest(
+                f"hot word {position} is super hot word {supers}; {model.name!r} takes up to "
+                f"{family.max_super_words} of weight {family.super_weight}",
+                field=where,
+            )
+
+
+def _faults(model: Model, family: Family, word: Hotword) -> Iterator[str]:
+    """Tell each fault of a word, and what would be right."""
+    text = word.text.strip()
+    if not text:
+        yield "its text is empty; it must hold a word or a short phrase"
+        return
+    if len(text) > family.max_characters:
+        yield f"its text has {len(text)} characters; {model.name!r} takes up to {family.max_characters}"
+        return
+    if not family.is_writable(text):
+        yield f"its text holds other signs than {model.name!r} takes: {family.writing_told}"
+    rule = next((rule for rule in family.lengths if rule.applies(text)), None)
+    if rule and (length := rule.measure(text)) > rule.limit:
+        yield f"its text has {length} {rule.unit}; {model.name!r} takes up to {rule.limit}"
+    if word.weight not in family.weights:
+        yield f"its weight is {word.weight}; {model.name!r} takes {family.weights_told}"
+    code, _ = vendor_code(word.language_code, family.languages)
+    if word.language_code and family.languages and not code:
+        known = ", ".join(sorted(family.languages))
+        yield f"{model.name!r} takes hot words of these languages: {known}"
+
+
+def _verify_corpus(model: Model, adaptation: Adaptation, field: str) -> None:
+    tokens = corpus_tokens(" ".join((adaptation.context, *(word.text for word in adaptation.hotwords))))
+    if tokens > _MAX_CORPUS_TOKENS:
+        raise InvalidRequest(
+            f"context and hot words have about {tokens} tokens, counted as one for each character that is not ASCII "
+            f"and one for each {_ASCII_CHARACTERS_PER_TOKEN} that are; {model.name!r} takes up to {_MAX_CORPUS_TOKENS}",
+            field=f"{field}.context" if adaptation.context else f"{field}.hotwords",
+        )
+
+
+def _cuts(adaptation: Adaptation, field: str) -> Iterator[Notice]:
+    """Tell what the vendor leaves out of the context, which it does without a word."""
+    field = f"{field}.context_messages"
+    for role in ContextRole:
+        count = sum(said.role is role for said in adaptation.context_messages)
+        count += role is ContextRole.USER and bool(adaptation.context)  # Free text is sent as one message more.
+        if count > _KEPT_MESSAGES:
+            yield Notice(
+                code=NoticeCode.OPTION_CHANGED,
+                field=field,
+                message=f"of {count} {role.name.lower()} messages the vendor keeps the last {_KEPT_MESSAGES}",
+            )
+    if len(adaptation.context) > _KEPT_CHARACTERS:
+        yield _cut_turn(field.replace("context_messages", "context"), len(adaptation.context))
+    for positions in _turns(adaptation):
+        characters = sum(len(adaptation.context_messages[position].text) for position in positions)
+        if characters > _KEPT_CHARACTERS:
+            yield _cut_turn(f"{field}[{positions[0]}]", characters)
+
+
+def _cut_turn(field: str, characters: int) -> Notice:
+    return Notice(
+        code=NoticeCode.OPTION_CHANGED,
+        field=field,
+        message=f"the turn that begins here has {characters} characters; the vendor cuts it after {_KEPT_CHARACTERS}",
+    )
+
+
+def _turns(adaptation: Adaptation) -> list[list[int]]:
+    """Return the positions of the messages of each turn: what the user said and what was answered."""
+    turns: list[list[int]] = []
+    for position, said in enumerate(adaptation.context_messages):
+        if said.role is ContextRole.USER or not turns:
+            turns.append([])
+        turns[-1].append(position)
+    return turns

@@ -1,0 +1,133 @@
+"""What every recogniser of the emulator has in common: PCM in, by audio time; what was heard out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from dashscope_emulator.journal import Journal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """One word of a sentence.
+
+    Attributes:
+        text: As the vendor writes it: with the blank that parts it from the word before.
+        begin_ms: Where it begins, counted from the first audio of the task.
+        end_ms: Where it ends, on the same scale.
+        punctuation: The mark after it, or nothing.
+        is_fixed: The recogniser will not change it again.
+    """
+
+    text: str
+    begin_ms: int
+    end_ms: int
+    punctuation: str = ""
+    is_fixed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A sentence as far as it has been heard.
+
+    Attributes:
+        words: The words so far; they replace those of the last one.
+        begin_ms: Where the sentence begins, counted from the first audio of the task.
+        end_ms: Where it ends, or how far it has been heard.
+        is_final: The sentence is over.
+        stash: Of a final: the beginning of the next sentence, if it has been heard already.
+    """
+
+    words: tuple[Word, ...]
+    begin_ms: int
+    end_ms: int
+    is_final: bool
+    stash: Heard | None = None
+
+    @property
+    def text(self) -> str:
+        """The words with their punctuation."""
+        return "".join(word.text + word.punctuation for word in self.words)
+
+
+Emit = Callable[[Heard], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """The audio a recogniser is about to hear: mono, 16-bit little-endian.
+
+    Attributes:
+        sample_rate_hertz: Samples per second.
+        sentence_silence_ms: The silence that ends a sentence.
+        journal: Where a recogniser notes what it received.
+        hotwords: Words to expect, with their weights.
+    """
+
+    sample_rate_hertz: int
+    sentence_silence_ms: int
+    journal: Journal
+    hotwords: Mapping[str, int] = field(default_factory=dict, repr=False)
+
+    @property
+    def bytes_per_second(self) -> int:
+        """Bytes of one second of the audio."""
+        return self.sample_rate_hertz * 2
+
+
+class NoRecognizerLeft(Exception):
+    """As many recognisers as allowed are busy; the task cannot start."""
+
+
+class RecognizerFailed(Exception):
+    """The recogniser died or did not answer in time; the task is lost."""
+
+
+class Recognizer(Protocol):
+    """Hears one task's audio, in order."""
+
+    async def hear(self, pcm: bytes) -> None:
+        """Hear whole samples; wait while the recogniser is behind.
+
+        Raises:
+            RecognizerFailed: It will answer no more.
+        """
+
+    async def commit(self) -> None:
+        """End the open sentence, if there is one; its final has been emitted on return.
+
+        Raises:
+            RecognizerFailed: It will answer no more.
+        """
+
+    async def adapt(self, sentence_silence_ms: int, hotwords: Mapping[str, int]) -> None:
+        """Change what a stream was opened with, for the audio that follows.
+
+        Raises:
+            RecognizerFailed: It will answer no more.
+        """
+
+    async def close(self) -> None:
+        """Give back what it holds; emit nothing more."""
+
+
+class Recognizers(Protocol):
+    """Where recognisers come from: one per emulator."""
+
+    @property
+    def delay_seconds(self) -> float:
+        """How long a result takes after the audio that caused it."""
+
+    async def open(self, stream: Stream, emit: Emit) -> Recognizer:
+        """Begin to hear a stream.
+
+        Raises:
+            NoRecognizerLeft: All are busy.
+            RecognizerFailed: It did not come up.
+        """
+
+    async def close(self) -> None:
+        """Give back what is kept between streams."""

@@ -1,0 +1,131 @@
+"""What the transport makes of refused handshakes, and of vendors that have gone without a word."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import cast
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+import messages
+from asrgateway_server.backends.base import Emit
+from asrgateway_server.backends.websocket import BoundedWebSocket, Conversation, UpstreamTimeouts, refusal
+from asrgateway_server.config import AudioFormat, RecognitionConfig
+from asrgateway_server.errors import GatewayError, Overloaded, UpstreamLost, UpstreamRefused
+from asrgateway_server.events import BackendEvent, InterimResult
+from asrgateway_server.models import DASHSCOPE_MODELS
+from asrgateway_server.vendors.dashscope.adapters.paraformer import paraformer
+from asrgateway_server.vendors.dashscope.adapters.run_task import PATH
+from emulated_vendor import task_vendor
+
+
+@pytest.mark.parametrize(
+    ("status", "means"),
+    [
+        (401, UpstreamRefused),
+        (403, UpstreamRefused),
+        (429, Overloaded),
+        (500, UpstreamLost),
+        (503, UpstreamLost),
+        (200, UpstreamLost),
+    ],
+)
+def test_a_refused_handshake_means_what_its_status_says(status: int, means: type[GatewayError]) -> None:
+    error = refusal(status)
+    assert type(error) is means
+    assert error.upstream_code == f"HTTP {status}"
+
+
+# A connection that has gone without a word ------------------------------------------------------------------------
+
+CONFIG = RecognitionConfig(model=DASHSCOPE_MODELS[0], audio=AudioFormat(sample_rate_hertz=16_000))
+TIMEOUTS = UpstreamTimeouts(ready_seconds=10.0, stall_seconds=60.0, ping_seconds=0.05, pong_seconds=0.1)
+
+
+async def nothing() -> None:
+    """What a caller says that is quiet."""
+    await asyncio.Event().wait()
+
+
+async def unheard(event: BackendEvent, read_at: float) -> None:
+    """Take an event."""
+
+
+async def error_of_a_call(url: str, emit: Emit = unheard, timeouts: UpstreamTimeouts = TIMEOUTS) -> GatewayError:
+    """Run a call of a quiet caller; return what ends it."""
+    adapter = paraformer(CONFIG, lambda: messages.TASK)
+    async with aiohttp.ClientSession(ws_response_class=BoundedWebSocket) as session:
+        connection = cast("BoundedWebSocket", await session.ws_connect(url + PATH, autoping=False))
+
+        async def reopen() -> BoundedWebSocket:
+            return connection
+
+        conversation = Conversation(connection, reopen, adapter, nothing, emit, timeouts, 16_000)
+        with pytest.raises(GatewayError) as raised:
+            await conversation.run()
+        await connection.leave()
+    return raised.value
+
+
+async def test_a_vendor_that_answers_no_ping_is_lost() -> None:
+    released = asyncio.Event()
+
+    async def read_nothing(request: web.Request, _: web.WebSocketResponse) -> None:
+        assert isinstance(request.transport, asyncio.Transport)
+        request.transport.pause_reading()
+        await released.wait()
+
+    async with task_vendor(read_nothing) as url:
+        error = await error_of_a_call(url)
+        released.set()
+    assert isinstance(error, UpstreamLost)
+    assert "ping" in error.message
+
+
+async def test_a_vendor_that_answers_pings_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is sent the next one, which waits for the answer to the one before."""
+    pings = 0
+    enough = asyncio.Event()
+    send_ping = BoundedWebSocket.is_pinged
+
+    async def counted(connection: BoundedWebSocket) -> bool:
+        nonlocal pings
+        pings += 1
+        if pings == 3:
+            enough.set()
+        return await send_ping(connection)
+
+    async def answer_pings(_: web.Request, connection: web.WebSocketResponse) -> None:
+        reading = asyncio.create_task(connection.receive())  # Pings are answered while it waits.
+        await enough.wait()
+        await connection.close(code=4000)
+        await reading
+
+    monkeypatch.setattr(BoundedWebSocket, "is_pinged", counted)
+    async with task_vendor(answer_pings) as url, asyncio.timeout(60):
+        error = await error_of_a_call(url, timeouts=replace(TIMEOUTS, pong_seconds=60.0))
+    assert error.upstream_code == "close 4000"
+
+
+async def test_a_caller_that_reads_slowly_does_not_make_the_vendor_late() -> None:
+    """The vendor's pongs wait behind results that nobody takes."""
+
+    async def flood(_: web.Request, connection: web.WebSocketResponse) -> None:
+        for _number in range(100):
+            await connection.send_str(messages.interim("x" * 20_000))
+        await connection.close(code=4000)
+
+    is_first = True
+
+    async def slowly(event: BackendEvent, _: float) -> None:
+        nonlocal is_first
+        if is_first and isinstance(event, InterimResult):
+            is_first = False
+            await asyncio.sleep(10 * TIMEOUTS.pong_seconds)
+
+    async with task_vendor(flood) as url:
+        error = await error_of_a_call(url, slowly)
+    assert error.upstream_code == "close 4000"

@@ -1,0 +1,605 @@
+"""One call against a backend that follows a script."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+import fake_recognizers as fakes
+from asrgateway_server.audio.chunk import PcmChunk
+from asrgateway_server.backends.base import Commit, Emit, ItemSource
+from asrgateway_server.backends.worker_process import WorkerPool
+from asrgateway_server.call.call import OUTBOX_CHUNKS, Limits, recognize
+from asrgateway_server.call.going_away import Farewell
+from asrgateway_server.call.responses import CallFinished, Cursor, Reply, Result, Started
+from asrgateway_server.config import AudioFormat, Features, RecognitionConfig, Resume, Update
+from asrgateway_server.errors import (
+    GatewayError,
+    InvalidRequest,
+    UndecodableAudio,
+    UnsupportedOption,
+    UpstreamLost,
+    UpstreamProtocolError,
+    UpstreamUnavailable,
+)
+from asrgateway_server.events import (
+    BackendEvent,
+    CommitEmpty,
+    FinalResult,
+    Finished,
+    InterimResult,
+    Notice,
+    NoticeCode,
+    Ready,
+    SpeechEnded,
+    SpeechStarted,
+    Word,
+)
+from asrgateway_server.metrics import Metrics
+from asrgateway_server.models import EMBEDDED
+
+CONFIG = RecognitionConfig(model=EMBEDDED, audio=AudioFormat(sample_rate_hertz=16_000))
+WITH_INTERIMS = replace(CONFIG, interim_results=True)
+LIMITS = Limits(
+    max_utterance_seconds=20.0,
+    cursor_interval_seconds=10.0,
+    backlog_speed=1.0,
+    quiet_after_seconds=60.0,
+    max_injected_silence_seconds=600.0,
+    task_silence_seconds=50.0,
+    task_idle_seconds=10.0,
+)
+CHUNK = bytes(3_200)  # a tenth of a second
+WORDS = (Word(text="good", start_ms=10, end_ms=90),)
+
+
+@dataclass(kw_only=True)
+class ScriptedBackend:
+    """Answers each chunk, each commit and the end with what the script has for it.
+
+    Attributes:
+        chunks: Answers to the first chunks, one after the other; later ones get none.
+        commits: The same for commits.
+        end: What is told after the end of the audio, before `Finished`.
+        request_id: The name of the task.
+        error: Raised after the first chunk.
+        remarks: Told before the task begins.
+        heard: What came, in order.
+    """
+
+    chunks: Sequence[Sequence[BackendEvent]] = ()
+    commits: Sequence[Sequence[BackendEvent]] = ()
+    end: Sequence[BackendEvent] = ()
+    request_id: str = ""
+    error: Exception | None = None
+    remarks: Sequence[Notice] = ()
+    heard: list[PcmChunk | Commit | Update] = field(default_factory=list)
+
+    async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
+        assert config.model.name == EMBEDDED.name
+        chunks, commits = iter(self.chunks), iter(self.commits)
+        for remark in self.remarks:
+            await emit(remark, time.monotonic())
+        await emit(Ready(request_id=self.request_id), time.monotonic())
+        while (item := await next_item()) is not None:
+            self.heard.append(item)
+            if self.error:
+                raise self.error
+            for event in next(commits if isinstance(item, Commit) else chunks, ()):
+                await emit(event, time.monotonic())
+        for event in (*self.end, Finished()):
+            await emit(event, time.monotonic())
+
+    @property
+    def heard_ms(self) -> int:
+        return sum(len(item.pcm) for item in self.heard if isinstance(item, PcmChunk)) // 32
+
+
+class ScriptedClient:
+    """Says its items, then half-closes once it may.
+
+    Attributes:
+        told: Every response: what it carries, and its cursor.
+        may_close: Cleared, the client stays silent after its items.
+    """
+
+    def __init__(self, *items: bytes | Commit) -> None:
+        self.told: list[tuple[Reply | None, Cursor]] = []
+        self.read_items = 0
+        self.may_close = asyncio.Event()
+        self.may_close.set()
+        self._items = iter(items)
+
+    async def read(self) -> bytes | Commit | None:
+        item = next(self._items, None)
+        if item is None:
+            await self.may_close.wait()
+            return None
+        self.read_items += 1
+        return item
+
+    async def write(self, reply: Reply | None, cursor: Cursor) -> None:
+        self.told.append((reply, cursor))
+        if reply is None:
+            self.may_close.set()
+
+    @property
+    def replies(self) -> list[Reply | None]:
+        return [reply for reply, _ in self.told]
+
+    @property
+    def results(self) -> list[Result]:
+        return [reply for reply in self.replies if isinstance(reply, Result)]
+
+    @property
+    def finished(self) -> CallFinished:
+        last = self.replies[-1]
+        assert isinstance(last, CallFinished)
+        return last
+
+
+async def call(
+    client: ScriptedClient, backend: ScriptedBackend, config: RecognitionConfig = CONFIG, limits: Limits = LIMITS
+) -> Metrics:
+    metrics = Metrics(CollectorRegistry())
+    await recognize(config, backend, client, limits, metrics, Farewell())
+    return metrics
+
+
+def final(text: str, start_ms: int = 0, end_ms: int = 100, *, is_forced: bool = False) -> FinalResult:
+    return FinalResult(text=text, start_ms=start_ms, end_ms=end_ms, words=WORDS, is_forced=is_forced)
+
+
+def interim(text: str, start_ms: int = 0, end_ms: int = 100) -> InterimResult:
+    return InterimResult(text=text, start_ms=start_ms, end_ms=end_ms, words=WORDS)
+
+
+# The course of a call ---------------------------------------------------------------------------------------------
+
+
+async def test_a_call_starts_once_and_finishes_once() -> None:
+    client = ScriptedClient(CHUNK)
+    await call(client, ScriptedBackend(end=[final("good")], request_id="task-1"))
+    assert [type(reply) for reply in client.replies] == [Started, Result, CallFinished]
+    assert client.replies[0] == Started(
+        model=EMBEDDED, sample_rate_hertz=16_000, upstream_request_id="task-1", downgrades=()
+    )
+
+
+async def test_the_backend_hears_all_the_audio_in_order() -> None:
+    backend = ScriptedBackend()
+    await call(ScriptedClient(CHUNK + b"\1\0", CHUNK[:-4], b"\2\0"), backend)
+    assert backend.heard == [PcmChunk(CHUNK, 0), PcmChunk(b"\1\0" + CHUNK[:-4] + b"\2\0", 1_600)]
+
+
+async def test_empty_audio_is_a_sign_of_life_and_nothing_else() -> None:
+    backend = ScriptedBackend()
+    await call(ScriptedClient(b"", CHUNK, b"", b""), backend)
+    assert backend.heard == [PcmChunk(CHUNK, 0)]
+
+
+async def test_a_message_of_many_chunks_is_heard_whole_before_its_client_counts_as_quiet() -> None:
+    backend = ScriptedBackend()
+    speech = b"".join(number.to_bytes(2, "little") * 1_600 for number in range(250)) + b"\1\0"
+    at_once = replace(LIMITS, quiet_after_seconds=-2.0)  # A message's own lead is 2 s at most.
+    client = ScriptedClient(speech)
+    await call(client, backend, limits=at_once)
+    assert b"".join(item.pcm for item in backend.heard if isinstance(item, PcmChunk)) == speech
+    assert client.finished.silence_ms == 0
+
+
+async def test_a_recogniser_slower_than_the_lead_is_sent_a_long_message_without_gaps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(fakes.__file__).parent))
+    client, speech = ScriptedClient(bytes(100 * 3_200 + 2)), 100 * 3_200 + 2
+    metrics = Metrics(CollectorRegistry())
+    pool = WorkerPool(fakes.Slow, size=1, ready_timeout_seconds=20.0, stall_timeout_seconds=20.0, metrics=metrics)
+    async with pool:
+        # A lead lasts 2 s at most: here it ends after a tenth of what the recogniser needs.
+        limits = replace(LIMITS, quiet_after_seconds=-1.9)
+        await recognize(CONFIG, pool, client, limits, metrics, Farewell())
+    assert client.results[-1].text == f"{speech} bytes, 0 commits"
+    assert client.finished.silence_ms == 0
+
+
+async def test_the_summary_counts_the_call() -> None:
+    client = ScriptedClient(CHUNK, CHUNK)
+    await call(client, ScriptedBackend(chunks=[[final("a")], [final("b")]], request_id="task-1"))
+    assert client.finished.audio_ms == 200
+    assert client.finished.final_results == 2
+    assert client.finished.upstream_request_ids == ("task-1",)
+
+
+async def test_a_call_with_text_has_all_its_delays() -> None:
+    client = ScriptedClient(CHUNK)
+    await call(client, ScriptedBackend(chunks=[[final("a")]]))
+    assert client.finished.first_package_delay_seconds is not None
+    assert client.finished.upstream_first_package_delay_seconds is not None
+    assert client.finished.last_package_delay_seconds is not None
+    assert client.finished.upstream_last_package_delay_seconds is not None
+
+
+async def test_a_call_without_text_has_no_first_package() -> None:
+    client = ScriptedClient(CHUNK)
+    metrics = await call(client, ScriptedBackend(chunks=[[final("")]]))
+    assert client.finished.first_package_delay_seconds is None
+    assert client.finished.upstream_first_package_delay_seconds is None
+    assert client.finished.last_package_delay_seconds is not None
+    labels = {"model": "embedded", "scope": "client"}
+    assert metrics.registry.get_sample_value("asrgateway_first_package_delay_seconds_count", labels) == 0
+    assert metrics.registry.get_sample_value("asrgateway_last_package_delay_seconds_count", labels) == 1
+
+
+async def test_audio_and_results_are_counted() -> None:
+    metrics = await call(
+        ScriptedClient(CHUNK, CHUNK), ScriptedBackend(chunks=[[interim("a")], [final("a")]]), WITH_INTERIMS
+    )
+    value = metrics.registry.get_sample_value
+    assert value("asrgateway_audio_received_seconds_total", {"model": "embedded"}) == pytest.approx(0.2)
+    assert value("asrgateway_audio_received_bytes_total", {"encoding": "LINEAR16"}) == 6_400
+    assert value("asrgateway_upstream_audio_sent_seconds_total", {"model": "embedded"}) == pytest.approx(0.2)
+    assert value("asrgateway_results_total", {"model": "embedded", "kind": "partial"}) == 1
+    assert value("asrgateway_results_total", {"model": "embedded", "kind": "final"}) == 1
+
+
+# Results ----------------------------------------------------------------------------------------------------------
+
+
+async def test_interim_results_are_told_on_request() -> None:
+    client = ScriptedClient(CHUNK, CHUNK, CHUNK)
+    await call(client, ScriptedBackend(chunks=[[interim("a")], [interim("a b")], [final("a b")]]), WITH_INTERIMS)
+    assert [(result.index, result.revision, result.is_final) for result in client.results] == [
+        (0, 1, False),
+        (0, 2, False),
+        (0, 3, True),
+    ]
+
+
+async def test_interim_results_are_kept_back_unless_asked_for() -> None:
+    client = ScriptedClient(CHUNK, CHUNK)
+    await call(client, ScriptedBackend(chunks=[[interim("a")], [final("a b")]]))
+    assert [(result.text, result.revision) for result in client.results] == [("a b", 1)]
+
+
+async def test_a_noise_is_not_told() -> None:
+    client = ScriptedClient(CHUNK, CHUNK)
+    await call(client, ScriptedBackend(chunks=[[interim("a"), final("")], [final("b")]]))
+    assert [(result.index, result.text) for result in client.results] == [(0, "b")]
+
+
+@pytest.mark.parametrize(("is_asked", "words"), [(True, WORDS), (False, ())])
+async def test_words_are_told_on_request(is_asked: bool, words: tuple[Word, ...]) -> None:
+    client = ScriptedClient(CHUNK)
+    config = replace(CONFIG, features=Features(word_time_offsets=is_asked))
+    await call(client, ScriptedBackend(end=[final("good")]), config)
+    assert [result.words for result in client.results] == [words]
+
+
+@pytest.mark.parametrize(("is_asked", "count"), [(True, 2), (False, 0)])
+async def test_the_bounds_of_speech_are_told_on_request(is_asked: bool, count: int) -> None:
+    client = ScriptedClient(CHUNK)
+    config = replace(CONFIG, features=Features(voice_activity_events=is_asked))
+    await call(client, ScriptedBackend(chunks=[[SpeechStarted(offset_ms=10), SpeechEnded(offset_ms=90)]]), config)
+    assert len([reply for reply in client.replies if isinstance(reply, SpeechStarted | SpeechEnded)]) == count
+
+
+async def test_a_resumed_call_goes_on_in_time_and_number() -> None:
+    client = ScriptedClient(CHUNK)
+    config = replace(
+        CONFIG,
+        resume=Resume(audio_offset_ms=60_000, next_result_index=7),
+        features=Features(word_time_offsets=True, voice_activity_events=True),
+    )
+    await call(client, ScriptedBackend(chunks=[[SpeechStarted(offset_ms=10), final("good", 10, 90)]]), config)
+    assert client.replies[1:-1] == [
+        SpeechStarted(offset_ms=60_010),
+        Result(
+            index=7,
+            revision=1,
+            is_final=True,
+            text="good",
+            committed="good",
+            start_ms=60_010,
+            end_ms=60_090,
+            words=(Word(text="good", start_ms=60_010, end_ms=60_090),),
+        ),
+    ]
+
+
+# Wishes -----------------------------------------------------------------------------------------------------------
+
+
+async def test_unmet_wishes_are_told_right_after_the_start() -> None:
+    client = ScriptedClient(CHUNK)
+    await call(client, ScriptedBackend(), replace(CONFIG, wishes=("vendor_parameters",)))
+    started, notice, *_ = client.replies
+    assert isinstance(started, Started)
+    assert isinstance(notice, Notice)
+    assert started.downgrades == (notice,)
+    assert notice.field == "streaming_config.vendor_parameters"
+
+
+async def test_an_unmet_wish_ends_a_strict_call_before_it_begins() -> None:
+    client, backend = ScriptedClient(CHUNK), ScriptedBackend()
+    with pytest.raises(UnsupportedOption):
+        await call(client, backend, replace(CONFIG, wishes=("vendor_parameters",), is_strict=True))
+    assert (client.told, backend.heard) == ([], [])
+
+
+# Commits ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_commit_reaches_the_backend_after_all_audio_before_it() -> None:
+    backend = ScriptedBackend(commits=[[CommitEmpty()]])
+    await call(ScriptedClient(CHUNK[:320], Commit(), CHUNK), backend)
+    assert backend.heard == [PcmChunk(CHUNK[:320], 0), Commit(), PcmChunk(CHUNK, 160)]
+
+
+async def test_a_commit_in_speech_is_answered_by_a_forced_result() -> None:
+    client = ScriptedClient(CHUNK, Commit())
+    await call(client, ScriptedBackend(chunks=[[interim("a")]], commits=[[final("a", is_forced=True)]]))
+    assert [(result.text, result.is_forced) for result in client.results] == [("a", True)]
+
+
+async def test_a_commit_in_speech_without_words_is_answered_too() -> None:
+    client = ScriptedClient(CHUNK, Commit())
+    await call(client, ScriptedBackend(commits=[[final("", is_forced=True)]]))
+    assert [(result.text, result.is_forced) for result in client.results] == [("", True)]
+
+
+async def test_a_commit_in_silence_is_answered_by_an_empty_one() -> None:
+    client = ScriptedClient(CHUNK, Commit())
+    await call(client, ScriptedBackend(commits=[[CommitEmpty()]]))
+    assert [type(reply) for reply in client.replies] == [Started, CommitEmpty, CallFinished]
+
+
+async def test_every_commit_is_answered_once() -> None:
+    client = ScriptedClient(CHUNK, Commit(), Commit(), CHUNK, Commit())
+    commits: list[list[BackendEvent]] = [[final("a", is_forced=True)], [CommitEmpty()], [final("b", is_forced=True)]]
+    await call(client, ScriptedBackend(commits=commits))
+    assert [type(reply) for reply in client.replies[1:-1]] == [Result, CommitEmpty, Result]
+
+
+ONE_SECOND = replace(LIMITS, max_utterance_seconds=1.0)
+
+
+async def test_an_utterance_that_goes_on_for_too_long_is_ended() -> None:
+    client = ScriptedClient(*[CHUNK] * 20)
+    backend = ScriptedBackend(chunks=[[interim("a")]], commits=[[final("a b", is_forced=True)]])
+    await call(client, backend, limits=ONE_SECOND)
+    assert backend.heard.index(Commit()) == 11
+    assert backend.heard.count(Commit()) == 1
+    assert [(result.text, result.is_forced) for result in client.results] == [("a b", True)]
+
+
+async def test_speech_without_words_that_goes_on_for_too_long_is_ended_too() -> None:
+    backend = ScriptedBackend(chunks=[[SpeechStarted(offset_ms=0)]], commits=[[final("", is_forced=True)]])
+    await call(ScriptedClient(*[CHUNK] * 20), backend, limits=ONE_SECOND)
+    assert backend.heard.index(Commit()) == 11
+
+
+async def test_the_next_utterance_has_its_own_time() -> None:
+    chunks: list[list[BackendEvent]] = [[] for _ in range(20)]
+    chunks[0], chunks[8], chunks[9] = [interim("a")], [final("a", 0, 900)], [interim("b", 900)]
+    backend = ScriptedBackend(chunks=chunks)
+    await call(ScriptedClient(*[CHUNK] * 18), backend, limits=ONE_SECOND)
+    assert Commit() not in backend.heard
+
+
+async def test_silence_is_never_too_long() -> None:
+    backend = ScriptedBackend()
+    await call(ScriptedClient(*[CHUNK] * 20), backend, limits=ONE_SECOND)
+    assert Commit() not in backend.heard
+
+
+async def test_the_empty_answer_to_a_commit_of_the_gateway_is_hidden() -> None:
+    client = ScriptedClient(*[CHUNK] * 20)
+    backend = ScriptedBackend(chunks=[[interim("a")]], commits=[[CommitEmpty()]])
+    await call(client, backend, limits=ONE_SECOND)
+    assert Commit() in backend.heard
+    assert [type(reply) for reply in client.replies] == [Started, CallFinished]
+
+
+async def test_an_utterance_that_proves_to_be_over_is_not_ended_again() -> None:
+    backend = ScriptedBackend(chunks=[[interim("a")]], commits=[[CommitEmpty()]] * 20)
+    await call(ScriptedClient(*[CHUNK] * 20), backend, limits=ONE_SECOND)
+    assert backend.heard.count(Commit()) == 1
+
+
+async def test_a_commit_of_the_client_while_one_of_the_gateway_is_out_is_answered() -> None:
+    client = ScriptedClient(*[CHUNK] * 11, Commit())
+    backend = ScriptedBackend(chunks=[[interim("a")]], commits=[[final("a", is_forced=True)], [CommitEmpty()]])
+    await call(client, backend, limits=ONE_SECOND)
+    assert [type(reply) for reply in client.replies[1:-1]] == [Result, CommitEmpty]
+
+
+# Cursors ----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_last_cursor_has_come_to_the_end() -> None:
+    client = ScriptedClient(CHUNK, CHUNK)
+    await call(client, ScriptedBackend(end=[final("a", 0, 180)]))
+    assert client.told[-1][1] == Cursor(received_ms=200, sent_ms=200, final_ms=180, silence_ms=0)
+
+
+async def test_a_cursor_tells_what_was_received_sent_and_final_so_far() -> None:
+    client = ScriptedClient(CHUNK, CHUNK)
+    await call(client, ScriptedBackend(chunks=[[final("a", 0, 80)]]))
+    (cursor,) = [cursor for reply, cursor in client.told if isinstance(reply, Result)]
+    assert (cursor.sent_ms, cursor.final_ms) == (100, 80)
+    assert cursor.received_ms >= cursor.sent_ms
+
+
+async def test_a_final_result_without_times_covers_what_was_sent() -> None:
+    client = ScriptedClient(CHUNK)
+    await call(client, ScriptedBackend(chunks=[[FinalResult(text="a")]]))
+    assert client.told[-1][1].final_ms == 100
+
+
+async def test_cursors_never_go_back() -> None:
+    client = ScriptedClient(CHUNK, CHUNK)
+    await call(client, ScriptedBackend(chunks=[[final("a", 0, 90)], [final("b", 0, 50)]]))
+    assert [cursor.final_ms for _, cursor in client.told] == [0, 90, 90, 90]
+
+
+async def test_a_quiet_call_is_kept_awake_by_cursors() -> None:
+    client = ScriptedClient(CHUNK)
+    client.may_close.clear()
+    await call(client, ScriptedBackend(), limits=replace(LIMITS, cursor_interval_seconds=0.01))
+    assert (None, Cursor(received_ms=100, sent_ms=100, final_ms=0, silence_ms=0)) in client.told
+
+
+async def test_nothing_follows_the_end_of_a_call() -> None:
+    client = ScriptedClient(CHUNK)
+    client.may_close.clear()
+    await call(client, ScriptedBackend(), limits=replace(LIMITS, cursor_interval_seconds=0.01))
+    assert isinstance(client.replies[-1], CallFinished)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+# Wrong audio ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("items", [(), (b"",), (b"", b"", Commit())])
+async def test_a_call_without_audio_is_refused(items: tuple[bytes | Commit, ...]) -> None:
+    with pytest.raises(InvalidRequest, match="no audio was received") as caught:
+        await call(ScriptedClient(*items), ScriptedBackend(commits=[[CommitEmpty()]]))
+    assert caught.value.field == "audio"
+
+
+async def test_half_a_sample_alone_is_undecodable() -> None:
+    with pytest.raises(UndecodableAudio, match="ends inside a sample"):
+        await call(ScriptedClient(b"\0"), ScriptedBackend())
+
+
+async def test_half_a_sample_at_the_end_is_told_after_the_last_words() -> None:
+    client = ScriptedClient(CHUNK, b"\0")
+    with pytest.raises(UndecodableAudio, match="ends inside a sample"):
+        await call(client, ScriptedBackend(end=[final("a")]))
+    assert [result.text for result in client.results] == ["a"]
+    assert isinstance(client.replies[-1], Result)
+
+
+# A backend or a client that fails ---------------------------------------------------------------------------------
+
+
+async def test_a_lost_backend_makes_the_call_unavailable_for_now() -> None:
+    lost = UpstreamLost("the connection dropped", upstream_code="E1", upstream_request_id="task-1")
+    with pytest.raises(UpstreamUnavailable, match="the connection dropped; try again") as caught:
+        await call(ScriptedClient(CHUNK), ScriptedBackend(error=lost))
+    assert caught.value.retry_after_seconds == 1.0
+    assert (caught.value.upstream_code, caught.value.upstream_request_id) == ("E1", "task-1")
+
+
+@pytest.mark.parametrize("is_ready", [False, True])
+async def test_only_a_task_that_waits_for_audio_is_lost_unseen(is_ready: bool) -> None:
+    """The one that is to hear the first audio ends the call, whose client would else wait for ever."""
+
+    class Lossy(ScriptedBackend):
+        tasks = 0
+
+        async def converse(self, _config: RecognitionConfig, _next_item: ItemSource, emit: Emit) -> None:
+            self.tasks += 1
+            if self.tasks == 1 or is_ready:
+                await emit(Ready(), time.monotonic())
+            raise UpstreamLost("the vendor cannot be reached")
+
+    backend = Lossy()
+    with pytest.raises(UpstreamUnavailable, match="cannot be reached"):
+        async with asyncio.timeout(60):
+            await call(ScriptedClient(CHUNK, CHUNK), backend)
+    assert backend.tasks == 2
+
+
+async def test_a_backend_that_ends_before_the_audio_is_a_fault() -> None:
+    class Hasty(ScriptedBackend):
+        async def converse(self, _config: RecognitionConfig, _next_item: ItemSource, emit: Emit) -> None:
+            await emit(Ready(), time.monotonic())
+            await emit(Finished(), time.monotonic())
+
+    with pytest.raises(UpstreamProtocolError, match="before its audio ended"):
+        await call(ScriptedClient(CHUNK), Hasty())
+
+
+@pytest.mark.parametrize("error", [InvalidRequest("no"), RuntimeError("a bug")])
+async def test_an_error_of_the_client_side_ends_the_call_as_it_is(error: Exception) -> None:
+    class Failing(ScriptedClient):
+        async def read(self) -> bytes | Commit | None:
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        await call(Failing(), ScriptedBackend())
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("error", [UpstreamProtocolError("no"), GatewayError("no"), RuntimeError("a bug")])
+async def test_an_error_of_the_backend_side_ends_the_call_as_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught:
+        await call(ScriptedClient(CHUNK), ScriptedBackend(error=error))
+    assert caught.value is error
+
+
+async def test_a_cancelled_call_leaves_no_task() -> None:
+    client = ScriptedClient(CHUNK)
+    client.may_close.clear()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await call(client, ScriptedBackend())
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_slow_backend_slows_its_client() -> None:
+    class Stuck(ScriptedBackend):
+        async def converse(self, *_: object) -> None:
+            await asyncio.Event().wait()
+
+    client = ScriptedClient(*[CHUNK] * 100)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await call(client, Stuck())
+    assert client.read_items == OUTBOX_CHUNKS + 1
+
+
+# Tasks that would not outlast the silence ---------------------------------------------------------------------------
+
+MORTAL = replace(CONFIG, model=replace(EMBEDDED, outlasts_silence=False))
+
+
+async def test_a_task_of_silence_is_followed_by_another_unseen() -> None:
+    client = ScriptedClient(*[CHUNK] * 13)
+    backend = ScriptedBackend(commits=[[CommitEmpty()]])
+    await call(client, backend, MORTAL, replace(LIMITS, task_silence_seconds=1.0))
+    assert [type(item).__name__ for item in backend.heard].index("Commit") == 11
+    assert CommitEmpty() not in client.replies
+
+
+async def test_a_task_that_outlasts_silence_goes_on() -> None:
+    backend = ScriptedBackend()
+    await call(ScriptedClient(*[CHUNK] * 13), backend, CONFIG, replace(LIMITS, task_silence_seconds=1.0))
+    assert Commit() not in backend.heard
+
+
+# What the backend finds out ---------------------------------------------------------------------------------------
+
+REMARK = Notice(code=NoticeCode.OPTION_IGNORED, field="streaming_config.adaptation.hotwords", message="not today")
+
+
+async def test_what_the_backend_finds_out_is_told_once_the_call_has_begun() -> None:
+    client = ScriptedClient(CHUNK, CHUNK)
+    await call(client, ScriptedBackend(remarks=[REMARK, REMARK], chunks=[[REMARK]]))
+    assert isinstance(client.replies[0], Started)
+    assert client.replies[0].downgrades == (REMARK,)
+    assert [reply for reply in client.replies if isinstance(reply, Notice)] == [REMARK]
+
+
+async def test_what_the_backend_finds_out_in_mid_call_is_told_then() -> None:
+    client = ScriptedClient(CHUNK, CHUNK)
+    await call(client, ScriptedBackend(chunks=[[REMARK]]))
+    assert [type(reply) for reply in client.replies[:2]] == [Started, Notice]

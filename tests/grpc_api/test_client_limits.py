@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+
+from asrgateway_server.errors import ClientLimitReached
+from asrgateway_server.grpc_api.client_limits import MAX_REMEMBERED, ClientLimits
+
+
+class Clock:
+    """A clock that stands still."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def start(limits: ClientLimits, client: str) -> None:
+    """A call that is over at once."""
+    with limits.admitted(client):
+        pass
+
+
+def test_without_limits_nobody_is_refused_and_nothing_is_remembered() -> None:
+    limits = ClientLimits(0, 0)
+    with ExitStack() as calls:
+        for _ in range(1000):
+            calls.enter_context(limits.admitted("a"))
+    assert limits.remembered == 0
+
+
+def test_one_client_has_so_many_open_and_another_as_many() -> None:
+    limits = ClientLimits(2, 0)
+    with limits.admitted("a"), limits.admitted("a"), limits.admitted("b"):
+        with pytest.raises(
+            ClientLimitReached, match=r"^2 calls of yours are open, as many as one client may"
+        ) as caught:
+            start(limits, "a")
+        start(limits, "b")
+    assert caught.value.retry_after_seconds == 1.0
+    start(limits, "a")
+    assert limits.remembered == 0
+
+
+def test_one_client_starts_so_many_in_a_minute_and_another_as_many() -> None:
+    clock = Clock()
+    limits = ClientLimits(0, 2, clock)
+    for client in "aab":
+        start(limits, client)
+    with pytest.raises(ClientLimitReached, match=r"^you have started 2 calls in a minute") as caught:
+        start(limits, "a")
+    start(limits, "b")
+    assert caught.value.retry_after_seconds == 30.0
+    clock.now += 30.0
+    start(limits, "a")
+    with pytest.raises(ClientLimitReached):
+        start(limits, "a")
+
+
+def test_a_call_refused_for_one_limit_counts_for_none() -> None:
+    limits = ClientLimits(1, 2, Clock())
+    with limits.admitted("a"):
+        for _ in range(5):
+            with pytest.raises(ClientLimitReached, match="are open"):
+                start(limits, "a")
+    start(limits, "a")
+
+
+def test_of_many_clients_only_so_many_are_remembered() -> None:
+    limits = ClientLimits(5, 2, Clock())
+    for number in range(3 * MAX_REMEMBERED):
+        start(limits, f"address:{number}")
+    assert limits.remembered == MAX_REMEMBERED
+
+
+def test_a_client_that_has_not_started_any_for_a_minute_is_forgotten() -> None:
+    clock = Clock()
+    limits = ClientLimits(5, 2, clock)
+    for number in range(1000):
+        start(limits, f"address:{number}")
+    clock.now += 60.0
+    start(limits, "a")
+    assert limits.remembered == 1
+
+
+def test_a_client_with_open_calls_is_never_forgotten() -> None:
+    limits = ClientLimits(1, 2, Clock())
+    with limits.admitted("a"):
+        for number in range(MAX_REMEMBERED + 1):
+            start(limits, f"address:{number}")
+        with pytest.raises(ClientLimitReached, match="are open"):
+            start(limits, "a")

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import asyncio
+import time
+
+from asrgateway_server.grpc_api.loop_lag import observed_loop
+from gateways import eventually
+
+
+async def test_a_loop_with_nothing_to_do_is_hardly_late() -> None:
+    lags: list[float] = []
+    async with observed_loop(lags.append, 0.001):
+        await eventually(lambda: len(lags) >= 5)
+    assert min(lags) < 0.05
+
+
+async def test_who_keeps_the_loop_busy_is_seen() -> None:
+    lags: list[float] = []
+    async with observed_loop(lags.append, 0.001):
+        await eventually(lambda: len(lags) >= 1)
+        time.sleep(0.05)  # noqa: ASYNC251 just what must not be done
+        await eventually(lambda: max(lags) > 0.04)
+
+
+async def test_nothing_is_observed_any_more_at_the_end() -> None:
+    lags: list[float] = []
+    async with observed_loop(lags.append, 0.001):
+        pass
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.call.responses import CallFinished, Cursor, Result, Started
+from asrgateway_server.events import CommitEmpty, Notice, NoticeCode, SpeechEnded, SpeechStarted, Word
+from asrgateway_server.grpc_api.responses import models_from, response_from
+from asrgateway_server.models import EMBEDDED, Feature, catalogue
+
+CURSOR = Cursor(received_ms=1_500, sent_ms=1_400, final_ms=0, silence_ms=300)
+
+
+def duration(ms: int) -> Duration:
+    message = Duration()
+    message.FromMilliseconds(ms)
+    return message
+
+
+def response(reply: object) -> pb.RecognizeResponse:
+    message = response_from(reply, CURSOR, "c1")  # type: ignore[arg-type] # whichever reply
+    assert message.cursor == pb.Cursor(
+        received=duration(1_500), sent_upstream=duration(1_400), final=duration(0), injected_silence=duration(300)
+    )
+    return message
+
+
+def test_a_sign_of_life_is_a_cursor_alone() -> None:
+    assert response(None).WhichOneof("response") is None
+
+
+def test_a_start_tells_what_runs() -> None:
+    notice = Notice(code=NoticeCode.OPTION_IGNORED, field="streaming_config.adaptation.context", message="no context")
+    started = Started(model=EMBEDDED, sample_rate_hertz=16_000, upstream_request_id="task-1", downgrades=(notice,))
+    assert response(started).started == pb.Started(
+        call_id="c1",
+        model="embedded",
+        upstream_request_id="task-1",
+        sample_rate_hertz=16_000,
+        downgrades=[pb.Downgrade(field="adaptation.context", message="no context")],
+    )
+
+
+def test_an_interim_result_tells_what_is_promised_and_what_is_not() -> None:
+    result = Result(index=3, revision=2, is_final=False, text="good morning", committed="good ", stability=0.5)
+    assert response(result).result == pb.RecognitionResult(
+        result_index=3, revision=2, transcript="good morning", committed="good ", unstable="morning", stability=0.5
+    )
+
+
+def test_a_final_result_tells_times_and_words() -> None:
+    result = Result(
+        index=0,
+        revision=1,
+        is_final=True,
+        text="good",
+        committed="good",
+        start_ms=0,
+        end_ms=1_250,
+        words=(Word(text="good", punctuation=".", start_ms=10, end_ms=1_200),),
+        is_forced=True,
+    )
+    assert response(result).result == pb.RecognitionResult(
+        revision=1,
+        is_final=True,
+        transcript="good",
+        committed="good",
+        forced=True,
+        start_offset=duration(0),
+        end_offset=duration(1_250),
+        words=[pb.WordInfo(word="good", punctuation=".", start_offset=duration(10), end_offset=duration(1_200))],
+    )
+
+
+def test_what_the_model_does_not_tell_is_absent_and_not_zero() -> None:
+    message = response(Result(index=0, revision=1, is_final=False, text="good", committed="")).result
+    assert [message.HasField(name) for name in ("start_offset", "end_offset", "stability")] == [False] * 3
+
+
+def test_a_stability_of_zero_is_present() -> None:
+    message = response(Result(index=0, revision=2, is_final=False, text="good", committed="", stability=0.0)).result
+    assert message.HasField("stability")
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        (SpeechStarted(offset_ms=1_234), pb.SPEECH_EVENT_TYPE_BEGIN),
+        (SpeechEnded(offset_ms=1_234), pb.SPEECH_EVENT_TYPE_END),
+    ],
+)
+def test_the_bounds_of_speech_have_their_offset(
+    event: SpeechStarted | SpeechEnded, kind: pb.SpeechEventType.ValueType
+) -> None:
+    assert response(event).speech_event == pb.SpeechEvent(type=kind, offset=duration(1_234))
+
+
+def test_a_commit_that_found_nothing_is_a_stream_event() -> None:
+    assert response(CommitEmpty()).stream_event.type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY
+
+
+@pytest.mark.parametrize("code", list(NoticeCode))
+def test_a_notice_is_a_warning(code: NoticeCode) -> None:
+    warning = response(Notice(code=code, field="streaming_config.features", message="no")).warning
+    assert (pb.WarningCode.Name(warning.code), warning.field, warning.message) == (
+        f"WARNING_CODE_{code.name}",
+        "streaming_config.features",
+        "no",
+    )
+
+
+def finished(*, delay_seconds: float | None) -> CallFinished:
+    return CallFinished(
+        silence_ms=0,
+        first_package_delay_seconds=delay_seconds,
+        last_package_delay_seconds=0.2,
+        upstream_first_package_delay_seconds=delay_seconds,
+        upstream_last_package_delay_seconds=0.1,
+        audio_ms=2_400,
+        billed_ms=None,
+        estimated_cost_cny=None,
+        final_results=2,
+        upstream_request_ids=("task-1",),
+    )
+
+
+def test_the_end_tells_what_the_call_took() -> None:
+    assert response(finished(delay_seconds=0.25)).finished == pb.Finished(
+        first_package_delay=duration(250),
+        last_package_delay=duration(200),
+        upstream_first_package_delay=duration(250),
+        upstream_last_package_delay=duration(100),
+        audio_duration=duration(2_400),
+        injected_silence=duration(0),
+        replayed_audio=duration(0),
+        upstream_request_ids=["task-1"],
+        final_results=2,
+    )
+
+
+def test_without_text_there_is_no_first_package() -> None:
+    message = response(finished(delay_seconds=None)).finished
+    assert not message.HasField("first_package_delay")
+    assert not message.HasField("upstream_first_package_delay")
+    assert not message.HasField("billed_duration")
+    assert not message.HasField("estimated_cost_cny")
+
+
+@pytest.mark.parametrize("feature", list(Feature))
+def test_every_feature_has_its_name_in_the_contract(feature: Feature) -> None:
+    assert f"MODEL_FEATURE_{feature.name}" in pb.ModelFeature.keys()  # noqa: SIM118 the wrapper is no mapping
+
+
+def test_the_catalogue_as_callers_read_it() -> None:
+    assert models_from(catalogue(default_model="", has_key=False)) == pb.ListModelsResponse(
+        models=[
+            pb.Model(
+                name="embedded",
+                backend="pocketsphinx",
+                language_codes=["en-US"],
+                sample_rates_hertz=[16_000],
+                features=[
+                    pb.MODEL_FEATURE_INTERIM_RESULTS,
+                    pb.MODEL_FEATURE_WORD_TIME_OFFSETS,
+                    pb.MODEL_FEATURE_VOICE_ACTIVITY_EVENTS,
+                    pb.MODEL_FEATURE_HOTWORDS,
+                ],
+            )
+        ],
+        aliases=[pb.ModelAlias(name="default", model="embedded")],
+    )

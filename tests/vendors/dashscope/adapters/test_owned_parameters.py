@@ -1,0 +1,115 @@
+"""What may be passed on to the vendor, and how it is written."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from asrgateway_server.backends.adapter import Send
+from asrgateway_server.config import (
+    Adaptation,
+    AudioFormat,
+    Features,
+    Hotword,
+    RecognitionConfig,
+    SemanticEndpointing,
+    SensitiveWordFilter,
+    ServerVad,
+)
+from asrgateway_server.errors import InvalidRequest
+from asrgateway_server.models import catalogue
+from asrgateway_server.vendors.dashscope.adapters.fun_asr import fun_asr
+from asrgateway_server.vendors.dashscope.adapters.owned_parameters import owned, verify
+from asrgateway_server.vendors.dashscope.adapters.paraformer import paraformer
+from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3Asr
+from session_messages import created
+
+MODELS = catalogue(default_model="", has_key=True)
+#: All that a call can ask for; the second one in place of the first where a call takes one of the two.
+WISHES: tuple[dict[str, Any], ...] = (
+    {
+        "language_codes": ("zh",),
+        "interim_results": True,
+        "endpointing": ServerVad(silence_ms=500, threshold=0.5, is_multi_threshold=True),
+        "features": Features(
+            punctuation=True,
+            inverse_text_normalization=True,
+            disfluency_removal=True,
+            sensitive_words=SensitiveWordFilter(masked_words=("darn",)),
+        ),
+        "adaptation": Adaptation(vocabulary_id="vocab-1", hotwords=(Hotword(text="Kestrel"),), context="birds"),
+    },
+    {"endpointing": SemanticEndpointing()},
+)
+
+
+def call(model: str, **wishes: Any) -> RecognitionConfig:
+    return RecognitionConfig(model=MODELS.find(model), audio=AudioFormat(sample_rate_hertz=16_000), **wishes)
+
+
+def sent(config: RecognitionConfig) -> dict[str, Any]:
+    """The parameters or settings that a call begins with."""
+    if config.model.backend == "qwen3_asr":
+        outputs = Qwen3Asr(config, lambda: "c").receive(created())
+    else:
+        outputs = (paraformer if config.model.backend == "paraformer" else fun_asr)(config, lambda: "task-1").start()
+    (send,) = outputs
+    assert isinstance(send, Send)
+    message = json.loads(send.message)
+    parameters: dict[str, Any] = message.get("session") or message["payload"]["parameters"]
+    return parameters
+
+
+@pytest.mark.parametrize("model", [name for name in MODELS.models if name != "embedded"])
+def test_what_the_gateway_fills_is_not_the_callers_to_give(model: str) -> None:
+    filled = {name for wishes in WISHES for name in sent(call(model, **wishes))}
+    assert filled <= owned(MODELS.find(model)).keys()
+    for name in filled:
+        with pytest.raises(InvalidRequest, match=f"may not hold '{name}'") as refusal:
+            verify(call(model, vendor_parameters={"something_new": 1, name: None}))
+        assert refusal.value.field == f"streaming_config.vendor_parameters.{name}"
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "option"),
+    [
+        ("fun-asr-realtime", "format", "decoding_config.encoding"),
+        ("fun-asr-realtime", "heartbeat", "keep_alive.policy"),
+        ("paraformer-realtime-v2", "max_sentence_silence", "endpointing.server_vad.silence"),
+        ("paraformer-realtime-v2", "language_hints", "language_codes"),
+        ("qwen3-asr-flash-realtime", "turn_detection", "endpointing"),
+        ("qwen3-asr-flash-realtime", "input_audio_transcription", "language_codes and adaptation"),
+    ],
+)
+def test_the_option_that_does_the_same_is_named(model: str, name: str, option: str) -> None:
+    with pytest.raises(InvalidRequest, match=f": {option} does the same$"):
+        verify(call(model, vendor_parameters={name: "x"}))
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("qwen-audio-3.1-asr-flash-streaming", "keep_dialect"),
+        ("qwen-audio-3.1-asr-flash-streaming", "vad_model"),
+        # No option of these models, as far as the manual says.
+        ("paraformer-realtime-v2", "speech_noise_threshold"),
+        ("paraformer-realtime-v1", "heartbeat"),
+        ("fun-asr-realtime", "inverse_text_normalization_enabled"),
+        ("qwen3-asr-flash-realtime", "something_new"),
+    ],
+)
+def test_what_no_option_stands_for_is_passed_on(model: str, name: str) -> None:
+    config = call(model, vendor_parameters={name: "x"})
+    verify(config)
+    assert sent(config)[name] == "x"
+
+
+@pytest.mark.parametrize("model", ["fun-asr-realtime", "paraformer-realtime-v2", "qwen3-asr-flash-realtime"])
+def test_whole_numbers_leave_as_integers(model: str) -> None:
+    given = {"a": 500.0, "b": [1.0, {"c": -2.0}], "d": 0.25, "e": 1e300, "f": True, "g": None, "h": "3.0"}
+    parameters = sent(call(model, vendor_parameters=given))
+    assert json.dumps({name: parameters[name] for name in given}) == json.dumps(
+        {"a": 500, "b": [1, {"c": -2}], "d": 0.25, "e": 1e300, "f": True, "g": None, "h": "3.0"}
+    )

@@ -1,0 +1,404 @@
+"""The run-task dialect: the vendor's messages in, events out."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from asrgateway_server.backends.adapter import Output, Reopen, Send
+from asrgateway_server.config import AudioFormat, RecognitionConfig
+from asrgateway_server.errors import (
+    GatewayError,
+    Overloaded,
+    UndecodableAudio,
+    UpstreamLost,
+    UpstreamProtocolError,
+    UpstreamRefused,
+)
+from asrgateway_server.events import (
+    CommitEmpty,
+    Emotion,
+    FinalResult,
+    Finished,
+    InterimResult,
+    Ready,
+    SpeechEnded,
+    SpeechStarted,
+    Word,
+)
+from asrgateway_server.models import catalogue
+from asrgateway_server.vendors.dashscope.adapters.run_task import TaskAdapter
+from messages import event, failed, final, finished, interim, started, word
+
+MODELS = catalogue(default_model="", has_key=True)
+SECOND_OF_AUDIO = bytes(32_000)
+
+
+@pytest.fixture
+def adapter() -> TaskAdapter:
+    config = RecognitionConfig(model=MODELS.find("paraformer-realtime-v2"), audio=AudioFormat(sample_rate_hertz=16_000))
+    numbers = itertools.count(1)
+    return TaskAdapter(config, lambda: f"task-{next(numbers)}", {"format": "pcm"})
+
+
+@pytest.fixture
+def running(adapter: TaskAdapter) -> TaskAdapter:
+    adapter.start()
+    adapter.receive(started())
+    adapter.audio(SECOND_OF_AUDIO)
+    return adapter
+
+
+def sent(outputs: Any) -> list[dict[str, Any]]:
+    return [json.loads(output.message) for output in outputs if isinstance(output, Send)]
+
+
+def told(outputs: Any) -> list[Output]:
+    return [output for output in outputs if not isinstance(output, Send)]
+
+
+def test_a_task_begins_with_run_task(adapter: TaskAdapter) -> None:
+    (message,) = sent(adapter.start())
+    assert message == {
+        "header": {"action": "run-task", "task_id": "task-1", "streaming": "duplex"},
+        "payload": {
+            "task_group": "audio",
+            "task": "asr",
+            "function": "recognition",
+            "model": "paraformer-realtime-v2",
+            "parameters": {"format": "pcm"},
+            "input": {},
+        },
+    }
+
+
+def test_audio_waits_until_the_task_has_started(adapter: TaskAdapter) -> None:
+    adapter.start()
+    assert not adapter.is_ready
+    assert adapter.receive(started()) == [Ready(request_id="task-1")]
+    assert adapter.is_ready
+
+
+def test_audio_is_sent_as_it_is(running: TaskAdapter) -> None:
+    assert running.audio(b"\1\2") == b"\1\2"
+
+
+def test_the_end_is_told_with_an_empty_input(running: TaskAdapter) -> None:
+    (message,) = sent(running.finish())
+    assert message == {
+        "header": {"action": "finish-task", "task_id": "task-1", "streaming": "duplex"},
+        "payload": {"input": {}},
+    }
+    assert not running.is_ready
+
+
+def test_an_open_sentence_becomes_interim_results(running: TaskAdapter) -> None:
+    assert running.receive(interim("please", words=[word("please", 170, 400)])) == [
+        SpeechStarted(offset_ms=170),
+        InterimResult(text="please", start_ms=170, end_ms=400, words=(Word(text="please", start_ms=170, end_ms=400),)),
+    ]
+    assert running.receive(interim("please open")) == [InterimResult(text="please open", start_ms=170, end_ms=170)]
+
+
+def test_a_closed_sentence_becomes_one_final_result(running: TaskAdapter) -> None:
+    running.receive(interim("你好"))
+    assert running.receive(final("你好。", words=[word("你好", 170, 920, "。")])) == [
+        SpeechEnded(offset_ms=920),
+        FinalResult(
+            text="你好。",
+            start_ms=170,
+            end_ms=920,
+            words=(Word(text="你好", start_ms=170, end_ms=920, punctuation="。"),),
+        ),
+    ]
+
+
+def test_either_mark_closes_a_sentence(running: TaskAdapter) -> None:
+    by_time = running.receive(final("a", sentence_end=False))
+    by_mark = running.receive(final("b", 1200, None, words=[word("b", 1200, 1300)]))
+    assert [output for output in (*by_time, *by_mark) if isinstance(output, FinalResult)] == [
+        FinalResult(text="a", start_ms=170, end_ms=920),
+        FinalResult(text="b", start_ms=1200, end_ms=1300, words=(Word(text="b", start_ms=1200, end_ms=1300),)),
+    ]
+
+
+def test_only_words_that_are_fixed_are_committed(running: TaskAdapter) -> None:
+    words = [
+        word("please", 0, 1, fixed=True),
+        word(" open", 1, 2, ",", fixed=True),
+        word(" a", 2, 3, fixed=False),
+        word(" door", 3, 4, fixed=True),
+    ]
+    (_, result) = running.receive(interim("please open, a door", words=words))
+    assert isinstance(result, InterimResult)
+    assert result.committed == "please open,"
+
+
+def test_fixed_words_that_are_not_the_text_commit_nothing(running: TaskAdapter) -> None:
+    (_, result) = running.receive(interim("Please open", words=[word("please", 0, 1, fixed=True)]))
+    assert isinstance(result, InterimResult)
+    assert result.committed == ""
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        interim("", heartbeat=True, sentence_id=0),
+        interim(""),
+        event("something-new", {"output": 1}),
+    ],
+    ids=["heartbeat", "empty interim", "unknown event"],
+)
+def test_what_carries_no_news_is_passed_over(running: TaskAdapter, message: str) -> None:
+    assert running.receive(message) == []
+
+
+def test_a_heartbeat_mark_beside_text_is_no_reason_to_lose_it(running: TaskAdapter) -> None:
+    assert told(running.receive(interim("yes", heartbeat=True)))[-1] == InterimResult(
+        text="yes", start_ms=170, end_ms=170
+    )
+
+
+@pytest.mark.parametrize("confidence", [0.9, 1, None])
+def test_emotion_comes_with_its_confidence(running: TaskAdapter, confidence: float | None) -> None:
+    (*_, result) = running.receive(final("good", emo_tag="positive", emo_confidence=confidence))
+    assert isinstance(result, FinalResult)
+    assert result.emotion == Emotion(label="positive", confidence=confidence)
+
+
+def test_what_is_billed_is_the_last_count_and_no_sum(running: TaskAdapter) -> None:
+    running.receive(final("a", billed_seconds=2))
+    running.receive(final("b", billed_seconds=5))
+    running.finish()
+    assert running.receive(finished()) == [Finished(billed_ms=5000)]
+
+
+def test_without_a_count_nothing_is_said_of_the_bill(running: TaskAdapter) -> None:
+    running.finish()
+    assert running.receive(finished()) == [Finished(billed_ms=None)]
+
+
+def test_a_commit_finishes_the_task_and_starts_the_next(running: TaskAdapter) -> None:
+    (finish,) = sent(running.commit())
+    assert finish["header"]["action"] == "finish-task"
+    assert not running.is_ready
+    outputs = running.receive(finished())
+    (run,) = sent(outputs)
+    assert (run["header"]["action"], run["header"]["task_id"]) == ("run-task", "task-2")
+    assert told(outputs) == [CommitEmpty()]
+    assert running.receive(started("task-2")) == [Ready(request_id="task-2")]
+
+
+def test_a_commit_is_answered_with_the_sentence_it_closed(running: TaskAdapter) -> None:
+    running.receive(interim("please"))
+    running.commit()
+    assert told(running.receive(final("please", end_ms=900))) == [SpeechEnded(offset_ms=900)]
+    assert told(running.receive(finished())) == [FinalResult(text="please", start_ms=170, end_ms=900, is_forced=True)]
+
+
+def test_of_two_sentences_that_close_the_last_answers_the_commit(running: TaskAdapter) -> None:
+    running.commit()
+    running.receive(final("one", 0, 300))
+    second = told(running.receive(final("two", 400, 900)))
+    assert FinalResult(text="one", start_ms=0, end_ms=300) in second
+    assert told(running.receive(finished())) == [FinalResult(text="two", start_ms=400, end_ms=900, is_forced=True)]
+
+
+def test_a_sentence_that_follows_the_commits_answers_it(running: TaskAdapter) -> None:
+    """What waits to be the answer is told before anything of the sentence that takes its place."""
+    running.commit()
+    running.receive(final("one", 0, 300))
+    (first, *more) = told(running.receive(interim("two", 400)))
+    assert first == FinalResult(text="one", start_ms=0, end_ms=300)
+    assert more == [SpeechStarted(offset_ms=400), InterimResult(text="two", start_ms=400, end_ms=400)]
+    running.receive(final("two", 400, 900))
+    assert told(running.receive(finished())) == [FinalResult(text="two", start_ms=400, end_ms=900, is_forced=True)]
+
+
+def test_a_sentence_without_a_final_ends_with_its_task_as_far_as_it_was_promised(running: TaskAdapter) -> None:
+    running.receive(interim("two things", words=[word("two", 170, 400, fixed=True), word(" things", 400, 600)]))
+    running.commit()
+    assert told(running.receive(finished())) == [FinalResult(text="two", start_ms=170, end_ms=600, is_forced=True)]
+    running.receive(started("task-2"))
+    assert told(running.receive(final("three", 0, 300, task_id="task-2")))[0] == SpeechStarted(offset_ms=1000)
+
+
+def test_a_sentence_without_a_final_ends_before_the_end(running: TaskAdapter) -> None:
+    running.receive(interim("two"))
+    running.finish()
+    assert told(running.receive(finished())) == [FinalResult(text="", start_ms=170, end_ms=170), Finished()]
+
+
+def test_a_sentence_may_begin_before_the_end_of_the_one_before(running: TaskAdapter) -> None:
+    """Seen by users: the times of sentences overlap."""
+    running.receive(final("one", 160, 5720))
+    assert told(running.receive(final("two", 4350, 7000)))[-1] == FinalResult(text="two", start_ms=4350, end_ms=7000)
+
+
+@pytest.mark.parametrize("again", [started(), final("one", 160, 5720), interim("on", 160), final("", 160, 5720)])
+def test_what_is_said_twice_or_too_late_is_passed_over(running: TaskAdapter, again: str) -> None:
+    running.receive(final("one", 160, 5720))
+    assert running.receive(again) == []
+    running.commit()
+    assert running.receive(again) == []
+    assert told(running.receive(finished())) == [CommitEmpty()]
+    assert running.receive(finished()) == []
+
+
+def test_times_go_on_over_a_commit(running: TaskAdapter) -> None:
+    running.commit()
+    running.receive(finished())
+    running.receive(started("task-2"))
+    assert told(running.receive(final("two", 100, 500, task_id="task-2")))[-1] == FinalResult(
+        text="two", start_ms=1100, end_ms=1500
+    )
+
+
+def test_the_bill_adds_up_over_a_commit(running: TaskAdapter) -> None:
+    running.receive(final("one", billed_seconds=3))
+    running.commit()
+    running.receive(finished())
+    running.receive(started("task-2"))
+    running.receive(final("two", billed_seconds=2, task_id="task-2"))
+    running.finish()
+    assert running.receive(finished("task-2")) == [Finished(billed_ms=5000)]
+
+
+def test_a_commit_before_any_audio_is_answered_at_once(adapter: TaskAdapter) -> None:
+    adapter.start()
+    adapter.receive(started())
+    assert adapter.commit() == [CommitEmpty()]
+    assert adapter.is_ready
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "no JSON",
+        "[]",
+        "{}",
+        '{"header": 1}',
+        event("result-generated"),
+        event("result-generated", {"output": None}),
+        event("result-generated", {"output": {"sentence": {"text": 7}}}),
+        event("result-generated", {"output": {"sentence": {"text": "a", "begin_time": "soon", "end_time": 1}}}),
+    ],
+)
+def test_a_broken_message_is_the_vendors_fault(running: TaskAdapter, message: str) -> None:
+    with pytest.raises(UpstreamProtocolError):
+        running.receive(message)
+
+
+REFUSED, BUSY, LOST, AUDIO = UpstreamRefused, Overloaded, UpstreamLost, UndecodableAudio
+CODES: dict[str, type[GatewayError]] = {
+    "InvalidApiKey": REFUSED,
+    "invalid_api_key": REFUSED,
+    "NOT AUTHORIZED": REFUSED,
+    "invalid access token or token expired": REFUSED,
+    "Arrearage": REFUSED,
+    "AccessDenied": REFUSED,
+    "AccessDenied.Unpurchased": REFUSED,
+    "Model.AccessDenied": REFUSED,
+    "Workspace.AccessDenied": REFUSED,
+    "App.AccessDenied": REFUSED,
+    "Endpoint.AccessDenied": REFUSED,
+    "AllocationQuota.FreeTierOnly": REFUSED,
+    "ModelNotFound": REFUSED,
+    "model_not_found": REFUSED,
+    "InvalidParameter": REFUSED,
+    "WorkSpaceNotFound": REFUSED,
+    "NotFound": REFUSED,
+    "CommodityNotPurchased": REFUSED,
+    "PrepaidBillOverdue": REFUSED,
+    "PostpaidBillOverdue": REFUSED,
+    "Throttling": BUSY,
+    "Throttling.RateQuota": BUSY,
+    "Throttling.BurstRate": BUSY,
+    "Throttling.AllocationQuota": BUSY,
+    "LimitRequests": BUSY,
+    "limit_requests": BUSY,
+    "limit_burst_rate": BUSY,
+    "insufficient_quota": BUSY,
+    "ModelServingError": LOST,
+    "BadRequest.EmptyInput": REFUSED,
+    "BadRequest.ResourceNotExist": REFUSED,
+    "BadRequest.TooLarge": REFUSED,
+    "invalid_value": REFUSED,
+    "NO_VALID_AUDIO_ERROR": AUDIO,
+    "NO_INPUT_AUDIO_ERROR": AUDIO,
+    "UNSUPPORTED_FORMAT": AUDIO,
+    "DECODE_ERROR": AUDIO,
+    "DataInspectionFailed": REFUSED,
+    "data_inspection_failed": REFUSED,
+    "ClientDisconnect": LOST,
+    "Conflict": REFUSED,
+    "CLIENT_ERROR": LOST,
+    "RequestTimeOut": LOST,
+    "ResponseTimeout": LOST,
+    "InternalError": LOST,
+    "InternalError.Algo": LOST,
+    "InternalError.Timeout": LOST,
+    "SystemError": LOST,
+    "ModelServiceFailed": LOST,
+    "ModelUnavailable": LOST,
+    "ServiceUnavailable": LOST,
+    "GatewayTimeout": LOST,
+    "a code that nobody has seen": LOST,
+    "": LOST,
+}
+
+
+@pytest.mark.parametrize(("code", "means"), CODES.items(), ids=[code or "no code" for code in CODES])
+def test_a_failed_task_means_what_its_code_says(running: TaskAdapter, code: str, means: type[GatewayError]) -> None:
+    with pytest.raises(means) as caught:
+        running.receive(failed(code))
+    assert caught.value.upstream_code == code
+    assert caught.value.upstream_request_id == "task-1"
+
+
+def test_a_failure_that_names_no_task_is_about_this_one(running: TaskAdapter) -> None:
+    with pytest.raises(UpstreamRefused):
+        running.receive(event("task-failed", task_id="", error_code="InvalidParameter"))
+
+
+def test_the_23_second_rule_is_no_wrong_parameter(running: TaskAdapter) -> None:
+    with pytest.raises(UpstreamLost):
+        running.receive(failed("InvalidParameter", "request timeout after 23 seconds."))
+
+
+def test_the_vendors_own_sentence_goes_no_further(running: TaskAdapter) -> None:
+    with pytest.raises(GatewayError) as caught:
+        running.receive(failed("InvalidParameter", "word 'Ophiuchus' of key sk-secret is wrong"))
+    assert "Ophiuchus" not in str(caught.value)
+    assert "sk-secret" not in str(caught.value)
+
+
+def test_a_task_in_which_nothing_was_said_ends_well(running: TaskAdapter) -> None:
+    running.finish()
+    assert running.receive(failed("NO_VALID_AUDIO_ERROR")) == [Finished(billed_ms=None)]
+
+
+def test_a_commit_in_a_task_in_which_nothing_was_said_goes_on_elsewhere(running: TaskAdapter) -> None:
+    """After a failure the vendor closes the connection."""
+    running.commit()
+    assert running.receive(interim("", heartbeat=True, sentence_id=0)) == []
+    assert running.receive(failed("NO_VALID_AUDIO_ERROR")) == [CommitEmpty(), Reopen()]
+    assert not running.is_ready
+    (run_task,) = sent(running.start())
+    assert run_task["header"] == {"action": "run-task", "task_id": "task-2", "streaming": "duplex"}
+    running.receive(started("task-2"))
+    assert running.receive(final("good", 100, 900, task_id="task-2")) == [
+        SpeechStarted(offset_ms=1100),
+        SpeechEnded(offset_ms=1900),
+        FinalResult(text="good", start_ms=1100, end_ms=1900),
+    ]
+
+
+def test_a_task_that_told_something_does_not(running: TaskAdapter) -> None:
+    running.receive(interim("yes"))
+    running.finish()
+    with pytest.raises(UndecodableAudio):
+        running.receive(failed("NO_VALID_AUDIO_ERROR"))
