@@ -36,7 +36,7 @@ class Script:
 
     Attributes:
         greeting: Sent as soon as the configuration is there.
-        farewell: Sent after the half-close.
+        going_away: Sent after the half-close.
         failure: Ends the call after the greeting.
         has_no_end: Wait after the half-close too; a cancelled call looks half-closed at first.
         models: The answer to ListModels; None: the failure.
@@ -48,7 +48,7 @@ class Script:
     """
 
     greeting: Sequence[RecognizeResponse] = ()
-    farewell: Sequence[RecognizeResponse] = ()
+    going_away: Sequence[RecognizeResponse] = ()
     failure: Failure | None = None
     has_no_end: bool = False
     models: ListModelsResponse | None = None
@@ -79,14 +79,14 @@ class ScriptedServicer(SpeechRecognitionServiceServicer):
         self, request_iterator: AsyncIterator[RecognizeRequest], context: Context
     ) -> None:
         try:
-            await self._converse(request_iterator, context)
+            await self._run(request_iterator, context)
         except asyncio.CancelledError:
             self._script.is_cancelled = True
             raise
         finally:
             self._script.is_over.set()
 
-    async def _converse(self, requests: AsyncIterator[RecognizeRequest], context: Context) -> None:
+    async def _run(self, requests: AsyncIterator[RecognizeRequest], context: Context) -> None:
         script = self._script
         script.metadata = dict(context.invocation_metadata() or ())
         script.received.append(await anext(requests))
@@ -99,7 +99,7 @@ class ScriptedServicer(SpeechRecognitionServiceServicer):
             script.received.append(request)
         if script.has_no_end:
             await asyncio.Event().wait()
-        for response in script.farewell:
+        for response in script.going_away:
             await context.write(response)
 
     async def ListModels(self, request: ListModelsRequest, context: Any) -> ListModelsResponse:  # noqa: ARG002, N802

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asrgateway_server.models import DASHSCOPE_MODELS, EMBEDDED, Catalogue, Feature
-from asrgateway_server.served_models import offered
+from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import Settings, SettingsError
 
 V2 = "paraformer-realtime-v2"
@@ -16,7 +16,7 @@ SINGAPORE = {"sg": {"url": "wss://dashscope-intl.aliyuncs.com"}}
 
 
 def offer(*models: dict[str, Any], **settings: Any) -> Catalogue:
-    return offered(Settings(**{"dashscope_api_key": "sk-1", "models": models} | settings))
+    return served_models(Settings(**{"dashscope_api_key": "sk-1", "models": models} | settings))
 
 
 def test_without_a_key_only_the_embedded_model_is_there() -> None:

@@ -17,7 +17,7 @@ from asrgateway_server.errors import GatewayError
 from asrgateway_server.grpc_api.keys import hashed_line
 from asrgateway_server.grpc_api.lifecycle import serve
 from asrgateway_server.models import Model
-from asrgateway_server.served_models import offered
+from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import CONFIG_VARIABLE, Settings, SettingsError
 
 
@@ -102,7 +102,7 @@ async def _serve_with_emulator(settings: Settings) -> None:
 
 def _list_models(options: argparse.Namespace) -> None:
     settings = _settings(options)
-    served = offered(settings)
+    served = served_models(settings)
     width = max(len(name) for name in (*served.models, *served.aliases)) + 2
     places = {name: _place(model) for name, model in served.models.items()}
     place_width = max(len(place) for place in places.values())

@@ -170,11 +170,11 @@ class Update:
 
     Attributes:
         adaptation: The new one, as a whole.
-        wishes: As in ``RecognitionConfig``; each begins with ``update.``.
+        options_set: As in ``RecognitionConfig``; each begins with ``update.``.
     """
 
     adaptation: Adaptation
-    wishes: tuple[str, ...] = ()
+    options_set: tuple[str, ...] = ()
 
 
 class KeepAlivePolicy(Enum):
@@ -212,7 +212,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecognitionConfig:
-    """One call's wishes, complete and checked.
+    """One call's options, complete and checked.
 
     Attributes:
         model: The model that recognizes, aliases resolved.
@@ -226,8 +226,8 @@ class RecognitionConfig:
         vendor_parameters: Passed on to the vendor as they are.
         is_strict: What the model cannot honour is an error, not a warning.
         resume: Where an earlier call stopped.
-        wishes: Paths, within StreamingConfig, of the options that the client set and a model may be unable to honour;
-            booleans end in ``=true`` or ``=false``, messages without a value in ``=``.
+        options_set: Paths, within StreamingConfig, of the options that the client set and a model may be unable to
+            honour; booleans end in ``=true`` or ``=false``, messages without a value in ``=``.
         caller_key: The vendor's key that the client brought, for this call alone; None: the operator's is used.
         caller_workspace: The workspace that goes with it; empty: that of the key.
     """
@@ -243,7 +243,7 @@ class RecognitionConfig:
     vendor_parameters: Mapping[str, object] = field(default_factory=dict)
     is_strict: bool = False
     resume: Resume = Resume()
-    wishes: tuple[str, ...] = ()
+    options_set: tuple[str, ...] = ()
     caller_key: SecretStr | None = field(default=None, repr=False)
     caller_workspace: str = field(default="", repr=False)
 

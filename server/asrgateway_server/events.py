@@ -116,7 +116,7 @@ class UpdateApplied:
     """An update is in force for the audio that follows."""
 
 
-class NoticeCode(Enum):
+class WarningCode(Enum):
     """What becomes of an option; named as in the contract."""
 
     OPTION_IGNORED = auto()
@@ -125,7 +125,7 @@ class NoticeCode(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class OptionWarning:
     """An option is not honoured, or not as it stands.
 
     Attributes:
@@ -134,7 +134,7 @@ class Notice:
         message: What happens in its place, in a sentence.
     """
 
-    code: NoticeCode
+    code: WarningCode
     field: str
     message: str
 
@@ -151,5 +151,13 @@ class Finished:
 
 
 BackendEvent = (
-    Ready | SpeechStarted | SpeechEnded | InterimResult | FinalResult | CommitEmpty | UpdateApplied | Notice | Finished
+    Ready
+    | SpeechStarted
+    | SpeechEnded
+    | InterimResult
+    | FinalResult
+    | CommitEmpty
+    | UpdateApplied
+    | OptionWarning
+    | Finished
 )

@@ -14,7 +14,7 @@ _BACKENDS: Final = frozenset(row.backend for row in DASHSCOPE_MODELS)
 _OPTIONS: Final = frozenset(option.partition("=")[0] for row in DASHSCOPE_MODELS for option in row.options)
 
 
-def offered(settings: Settings) -> Catalogue:
+def served_models(settings: Settings) -> Catalogue:
     """Return the models that are served under these settings, and their aliases.
 
     Raises:

@@ -326,7 +326,7 @@ class Settings(BaseSettings):
 
     embedded_workers: Annotated[int, Field(ge=0, le=256)] | None = None
     """Worker processes of the embedded recogniser, 105 MB each: as many calls may speak to it at once; one more is
-    refused with RESOURCE_EXHAUSTED at its first audio. 0: the model is not offered. Default: one for each core, loaded
+    refused with RESOURCE_EXHAUSTED at its first audio. 0: the model is not served. Default: one for each core, loaded
     at the start, or by the first calls if there is a key and the model is neither the default nor an alias."""
 
     max_streams: int = Field(default=500, ge=1)

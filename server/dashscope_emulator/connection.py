@@ -99,7 +99,7 @@ class Connection(abc.ABC):
     async def converse(self) -> None:
         """Serve the connection until it ends."""
         try:
-            await self._converse()
+            await self._serve_messages()
         finally:
             self._ended.set()
 
@@ -111,7 +111,7 @@ class Connection(abc.ABC):
                 await self._ended.wait()
         self.line.cut()
 
-    async def _converse(self) -> None:
+    async def _serve_messages(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             others = [
                 tasks.create_task(self.line.speak(), name="emulator speaks"),

@@ -21,12 +21,12 @@ from asrgateway_server.events import (
     FinalResult,
     Finished,
     InterimResult,
-    Notice,
-    NoticeCode,
+    OptionWarning,
     Ready,
     SpeechEnded,
     SpeechStarted,
     UpdateApplied,
+    WarningCode,
     Word,
 )
 
@@ -39,7 +39,7 @@ EVENTS: list[BackendEvent] = [
     FinalResult(text="a", words=WORDS, emotion=Emotion(label="calm", confidence=0.5), is_forced=True),
     CommitEmpty(),
     UpdateApplied(),
-    Notice(code=NoticeCode.OPTION_CHANGED, field="x", message="y"),
+    OptionWarning(code=WarningCode.OPTION_CHANGED, field="x", message="y"),
     Finished(billed_ms=None),
 ]
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from asrgateway_server.call.arrival_times import Arrivals
+from asrgateway_server.call.arrival_times import ArrivalTimes
 
 
-def arrivals(*messages: tuple[int, float]) -> Arrivals:
-    made = Arrivals()
+def arrivals(*messages: tuple[int, float]) -> ArrivalTimes:
+    made = ArrivalTimes()
     for received_ms, now in messages:
         made.add(received_ms, now)
     return made

@@ -16,8 +16,8 @@ from asrgateway_server.audio.chunk import PcmChunk
 from asrgateway_server.backends.base import Commit, Emit, ItemSource
 from asrgateway_server.backends.worker_process import WorkerPool
 from asrgateway_server.call.call import OUTBOX_CHUNKS, Limits, recognize
-from asrgateway_server.call.going_away import Farewell
-from asrgateway_server.call.responses import CallFinished, Cursor, Reply, Result, Started
+from asrgateway_server.call.going_away import GoingAwayNotice
+from asrgateway_server.call.responses import CallFinished, Cursor, Response, Result, Started
 from asrgateway_server.config import AudioFormat, Features, RecognitionConfig, Resume, Update
 from asrgateway_server.errors import (
     GatewayError,
@@ -34,11 +34,11 @@ from asrgateway_server.events import (
     FinalResult,
     Finished,
     InterimResult,
-    Notice,
-    NoticeCode,
+    OptionWarning,
     Ready,
     SpeechEnded,
     SpeechStarted,
+    WarningCode,
     Word,
 )
 from asrgateway_server.metrics import Metrics
@@ -78,7 +78,7 @@ class ScriptedBackend:
     end: Sequence[BackendEvent] = ()
     request_id: str = ""
     error: Exception | None = None
-    remarks: Sequence[Notice] = ()
+    remarks: Sequence[OptionWarning] = ()
     heard: list[PcmChunk | Commit | Update] = field(default_factory=list)
 
     async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
@@ -110,7 +110,7 @@ class ScriptedClient:
     """
 
     def __init__(self, *items: bytes | Commit) -> None:
-        self.told: list[tuple[Reply | None, Cursor]] = []
+        self.told: list[tuple[Response | None, Cursor]] = []
         self.read_items = 0
         self.may_close = asyncio.Event()
         self.may_close.set()
@@ -124,22 +124,22 @@ class ScriptedClient:
         self.read_items += 1
         return item
 
-    async def write(self, reply: Reply | None, cursor: Cursor) -> None:
-        self.told.append((reply, cursor))
-        if reply is None:
+    async def write(self, response: Response | None, cursor: Cursor) -> None:
+        self.told.append((response, cursor))
+        if response is None:
             self.may_close.set()
 
     @property
-    def replies(self) -> list[Reply | None]:
-        return [reply for reply, _ in self.told]
+    def responses(self) -> list[Response | None]:
+        return [response for response, _ in self.told]
 
     @property
     def results(self) -> list[Result]:
-        return [reply for reply in self.replies if isinstance(reply, Result)]
+        return [response for response in self.responses if isinstance(response, Result)]
 
     @property
     def finished(self) -> CallFinished:
-        last = self.replies[-1]
+        last = self.responses[-1]
         assert isinstance(last, CallFinished)
         return last
 
@@ -148,7 +148,7 @@ async def call(
     client: ScriptedClient, backend: ScriptedBackend, config: RecognitionConfig = CONFIG, limits: Limits = LIMITS
 ) -> Metrics:
     metrics = Metrics(CollectorRegistry())
-    await recognize(config, backend, client, limits, metrics, Farewell())
+    await recognize(config, backend, client, limits, metrics, GoingAwayNotice())
     return metrics
 
 
@@ -166,8 +166,8 @@ def interim(text: str, start_ms: int = 0, end_ms: int = 100) -> InterimResult:
 async def test_a_call_starts_once_and_finishes_once() -> None:
     client = ScriptedClient(CHUNK)
     await call(client, ScriptedBackend(end=[final("good")], request_id="task-1"))
-    assert [type(reply) for reply in client.replies] == [Started, Result, CallFinished]
-    assert client.replies[0] == Started(
+    assert [type(response) for response in client.responses] == [Started, Result, CallFinished]
+    assert client.responses[0] == Started(
         model=EMBEDDED, sample_rate_hertz=16_000, upstream_request_id="task-1", downgrades=()
     )
 
@@ -204,7 +204,7 @@ async def test_a_recogniser_slower_than_the_lead_is_sent_a_long_message_without_
     async with pool:
         # A lead lasts 2 s at most: here it ends after a tenth of what the recogniser needs.
         limits = replace(LIMITS, quiet_after_seconds=-1.9)
-        await recognize(CONFIG, pool, client, limits, metrics, Farewell())
+        await recognize(CONFIG, pool, client, limits, metrics, GoingAwayNotice())
     assert client.results[-1].text == f"{speech} bytes, 0 commits"
     assert client.finished.silence_ms == 0
 
@@ -287,7 +287,9 @@ async def test_the_bounds_of_speech_are_told_on_request(is_asked: bool, count: i
     client = ScriptedClient(CHUNK)
     config = replace(CONFIG, features=Features(voice_activity_events=is_asked))
     await call(client, ScriptedBackend(chunks=[[SpeechStarted(offset_ms=10), SpeechEnded(offset_ms=90)]]), config)
-    assert len([reply for reply in client.replies if isinstance(reply, SpeechStarted | SpeechEnded)]) == count
+    assert (
+        len([response for response in client.responses if isinstance(response, SpeechStarted | SpeechEnded)]) == count
+    )
 
 
 async def test_a_resumed_call_goes_on_in_time_and_number() -> None:
@@ -298,7 +300,7 @@ async def test_a_resumed_call_goes_on_in_time_and_number() -> None:
         features=Features(word_time_offsets=True, voice_activity_events=True),
     )
     await call(client, ScriptedBackend(chunks=[[SpeechStarted(offset_ms=10), final("good", 10, 90)]]), config)
-    assert client.replies[1:-1] == [
+    assert client.responses[1:-1] == [
         SpeechStarted(offset_ms=60_010),
         Result(
             index=7,
@@ -318,10 +320,10 @@ async def test_a_resumed_call_goes_on_in_time_and_number() -> None:
 
 async def test_unmet_wishes_are_told_right_after_the_start() -> None:
     client = ScriptedClient(CHUNK)
-    await call(client, ScriptedBackend(), replace(CONFIG, wishes=("vendor_parameters",)))
-    started, notice, *_ = client.replies
+    await call(client, ScriptedBackend(), replace(CONFIG, options_set=("vendor_parameters",)))
+    started, notice, *_ = client.responses
     assert isinstance(started, Started)
-    assert isinstance(notice, Notice)
+    assert isinstance(notice, OptionWarning)
     assert started.downgrades == (notice,)
     assert notice.field == "streaming_config.vendor_parameters"
 
@@ -329,7 +331,7 @@ async def test_unmet_wishes_are_told_right_after_the_start() -> None:
 async def test_an_unmet_wish_ends_a_strict_call_before_it_begins() -> None:
     client, backend = ScriptedClient(CHUNK), ScriptedBackend()
     with pytest.raises(UnsupportedOption):
-        await call(client, backend, replace(CONFIG, wishes=("vendor_parameters",), is_strict=True))
+        await call(client, backend, replace(CONFIG, options_set=("vendor_parameters",), is_strict=True))
     assert (client.told, backend.heard) == ([], [])
 
 
@@ -357,14 +359,14 @@ async def test_a_commit_in_speech_without_words_is_answered_too() -> None:
 async def test_a_commit_in_silence_is_answered_by_an_empty_one() -> None:
     client = ScriptedClient(CHUNK, Commit())
     await call(client, ScriptedBackend(commits=[[CommitEmpty()]]))
-    assert [type(reply) for reply in client.replies] == [Started, CommitEmpty, CallFinished]
+    assert [type(response) for response in client.responses] == [Started, CommitEmpty, CallFinished]
 
 
 async def test_every_commit_is_answered_once() -> None:
     client = ScriptedClient(CHUNK, Commit(), Commit(), CHUNK, Commit())
     commits: list[list[BackendEvent]] = [[final("a", is_forced=True)], [CommitEmpty()], [final("b", is_forced=True)]]
     await call(client, ScriptedBackend(commits=commits))
-    assert [type(reply) for reply in client.replies[1:-1]] == [Result, CommitEmpty, Result]
+    assert [type(response) for response in client.responses[1:-1]] == [Result, CommitEmpty, Result]
 
 
 ONE_SECOND = replace(LIMITS, max_utterance_seconds=1.0)
@@ -404,7 +406,7 @@ async def test_the_empty_answer_to_a_commit_of_the_gateway_is_hidden() -> None:
     backend = ScriptedBackend(chunks=[[interim("a")]], commits=[[CommitEmpty()]])
     await call(client, backend, limits=ONE_SECOND)
     assert Commit() in backend.heard
-    assert [type(reply) for reply in client.replies] == [Started, CallFinished]
+    assert [type(response) for response in client.responses] == [Started, CallFinished]
 
 
 async def test_an_utterance_that_proves_to_be_over_is_not_ended_again() -> None:
@@ -417,7 +419,7 @@ async def test_a_commit_of_the_client_while_one_of_the_gateway_is_out_is_answere
     client = ScriptedClient(*[CHUNK] * 11, Commit())
     backend = ScriptedBackend(chunks=[[interim("a")]], commits=[[final("a", is_forced=True)], [CommitEmpty()]])
     await call(client, backend, limits=ONE_SECOND)
-    assert [type(reply) for reply in client.replies[1:-1]] == [Result, CommitEmpty]
+    assert [type(response) for response in client.responses[1:-1]] == [Result, CommitEmpty]
 
 
 # Cursors ----------------------------------------------------------------------------------------------------------
@@ -432,7 +434,7 @@ async def test_the_last_cursor_has_come_to_the_end() -> None:
 async def test_a_cursor_tells_what_was_received_sent_and_final_so_far() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
     await call(client, ScriptedBackend(chunks=[[final("a", 0, 80)]]))
-    (cursor,) = [cursor for reply, cursor in client.told if isinstance(reply, Result)]
+    (cursor,) = [cursor for response, cursor in client.told if isinstance(response, Result)]
     assert (cursor.sent_ms, cursor.final_ms) == (100, 80)
     assert cursor.received_ms >= cursor.sent_ms
 
@@ -460,7 +462,7 @@ async def test_nothing_follows_the_end_of_a_call() -> None:
     client = ScriptedClient(CHUNK)
     client.may_close.clear()
     await call(client, ScriptedBackend(), limits=replace(LIMITS, cursor_interval_seconds=0.01))
-    assert isinstance(client.replies[-1], CallFinished)
+    assert isinstance(client.responses[-1], CallFinished)
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -484,7 +486,7 @@ async def test_half_a_sample_at_the_end_is_told_after_the_last_words() -> None:
     with pytest.raises(UndecodableAudio, match="ends inside a sample"):
         await call(client, ScriptedBackend(end=[final("a")]))
     assert [result.text for result in client.results] == ["a"]
-    assert isinstance(client.replies[-1], Result)
+    assert isinstance(client.responses[-1], Result)
 
 
 # A backend or a client that fails ---------------------------------------------------------------------------------
@@ -577,7 +579,7 @@ async def test_a_task_of_silence_is_followed_by_another_unseen() -> None:
     backend = ScriptedBackend(commits=[[CommitEmpty()]])
     await call(client, backend, MORTAL, replace(LIMITS, task_silence_seconds=1.0))
     assert [type(item).__name__ for item in backend.heard].index("Commit") == 11
-    assert CommitEmpty() not in client.replies
+    assert CommitEmpty() not in client.responses
 
 
 async def test_a_task_that_outlasts_silence_goes_on() -> None:
@@ -588,18 +590,20 @@ async def test_a_task_that_outlasts_silence_goes_on() -> None:
 
 # What the backend finds out ---------------------------------------------------------------------------------------
 
-REMARK = Notice(code=NoticeCode.OPTION_IGNORED, field="streaming_config.adaptation.hotwords", message="not today")
+REMARK = OptionWarning(
+    code=WarningCode.OPTION_IGNORED, field="streaming_config.adaptation.hotwords", message="not today"
+)
 
 
 async def test_what_the_backend_finds_out_is_told_once_the_call_has_begun() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
     await call(client, ScriptedBackend(remarks=[REMARK, REMARK], chunks=[[REMARK]]))
-    assert isinstance(client.replies[0], Started)
-    assert client.replies[0].downgrades == (REMARK,)
-    assert [reply for reply in client.replies if isinstance(reply, Notice)] == [REMARK]
+    assert isinstance(client.responses[0], Started)
+    assert client.responses[0].downgrades == (REMARK,)
+    assert [response for response in client.responses if isinstance(response, OptionWarning)] == [REMARK]
 
 
 async def test_what_the_backend_finds_out_in_mid_call_is_told_then() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
     await call(client, ScriptedBackend(chunks=[[REMARK]]))
-    assert [type(reply) for reply in client.replies[:2]] == [Started, Notice]
+    assert [type(response) for response in client.responses[:2]] == [Started, OptionWarning]

@@ -4,34 +4,34 @@ from dataclasses import replace
 
 import pytest
 
-from asrgateway_server.call.options import is_met, unmet, unmet_update
+from asrgateway_server.call.options import is_supported, unsupported_in_update, unsupported_options
 from asrgateway_server.config import Adaptation, AudioFormat, RecognitionConfig, Update
 from asrgateway_server.errors import InvalidRequest, UnsupportedOption
-from asrgateway_server.events import Notice, NoticeCode
+from asrgateway_server.events import OptionWarning, WarningCode
 from asrgateway_server.models import EMBEDDED, catalogue
 
 MODELS = catalogue(default_model="", has_key=True)
 
 
 def config(
-    *wishes: str, options: tuple[str, ...] = (), languages: tuple[str, ...] = (), is_strict: bool = False
+    *options_set: str, options: tuple[str, ...] = (), languages: tuple[str, ...] = (), is_strict: bool = False
 ) -> RecognitionConfig:
     model = replace(
         EMBEDDED, name="some", options=frozenset(options), language_codes=("en-US", "zh"), max_language_hints=2
     )
     return RecognitionConfig(
-        model=model, audio=AudioFormat(), wishes=wishes, language_codes=languages, is_strict=is_strict
+        model=model, audio=AudioFormat(), options_set=options_set, language_codes=languages, is_strict=is_strict
     )
 
 
 def test_who_wishes_nothing_misses_nothing() -> None:
-    assert unmet(config()) == ()
+    assert unsupported_options(config()) == ()
 
 
 def test_an_option_that_the_model_lacks_is_told() -> None:
-    assert unmet(config("features.enable_emotion=true")) == (
-        Notice(
-            code=NoticeCode.OPTION_IGNORED,
+    assert unsupported_options(config("features.enable_emotion=true")) == (
+        OptionWarning(
+            code=WarningCode.OPTION_IGNORED,
             field="streaming_config.features.enable_emotion",
             message="the model 'some' does not honour features.enable_emotion=true",
         ),
@@ -39,8 +39,8 @@ def test_an_option_that_the_model_lacks_is_told() -> None:
 
 
 def test_every_option_that_the_model_lacks_is_told() -> None:
-    notices = unmet(config("endpointing.semantic=", "adaptation.context", "vendor_parameters"))
-    assert [notice.field for notice in notices] == [
+    warnings = unsupported_options(config("endpointing.semantic=", "adaptation.context", "vendor_parameters"))
+    assert [notice.field for notice in warnings] == [
         "streaming_config.endpointing.semantic",
         "streaming_config.adaptation.context",
         "streaming_config.vendor_parameters",
@@ -60,7 +60,7 @@ def test_every_option_that_the_model_lacks_is_told() -> None:
     ],
 )
 def test_a_model_honours_its_options_and_what_is_below_them(wish: str, option: str) -> None:
-    assert unmet(config(wish, options=(option,))) == ()
+    assert unsupported_options(config(wish, options=(option,))) == ()
 
 
 @pytest.mark.parametrize(
@@ -74,21 +74,21 @@ def test_a_model_honours_its_options_and_what_is_below_them(wish: str, option: s
     ],
 )
 def test_a_model_does_not_honour_what_merely_resembles_its_options(wish: str, option: str) -> None:
-    assert len(unmet(config(wish, options=(option,)))) == 1
+    assert len(unsupported_options(config(wish, options=(option,)))) == 1
 
 
 @pytest.mark.parametrize(
     "languages", [(), ("en-US",), ("en",), ("EN",), ("en-GB",), ("zh-CN",), ("en-US", "en-GB", "zh-Hans-CN")]
 )
 def test_a_language_is_known_by_its_first_part(languages: tuple[str, ...]) -> None:
-    assert unmet(config(languages=languages)) == ()
+    assert unsupported_options(config(languages=languages)) == ()
 
 
 @pytest.mark.parametrize("language", ["fr", "e", "eng", "fr-FR", ""])
 def test_a_language_that_the_model_does_not_know_is_told(language: str) -> None:
-    assert unmet(config(languages=("en", language, "zh"))) == (
-        Notice(
-            code=NoticeCode.LANGUAGE_UNSUPPORTED,
+    assert unsupported_options(config(languages=("en", language, "zh"))) == (
+        OptionWarning(
+            code=WarningCode.LANGUAGE_UNSUPPORTED,
             field="streaming_config.language_codes[1]",
             message="the model 'some' knows en-US, zh only",
         ),
@@ -96,15 +96,15 @@ def test_a_language_that_the_model_does_not_know_is_told(language: str) -> None:
 
 
 def test_every_language_that_the_model_does_not_know_is_told() -> None:
-    assert [notice.field for notice in unmet(config(languages=("fr", "en", "de")))] == [
+    assert [notice.field for notice in unsupported_options(config(languages=("fr", "en", "de")))] == [
         "streaming_config.language_codes[0]",
         "streaming_config.language_codes[2]",
     ]
 
 
 #: By model: languages, and for each notice its code, its position and a part of what it says.
-IGNORED, CHANGED = NoticeCode.OPTION_IGNORED, NoticeCode.OPTION_CHANGED
-DROPPED: list[tuple[str, tuple[str, ...], list[tuple[NoticeCode, int, str]]]] = [
+IGNORED, CHANGED = WarningCode.OPTION_IGNORED, WarningCode.OPTION_CHANGED
+DROPPED: list[tuple[str, tuple[str, ...], list[tuple[WarningCode, int, str]]]] = [
     ("fun-asr-realtime", ("ja", "en", "ko"), [(IGNORED, 1, "told the first"), (IGNORED, 2, "told the first")]),
     ("fun-asr-realtime", ("zh-HK",), [(CHANGED, 0, "does not tell Cantonese from Chinese")]),
     ("qwen3-asr-flash-realtime", ("zh-HK",), []),
@@ -119,18 +119,18 @@ DROPPED: list[tuple[str, tuple[str, ...], list[tuple[NoticeCode, int, str]]]] = 
 
 @pytest.mark.parametrize(("model", "languages", "told"), DROPPED)
 def test_every_language_that_the_model_is_not_told_is_a_warning(
-    model: str, languages: tuple[str, ...], told: list[tuple[NoticeCode, int, str]]
+    model: str, languages: tuple[str, ...], told: list[tuple[WarningCode, int, str]]
 ) -> None:
     call = replace(config(languages=languages), model=MODELS.find(model))
-    notices = unmet(call)
-    assert [(notice.code, notice.field) for notice in notices] == [
+    warnings = unsupported_options(call)
+    assert [(notice.code, notice.field) for notice in warnings] == [
         (code, f"streaming_config.language_codes[{position}]") for code, position, _ in told
     ]
-    assert all(part in notice.message for notice, (_, _, part) in zip(notices, told, strict=True))
+    assert all(part in notice.message for notice, (_, _, part) in zip(warnings, told, strict=True))
     if told:
         with pytest.raises(UnsupportedOption) as caught:
-            unmet(replace(call, is_strict=True))
-        assert caught.value.field == notices[0].field
+            unsupported_options(replace(call, is_strict=True))
+        assert caught.value.field == warnings[0].field
 
 
 # Updates ----------------------------------------------------------------------------------------------------------
@@ -141,18 +141,18 @@ CLEARING = Update(adaptation=Adaptation())
 @pytest.mark.parametrize("model", ["fun-asr-realtime", "qwen3-asr-flash-realtime"])
 def test_an_update_that_asks_for_nothing_takes_away_what_was_expected(model: str) -> None:
     call = replace(config(), model=MODELS.find(model))
-    assert unmet_update(call, CLEARING) == ()
-    assert is_met(call.model, CLEARING)
+    assert unsupported_in_update(call, CLEARING) == ()
+    assert is_supported(call.model, CLEARING)
 
 
 @pytest.mark.parametrize("model", ["embedded", "paraformer-realtime-v2"])
 def test_without_updates_nothing_can_be_taken_away(model: str) -> None:
     call = replace(config(), model=MODELS.find(model))
-    (notice,) = unmet_update(call, CLEARING)
-    assert (notice.code, notice.field) == (NoticeCode.OPTION_IGNORED, "update.adaptation")
-    assert not is_met(call.model, CLEARING)
+    (notice,) = unsupported_in_update(call, CLEARING)
+    assert (notice.code, notice.field) == (WarningCode.OPTION_IGNORED, "update.adaptation")
+    assert not is_supported(call.model, CLEARING)
     with pytest.raises(UnsupportedOption):
-        unmet_update(replace(call, is_strict=True), CLEARING)
+        unsupported_in_update(replace(call, is_strict=True), CLEARING)
 
 
 # Vendor parameters ------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def test_what_the_gateway_fills_is_not_the_callers_to_give(is_strict: bool) -> N
         config(is_strict=is_strict), model=MODELS.find("fun-asr-realtime"), vendor_parameters={"format": "wav"}
     )
     with pytest.raises(InvalidRequest) as caught:
-        unmet(call)
+        unsupported_options(call)
     assert caught.value.field == "streaming_config.vendor_parameters.format"
 
 
@@ -172,15 +172,18 @@ def test_a_strict_call_fails_on_the_first_unmet_wish() -> None:
     with pytest.raises(
         UnsupportedOption, match=r"does not honour adaptation\.context, and the call is strict"
     ) as caught:
-        unmet(config("adaptation.context", "vendor_parameters", is_strict=True))
+        unsupported_options(config("adaptation.context", "vendor_parameters", is_strict=True))
     assert caught.value.field == "streaming_config.adaptation.context"
 
 
 def test_a_strict_call_fails_on_an_unknown_language() -> None:
     with pytest.raises(UnsupportedOption) as caught:
-        unmet(config(languages=("fr",), is_strict=True))
+        unsupported_options(config(languages=("fr",), is_strict=True))
     assert caught.value.field == "streaming_config.language_codes[0]"
 
 
 def test_a_strict_call_whose_wishes_are_met_is_fine() -> None:
-    assert unmet(config("keep_alive.policy", options=("keep_alive",), languages=("en",), is_strict=True)) == ()
+    assert (
+        unsupported_options(config("keep_alive.policy", options=("keep_alive",), languages=("en",), is_strict=True))
+        == ()
+    )

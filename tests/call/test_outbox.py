@@ -9,7 +9,7 @@ import pytest
 from asrgateway_server.audio.chunk import PcmChunk
 from asrgateway_server.backends.base import Commit
 from asrgateway_server.call.outbox import Outbox, Silence
-from asrgateway_server.call.quiet import Lead
+from asrgateway_server.call.quiet import QuietDetector
 
 CHUNKS = [PcmChunk(bytes(2), position) for position in range(3)]
 
@@ -59,9 +59,9 @@ async def test_room_lets_the_one_who_waits_go_on() -> None:
 # Silence ----------------------------------------------------------------------------------------------------------
 
 
-def quiet(*, after_seconds: float = 0.0) -> Lead:
+def quiet(*, after_seconds: float = 0.0) -> QuietDetector:
     """A lead that has been used up."""
-    lead = Lead(after_seconds)
+    lead = QuietDetector(after_seconds)
     lead.add(asyncio.get_running_loop().time(), 0.0)
     return lead
 
@@ -155,7 +155,7 @@ async def test_items_are_asked_for_only_when_there_is_room() -> None:
 
 
 async def test_nothing_is_added_before_the_first_audio() -> None:
-    outbox = Outbox(3, Lead(0.0), list)
+    outbox = Outbox(3, QuietDetector(0.0), list)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.02):
             await outbox.take()
@@ -173,7 +173,7 @@ async def test_audio_in_the_meantime_puts_silence_off() -> None:
 
 
 async def test_silence_that_a_slow_backend_missed_is_not_made_up_for() -> None:
-    lead = Lead(0.0)
+    lead = QuietDetector(0.0)
     lead.add(asyncio.get_running_loop().time() - 60.0, 0.0)
     outbox = Outbox(3, lead, list)
     taken = 0
@@ -186,7 +186,7 @@ async def test_silence_that_a_slow_backend_missed_is_not_made_up_for() -> None:
 
 async def test_after_so_much_silence_in_a_row_no_more_is_added_until_audio_comes() -> None:
     loop = asyncio.get_running_loop()
-    lead = Lead(0.0, max_silence_seconds=0.2)
+    lead = QuietDetector(0.0, max_silence_seconds=0.2)
     lead.add(loop.time(), 0.01)
     outbox = Outbox(3, lead, list)
     assert [await outbox.take(), await outbox.take()] == [Silence()] * 2
@@ -208,7 +208,7 @@ async def test_audio_too_short_for_a_chunk_is_followed_by_silence_too(spent_ms: 
         waiting.clear()
         return drained
 
-    lead = Lead(0.01, max_silence_seconds=0.2)
+    lead = QuietDetector(0.01, max_silence_seconds=0.2)
     lead.add_silence(spent_ms)
     outbox = Outbox(3, lead, drain)
     taking = asyncio.create_task(outbox.take())

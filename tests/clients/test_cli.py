@@ -44,7 +44,7 @@ async def test_standard_output_holds_one_line_per_final_result(
     gateway: Gateway, wav_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gateway.script.greeting = [started(), interim("hel"), final("hello"), interim("wor")]
-    gateway.script.farewell = [final("world", 1), finished()]
+    gateway.script.going_away = [final("world", 1), finished()]
     assert await asr_client("file", wav_file, "--fast", "--target", gateway.target) == 0
     assert capsys.readouterr().out == "hello\nworld\n"
 
@@ -63,7 +63,7 @@ async def test_the_file_is_sent_whole_with_its_options(gateway: Gateway, wav_fil
 async def test_a_call_without_speech_is_a_success(
     gateway: Gateway, wav_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gateway.script.farewell = [finished(last_package_delay=7)]
+    gateway.script.going_away = [finished(last_package_delay=7)]
     assert await asr_client("file", wav_file, "--fast", "--target", gateway.target) == 0
     assert capsys.readouterr().out == ""
 
@@ -71,7 +71,7 @@ async def test_a_call_without_speech_is_a_success(
 async def test_delays_and_progress_go_to_standard_error(
     gateway: Gateway, wav_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gateway.script.farewell = [
+    gateway.script.going_away = [
         finished(first_package_delay=231, upstream_first_package_delay=210, last_package_delay=52)
     ]
     await asr_client("file", wav_file, "--fast", "--target", gateway.target)
@@ -125,7 +125,7 @@ async def test_json_is_one_response_per_line_in_the_names_of_the_contract(
     gateway: Gateway, wav_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gateway.script.greeting = [interim("你")]
-    gateway.script.farewell = [final("你好")]
+    gateway.script.going_away = [final("你好")]
     await asr_client("file", wav_file, "--fast", "--json", "--target", gateway.target)
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line) for line in lines] == [

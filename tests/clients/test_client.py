@@ -58,7 +58,7 @@ def send_tasks() -> list[str]:
 
 async def test_responses_arrive_in_order(gateway: Gateway, client: RecognitionClient, config: StreamingConfig) -> None:
     gateway.script.greeting = [started(), interim("hel"), interim("hello")]
-    gateway.script.farewell = [final("hello"), finished()]
+    gateway.script.going_away = [final("hello"), finished()]
     responses = await collect(client.recognize(config, [b"audio"]))
     assert responses == [started(), interim("hel"), interim("hello"), final("hello"), finished()]
 
@@ -236,6 +236,6 @@ async def test_a_failure_to_list_models_is_an_error(gateway: Gateway, client: Re
 
 
 async def test_two_calls_share_a_client(gateway: Gateway, client: RecognitionClient, config: StreamingConfig) -> None:
-    gateway.script.farewell = [finished()]
+    gateway.script.going_away = [finished()]
     calls = (collect(client.recognize(config, [b"a"])), collect(client.recognize(config, [b"b"])))
     assert list(await asyncio.gather(*calls)) == [[finished()], [finished()]]

@@ -52,7 +52,7 @@ async def collect(responses: Iterator[RecognizeResponse]) -> list[RecognizeRespo
 
 async def test_responses_arrive_in_order(gateway: Gateway, client: RecognitionClient, config: StreamingConfig) -> None:
     gateway.script.greeting = [started(), interim("hello")]
-    gateway.script.farewell = [final("hello"), finished()]
+    gateway.script.going_away = [final("hello"), finished()]
     responses = await collect(client.recognize(config, [b"audio"]))
     assert responses == [started(), interim("hello"), final("hello"), finished()]
 

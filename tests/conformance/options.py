@@ -22,12 +22,12 @@ class Option:
     """One option with one value.
 
     Attributes:
-        wishes: Fields of StreamingConfig that ask for it.
+        options_set: Fields of StreamingConfig that ask for it.
         evidence: How it shows in the run-task dialect.
         session_evidence: How it shows in the session dialect, where that differs.
     """
 
-    wishes: Mapping[str, Any]
+    options_set: Mapping[str, Any]
     evidence: Evidence
     session_evidence: Evidence | None = None
 
@@ -115,78 +115,80 @@ SAID: Final = pb.ContextMessage(role=pb.CONTEXT_ROLE_USER, text="a table for two
 #: By path; ``=value`` where two values differ.
 OPTIONS: Final[Mapping[str, Option]] = {
     "endpointing.server_vad.silence": Option(
-        wishes=vad(silence=seconds(0.5)),
+        options_set=vad(silence=seconds(0.5)),
         evidence=parameter("max_sentence_silence", 500),
         session_evidence=turn_detection("silence_duration_ms", 500),
     ),
     "endpointing.server_vad.threshold": Option(
-        wishes=vad(threshold=0.5),
+        options_set=vad(threshold=0.5),
         evidence=parameter("speech_noise_threshold", 0.5),
         session_evidence=turn_detection("threshold", 0.5),
     ),
     "endpointing.server_vad.multi_threshold": Option(
-        wishes=vad(multi_threshold=True), evidence=parameter("multi_threshold_mode_enabled", True)
+        options_set=vad(multi_threshold=True), evidence=parameter("multi_threshold_mode_enabled", True)
     ),
     "endpointing.semantic": Option(
-        wishes={"endpointing": pb.EndpointingConfig(semantic=pb.SemanticEndpointing())},
+        options_set={"endpointing": pb.EndpointingConfig(semantic=pb.SemanticEndpointing())},
         evidence=parameter("semantic_punctuation_enabled", True),
     ),
     "endpointing.manual": Option(
-        wishes={"endpointing": pb.EndpointingConfig(manual=pb.ManualEndpointing())},
+        options_set={"endpointing": pb.EndpointingConfig(manual=pb.ManualEndpointing())},
         evidence=by_habit,
         session_evidence=parameter("turn_detection", None),
     ),
     "features.enable_automatic_punctuation=true": Option(
-        wishes=feature(enable_automatic_punctuation=True),
+        options_set=feature(enable_automatic_punctuation=True),
         evidence=switch_or_habit("punctuation_prediction_enabled", True),
     ),
     "features.enable_automatic_punctuation=false": Option(
-        wishes=feature(enable_automatic_punctuation=False),
+        options_set=feature(enable_automatic_punctuation=False),
         evidence=switch_or_habit("punctuation_prediction_enabled", False),
     ),
     "features.enable_inverse_text_normalization=true": Option(
-        wishes=feature(enable_inverse_text_normalization=True),
+        options_set=feature(enable_inverse_text_normalization=True),
         evidence=switch_or_habit("inverse_text_normalization_enabled", True),
     ),
     "features.enable_inverse_text_normalization=false": Option(
-        wishes=feature(enable_inverse_text_normalization=False),
+        options_set=feature(enable_inverse_text_normalization=False),
         evidence=switch_or_habit("inverse_text_normalization_enabled", False),
     ),
     "features.enable_disfluency_removal=true": Option(
-        wishes=feature(enable_disfluency_removal=True), evidence=parameter("disfluency_removal_enabled", True)
+        options_set=feature(enable_disfluency_removal=True), evidence=parameter("disfluency_removal_enabled", True)
     ),
-    "features.enable_word_time_offsets=true": Option(wishes=feature(enable_word_time_offsets=True), evidence=words),
+    "features.enable_word_time_offsets=true": Option(
+        options_set=feature(enable_word_time_offsets=True), evidence=words
+    ),
     "features.enable_voice_activity_events=true": Option(
-        wishes=feature(enable_voice_activity_events=True), evidence=speech_events
+        options_set=feature(enable_voice_activity_events=True), evidence=speech_events
     ),
     # Whether the vendor hears an emotion is its own affair: the adapters' tests show that it is passed on.
-    "features.enable_emotion=true": Option(wishes=feature(enable_emotion=True), evidence=by_habit),
+    "features.enable_emotion=true": Option(options_set=feature(enable_emotion=True), evidence=by_habit),
     "features.sensitive_word_filter.masked_words": Option(
-        wishes=word_filter(masked_words=["w1"]), evidence=lambda task, _: "w1" in str(task.parameters)
+        options_set=word_filter(masked_words=["w1"]), evidence=lambda task, _: "w1" in str(task.parameters)
     ),
     "features.sensitive_word_filter.removed_words": Option(
-        wishes=word_filter(removed_words=["w1"]), evidence=lambda task, _: "w1" in str(task.parameters)
+        options_set=word_filter(removed_words=["w1"]), evidence=lambda task, _: "w1" in str(task.parameters)
     ),
     "features.sensitive_word_filter.use_builtin_list=true": Option(
-        wishes=word_filter(use_builtin_list=True),
+        options_set=word_filter(use_builtin_list=True),
         evidence=lambda task, _: "system_reserved_filter" in str(task.parameters),
     ),
-    "adaptation.vocabulary_id": Option(wishes=adaptation(vocabulary_id="vocab-1"), evidence=stored_vocabulary),
-    "adaptation.hotwords": Option(wishes=adaptation(hotwords=[HOTWORD]), evidence=hotword_arrives),
+    "adaptation.vocabulary_id": Option(options_set=adaptation(vocabulary_id="vocab-1"), evidence=stored_vocabulary),
+    "adaptation.hotwords": Option(options_set=adaptation(hotwords=[HOTWORD]), evidence=hotword_arrives),
     "adaptation.context": Option(
-        wishes=adaptation(context="dinner"), evidence=in_context("dinner"), session_evidence=in_corpus("dinner")
+        options_set=adaptation(context="dinner"), evidence=in_context("dinner"), session_evidence=in_corpus("dinner")
     ),
     "adaptation.context_messages": Option(
-        wishes=adaptation(context_messages=[SAID]), evidence=in_context("a table for two")
+        options_set=adaptation(context_messages=[SAID]), evidence=in_context("a table for two")
     ),
     "keep_alive.policy": Option(
-        wishes={"keep_alive": pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_OFF)},
+        options_set={"keep_alive": pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_OFF)},
         evidence=lambda task, _: "heartbeat" not in task.parameters,
     ),
     "keep_alive.quiet_after": Option(
-        wishes={"keep_alive": pb.KeepAliveConfig(quiet_after=seconds(1.0))}, evidence=by_habit
+        options_set={"keep_alive": pb.KeepAliveConfig(quiet_after=seconds(1.0))}, evidence=by_habit
     ),
-    "vendor_parameters": Option(wishes={"vendor_parameters": vendor_parameters()}, evidence=passed_through),
+    "vendor_parameters": Option(options_set={"vendor_parameters": vendor_parameters()}, evidence=passed_through),
 }
 
 #: Options of the gateway itself, the same with every model, and the test that proves each.

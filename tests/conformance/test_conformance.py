@@ -71,9 +71,9 @@ def silence(subject: Subject, seconds: float) -> bytes:
     return silent_audio(round(seconds * 100), subject.rate)
 
 
-def asked(subject: Subject, **wishes: Any) -> pb.RecognizeRequest:
+def asked(subject: Subject, **options_set: Any) -> pb.RecognizeRequest:
     decoding = pb.DecodingConfig(sample_rate_hertz=subject.rate)
-    return config(model=subject.model, decoding_config=decoding, **wishes)
+    return config(model=subject.model, decoding_config=decoding, **options_set)
 
 
 def messages(subject: Subject, data: bytes) -> list[pb.RecognizeRequest]:
@@ -81,13 +81,13 @@ def messages(subject: Subject, data: bytes) -> list[pb.RecognizeRequest]:
     return [audio(data[start : start + size]) for start in range(0, len(data), size)]
 
 
-async def spoken(stub: Stub, subject: Subject, data: bytes, **wishes: Any) -> Outcome:
-    return await recognize(stub, [asked(subject, **wishes), *messages(subject, data)])
+async def spoken(stub: Stub, subject: Subject, data: bytes, **options_set: Any) -> Outcome:
+    return await recognize(stub, [asked(subject, **options_set), *messages(subject, data)])
 
 
-async def begun(stub: Stub, subject: Subject, **wishes: Any) -> RecognizeCall:
+async def begun(stub: Stub, subject: Subject, **options_set: Any) -> RecognizeCall:
     call = stub.Recognize(timeout=60)
-    await call.write(asked(subject, **wishes))
+    await call.write(asked(subject, **options_set))
     return call
 
 

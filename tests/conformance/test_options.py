@@ -43,7 +43,7 @@ def is_honoured(subject: Subject, path: str) -> bool:
 
 async def call_with(stub: Stub, subject: Subject, option: Option, **more: Any) -> Outcome:
     decoding = pb.DecodingConfig(sample_rate_hertz=subject.rate)
-    first = config(model=subject.model, decoding_config=decoding, **option.wishes, **more)
+    first = config(model=subject.model, decoding_config=decoding, **option.options_set, **more)
     return await recognize(stub, [first, audio(marker_audio(0, 150, subject.rate))])
 
 

@@ -69,10 +69,10 @@ async def served_meanwhile(stub: Stub, is_over: asyncio.Event) -> int:
 
 def real_call(chance: random.Random) -> list[pb.RecognizeRequest]:
     """The requests of an ordinary call, all or only the first of them."""
-    wishes = pb.RecognitionFeatures(enable_word_time_offsets=True)
+    options_set = pb.RecognitionFeatures(enable_word_time_offsets=True)
     words = pb.SpeechAdaptation(hotwords=[pb.Hotword(text="gateway")])
     update = pb.RecognizeRequest(update=pb.ConfigUpdate(adaptation=words))
-    requests = [config(model=MODEL, features=wishes), *in_messages(SPOKEN[:9600]), commit(), update]
+    requests = [config(model=MODEL, features=options_set), *in_messages(SPOKEN[:9600]), commit(), update]
     return requests[: chance.randint(1, len(requests))]
 
 

@@ -48,9 +48,9 @@ def garbage() -> Iterator[None]:
     gc.collect()
 
 
-async def speak(stub: Stub, *parts: bytes | pb.RecognizeRequest, **wishes: object) -> Outcome:
+async def speak(stub: Stub, *parts: bytes | pb.RecognizeRequest, **options_set: object) -> Outcome:
     """Send audio and other requests in their order."""
-    requests = [config(model=MODEL, **wishes)]
+    requests = [config(model=MODEL, **options_set)]
     for part in parts:
         requests += in_messages(part) if isinstance(part, bytes) else [part]
     return await recognize(stub, requests)

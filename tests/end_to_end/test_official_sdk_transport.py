@@ -60,8 +60,8 @@ def garbage() -> Iterator[None]:
     gc.collect()
 
 
-async def speak(stub: Stub, *, model: str = V2, data: bytes = MARKED, **wishes: object) -> Outcome:
-    return await recognize(stub, [config(model=model, **wishes), *in_messages(data)])
+async def speak(stub: Stub, *, model: str = V2, data: bytes = MARKED, **options_set: object) -> Outcome:
+    return await recognize(stub, [config(model=model, **options_set), *in_messages(data)])
 
 
 # What a call tells ---------------------------------------------------------------------------------------------

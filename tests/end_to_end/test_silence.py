@@ -27,10 +27,10 @@ def quiet_after(seconds: float) -> pb.KeepAliveConfig:
     return keep_alive
 
 
-async def begun(stub: Stub, model: str, **wishes: object) -> RecognizeCall:
+async def begun(stub: Stub, model: str, **options_set: object) -> RecognizeCall:
     """A call that has said its first sentence, at its own pace, and is mute since."""
     call = stub.Recognize(timeout=60)
-    await call.write(config(model=model, features=WORD_TIMES, **wishes))
+    await call.write(config(model=model, features=WORD_TIMES, **options_set))
     for message in in_messages(FIRST):
         await call.write(message)
         await asyncio.sleep(0.1)

@@ -68,15 +68,15 @@ MANUAL = {"endpointing": pb.EndpointingConfig(manual=pb.ManualEndpointing())}
 
 
 @pytest.mark.parametrize(
-    ("model", "wishes"),
+    ("model", "options_set"),
     [(V2, {}), ("fun-asr-realtime", {}), ("qwen3-asr-flash-realtime", {}), ("qwen3-asr-flash-realtime", MANUAL)],
     ids=["paraformer", "fun-asr", "qwen3", "qwen3 manual"],
 )
-async def test_what_the_vendor_says_twice_is_told_once(model: str, wishes: dict[str, Any]) -> None:
+async def test_what_the_vendor_says_twice_is_told_once(model: str, options_set: dict[str, Any]) -> None:
     """Three sentences, each closed by a commit, and an end in silence."""
     parts = [part for number in range(3) for part in (*in_messages(marker_audio(150 * number, 150)), commit())]
     async with faulty_vendor(fault(Duplicate(count=1000), packets=1)) as (_, _, stub):
-        outcome = await recognize(stub, [config(model=model, interim_results=True, **wishes), *parts], timeout=60)
+        outcome = await recognize(stub, [config(model=model, interim_results=True, **options_set), *parts], timeout=60)
     assert outcome.code is grpc.StatusCode.OK
     assert outcome.texts == [" ".join(f"w{word}" for word in range(first, first + 5)) for first in (0, 5, 10)]
     answers = [final.forced for final in outcome.finals] + [

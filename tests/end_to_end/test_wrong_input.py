@@ -79,7 +79,7 @@ WRONG = {
     "half a WAV header": (wav(FOX.read_bytes()[:20]), INVALID, "audio", "inside its WAV header"),
     "message above the limit": ([config(), audio(bytes(3 << 20))], INVALID, "audio", "3145728 bytes of audio; up to"),
     "request id too long": ([config(request_id="x" * 129)], INVALID, "streaming_config.request_id", "is 129"),
-    "strict, and a wish unmet": (
+    "strict, and a wish unsupported_options": (
         [config(strict=True, features=pb.RecognitionFeatures(enable_emotion=True))],
         INVALID,
         "streaming_config.features.enable_emotion",
@@ -98,7 +98,7 @@ WRONG = {
         "streaming_config.keep_alive.policy",
         "INJECT or OFF",
     ),
-    "strict, and an update unmet": (
+    "strict, and an update unsupported_options": (
         [config(strict=True), pb.RecognizeRequest(update=pb.ConfigUpdate(adaptation=pb.SpeechAdaptation(context="x")))],
         INVALID,
         "update.adaptation.context",

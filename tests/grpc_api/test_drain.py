@@ -9,7 +9,7 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry
 
-from asrgateway_server.call.going_away import Farewell
+from asrgateway_server.call.going_away import GoingAwayNotice
 from asrgateway_server.errors import Draining, GatewayError, InvalidRequest, StreamExpired
 from asrgateway_server.grpc_api.drain import Drain
 from asrgateway_server.metrics import Metrics
@@ -20,13 +20,13 @@ class Caller:
     """A client, and the call that hears it until there is no more to hear.
 
     Attributes:
-        farewell: The call's, once it is open.
+        going_away: The call's, once it is open.
         tail_seconds: What the call takes for its last result.
         error: Raised in the place of the last result.
     """
 
     def __init__(self, *, tail_seconds: float = 0.0, error: GatewayError | None = None) -> None:
-        self.farewell: Farewell | None = None
+        self.going_away: GoingAwayNotice | None = None
         self.tail_seconds = tail_seconds
         self.error = error
         self._is_over = asyncio.Event()
@@ -40,7 +40,7 @@ class Caller:
         return was_open
 
     async def call(self, drain: Drain) -> None:
-        async with drain.open_call(self) as self.farewell:
+        async with drain.open_call(self) as self.going_away:
             await self._is_over.wait()
             await asyncio.sleep(self.tail_seconds)
             if self.error:
@@ -57,16 +57,16 @@ def counted(drain: Drain, name: str, **labels: str) -> float:
 
 async def opened(drain: Drain, caller: Caller) -> asyncio.Task[None]:
     call = asyncio.create_task(caller.call(drain))
-    await eventually(lambda: caller.farewell is not None)
+    await eventually(lambda: caller.going_away is not None)
     return call
 
 
 def left_seconds(caller: Caller) -> float:
     """What the caller was told."""
-    assert caller.farewell is not None
-    assert caller.farewell.news.is_set()
-    assert caller.farewell.deadline is not None
-    return caller.farewell.deadline - time.monotonic()
+    assert caller.going_away is not None
+    assert caller.going_away.news.is_set()
+    assert caller.going_away.deadline is not None
+    return caller.going_away.deadline - time.monotonic()
 
 
 # Stopping ---------------------------------------------------------------------------------------------------------
@@ -222,8 +222,8 @@ async def test_who_hurries_waits_for_no_call() -> None:
 async def test_a_call_that_lasts_too_long_is_told_ahead_and_cut() -> None:
     drain, caller = drain_of(finalize_seconds=120, max_stream_seconds=0.1), Caller()
     call = await opened(drain, caller)
-    assert caller.farewell is not None
-    await caller.farewell.news.wait()
+    assert caller.going_away is not None
+    await caller.going_away.news.wait()
     assert 0 < left_seconds(caller) <= 0.05
     with pytest.raises(StreamExpired, match=r"^the call has lasted 0\.1 s, the longest here"):
         await call
@@ -245,5 +245,5 @@ async def test_a_short_call_never_hears_of_the_limit() -> None:
     call = await opened(drain, caller)
     caller.half_close()
     await call
-    assert caller.farewell is not None
-    assert not caller.farewell.news.is_set()
+    assert caller.going_away is not None
+    assert not caller.going_away.news.is_set()

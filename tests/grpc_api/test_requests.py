@@ -117,7 +117,7 @@ def test_every_field_finds_its_place() -> None:
         vendor_parameters={"heartbeat": True},
         is_strict=True,
         resume=Resume(audio_offset_ms=61_500, next_result_index=7),
-        wishes=(
+        options_set=(
             "features.enable_automatic_punctuation=false",
             "features.enable_inverse_text_normalization=true",
             "features.enable_word_time_offsets=true",
@@ -292,7 +292,7 @@ def test_a_choice_of_a_later_version_is_not_built_yet(message: pb.StreamingConfi
 
 
 @pytest.mark.parametrize(
-    ("message", "wishes"),
+    ("message", "options_set"),
     [
         (pb.StreamingConfig(features=pb.RecognitionFeatures(enable_emotion=True)), ("features.enable_emotion=true",)),
         (pb.StreamingConfig(features=pb.RecognitionFeatures(enable_emotion=False)), ()),
@@ -331,8 +331,8 @@ def test_a_choice_of_a_later_version_is_not_built_yet(message: pb.StreamingConfi
         (pb.StreamingConfig(vendor_parameters=Struct()), ()),
     ],
 )
-def test_wishes_are_the_paths_of_what_was_asked_for(message: pb.StreamingConfig, wishes: tuple[str, ...]) -> None:
-    assert config(message).wishes == wishes
+def test_wishes_are_the_paths_of_what_was_asked_for(message: pb.StreamingConfig, options_set: tuple[str, ...]) -> None:
+    assert config(message).options_set == options_set
 
 
 def test_no_error_repeats_what_the_caller_said() -> None:

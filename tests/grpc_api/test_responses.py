@@ -5,7 +5,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.call.responses import CallFinished, Cursor, Result, Started
-from asrgateway_server.events import CommitEmpty, Notice, NoticeCode, SpeechEnded, SpeechStarted, Word
+from asrgateway_server.events import CommitEmpty, OptionWarning, SpeechEnded, SpeechStarted, WarningCode, Word
 from asrgateway_server.grpc_api.responses import models_from, response_from
 from asrgateway_server.models import EMBEDDED, Feature, catalogue
 
@@ -18,8 +18,8 @@ def duration(ms: int) -> Duration:
     return message
 
 
-def response(reply: object) -> pb.RecognizeResponse:
-    message = response_from(reply, CURSOR, "c1")  # type: ignore[arg-type] # whichever reply
+def response(response: object) -> pb.RecognizeResponse:
+    message = response_from(response, CURSOR, "c1")  # type: ignore[arg-type] # whichever response
     assert message.cursor == pb.Cursor(
         received=duration(1_500), sent_upstream=duration(1_400), final=duration(0), injected_silence=duration(300)
     )
@@ -31,7 +31,9 @@ def test_a_sign_of_life_is_a_cursor_alone() -> None:
 
 
 def test_a_start_tells_what_runs() -> None:
-    notice = Notice(code=NoticeCode.OPTION_IGNORED, field="streaming_config.adaptation.context", message="no context")
+    notice = OptionWarning(
+        code=WarningCode.OPTION_IGNORED, field="streaming_config.adaptation.context", message="no context"
+    )
     started = Started(model=EMBEDDED, sample_rate_hertz=16_000, upstream_request_id="task-1", downgrades=(notice,))
     assert response(started).started == pb.Started(
         call_id="c1",
@@ -100,9 +102,9 @@ def test_a_commit_that_found_nothing_is_a_stream_event() -> None:
     assert response(CommitEmpty()).stream_event.type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY
 
 
-@pytest.mark.parametrize("code", list(NoticeCode))
-def test_a_notice_is_a_warning(code: NoticeCode) -> None:
-    warning = response(Notice(code=code, field="streaming_config.features", message="no")).warning
+@pytest.mark.parametrize("code", list(WarningCode))
+def test_a_notice_is_a_warning(code: WarningCode) -> None:
+    warning = response(OptionWarning(code=code, field="streaming_config.features", message="no")).warning
     assert (pb.WarningCode.Name(warning.code), warning.field, warning.message) == (
         f"WARNING_CODE_{code.name}",
         "streaming_config.features",

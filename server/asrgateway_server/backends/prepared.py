@@ -8,7 +8,7 @@ from typing import Protocol
 
 from asrgateway_server.backends.base import Backend, Emit, ItemSource
 from asrgateway_server.config import RecognitionConfig
-from asrgateway_server.events import Notice
+from asrgateway_server.events import OptionWarning
 
 
 class Preparation(Protocol):
@@ -16,7 +16,7 @@ class Preparation(Protocol):
 
     def prepared(
         self, config: RecognitionConfig
-    ) -> AbstractAsyncContextManager[tuple[RecognitionConfig, tuple[Notice, ...]]]:
+    ) -> AbstractAsyncContextManager[tuple[RecognitionConfig, tuple[OptionWarning, ...]]]:
         """Return the config as the adapter takes it, and what the caller must know."""
 
 
@@ -29,7 +29,7 @@ class PreparedBackend:
 
     async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
         """Prepare a connection and run it; see ``Backend``."""
-        async with self._preparation.prepared(config) as (prepared, notices):
-            for notice in notices:
+        async with self._preparation.prepared(config) as (prepared, warnings):
+            for notice in warnings:
                 await emit(notice, time.monotonic())
             await self._backend.converse(prepared, next_item, emit)

@@ -98,7 +98,7 @@ class WebSocketBackend:
 
     async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
         """Run one connection; see ``Backend``."""
-        adapter = self._make_adapter(in_vendors_words(config), lambda: uuid.uuid4().hex)
+        adapter = self._make_adapter(with_upstream_name(config), lambda: uuid.uuid4().hex)
         access = self._keyring.access(config)
         metrics = self._metrics.of_endpoint(access.endpoint)
         try:
@@ -144,14 +144,14 @@ class WebSocketBackend:
         """Open a connection; once more if the vendor rejects the key, and there is another one by now."""
         key = await access.credential.key()
         try:
-            return await self._shake_hands(access, key, path)
+            return await self._handshake(access, key, path)
         except UpstreamRefused:
             other = await access.credential.key(instead_of=key)
             if other == key:
                 raise
-            return await self._shake_hands(access, other, path)
+            return await self._handshake(access, other, path)
 
-    async def _shake_hands(self, access: Access, key: str, path: str) -> BoundedWebSocket:
+    async def _handshake(self, access: Access, key: str, path: str) -> BoundedWebSocket:
         if self._session is None:
             raise RuntimeError("the backend is not open")
         url = access.url + path
@@ -172,7 +172,7 @@ class WebSocketBackend:
             raise UpstreamLost("the vendor cannot be reached") from error
 
 
-def in_vendors_words(config: RecognitionConfig) -> RecognitionConfig:
+def with_upstream_name(config: RecognitionConfig) -> RecognitionConfig:
     """Return what an adapter is told: the model under the vendor's name, and no key."""
     return replace(config, model=replace(config.model, name=config.model.upstream_name), caller_key=None)
 
@@ -403,26 +403,26 @@ class Conversation:
             await self._say_all()
         except GONE as error:
             # Why the connection ended stands in what it still holds, which `listen` reads.
-            await self._patiently(asyncio.Event().wait, _CLOSE_SECONDS, "closed the connection")
+            await self._with_timeout(asyncio.Event().wait, _CLOSE_SECONDS, "closed the connection")
             raise UpstreamLost("the vendor closed the connection") from error
 
     async def _say_all(self) -> None:
         ready_seconds, stall_seconds = self._timeouts.ready_seconds, self._timeouts.stall_seconds
-        await self._carry_out(self._adapter.start(), time.monotonic())
-        await self._patiently(self._ready.wait, ready_seconds, "did not start the task")
+        await self._dispatch(self._adapter.start(), time.monotonic())
+        await self._with_timeout(self._ready.wait, ready_seconds, "did not start the task")
         while (item := await self._next_item()) is not None:
             match item:
                 case PcmChunk():
                     await self._send_audio(item.pcm)
                 case Commit():
-                    await self._carry_out(self._adapter.commit(), time.monotonic())
+                    await self._dispatch(self._adapter.commit(), time.monotonic())
                 case Update():
-                    await self._carry_out(self._adapter.update(item.adaptation), time.monotonic())
+                    await self._dispatch(self._adapter.update(item.adaptation), time.monotonic())
             if not self._adapter.is_ready:
                 self._ready.clear()
-                await self._patiently(self._ready.wait, stall_seconds, "did not answer a commit")
-        await self._carry_out(self._adapter.finish(), time.monotonic())
-        await self._patiently(self._finished.wait, stall_seconds, "did not finish the task")
+                await self._with_timeout(self._ready.wait, stall_seconds, "did not answer a commit")
+        await self._dispatch(self._adapter.finish(), time.monotonic())
+        await self._with_timeout(self._finished.wait, stall_seconds, "did not finish the task")
 
     async def _listen(self) -> None:
         while not self._finished.is_set():
@@ -433,13 +433,13 @@ class Conversation:
                 case aiohttp.WSMsgType.TEXT:
                     if self._unanswered:
                         self._unanswered.answered()
-                    await self._carry_out(self._adapter.receive(message.data), read_at, is_listening=True)
+                    await self._dispatch(self._adapter.receive(message.data), read_at, is_listening=True)
                 case aiohttp.WSMsgType.PING | aiohttp.WSMsgType.PONG:
                     pass
                 case _:
                     raise self._ending(message)
 
-    async def _carry_out(self, outputs: Sequence[Output], read_at: float, *, is_listening: bool = False) -> None:
+    async def _dispatch(self, outputs: Sequence[Output], read_at: float, *, is_listening: bool = False) -> None:
         for output in outputs:
             match output:
                 case Send() if is_listening:
@@ -462,7 +462,7 @@ class Conversation:
     async def _go_on_elsewhere(self) -> None:
         self._connection = await self._reopen()
         self._restart_waits(time.monotonic())
-        await self._carry_out(self._adapter.start(), time.monotonic(), is_listening=True)
+        await self._dispatch(self._adapter.start(), time.monotonic(), is_listening=True)
 
     async def _send_audio(self, pcm: bytes) -> None:
         await self._send(self._adapter.audio(pcm))
@@ -510,7 +510,7 @@ class Conversation:
         if self._sending_since is not None:
             self._sending_since = now
 
-    async def _patiently(self, wait: Callable[[], Awaitable[object]], seconds: float, what: str) -> None:
+    async def _with_timeout(self, wait: Callable[[], Awaitable[object]], seconds: float, what: str) -> None:
         """Wait for the vendor; raise UpstreamLost when it takes too long.
 
         It does not while the client reads what came before, nor while more of that comes.

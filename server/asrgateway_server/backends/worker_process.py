@@ -427,7 +427,7 @@ class _Conversation:
     async def _speak(self) -> None:
         item: PcmChunk | Commit | Update | None = self._first
         while item is not None:
-            await self._patiently(self._window.acquire)
+            await self._with_timeout(self._window.acquire)
             match item:
                 case PcmChunk():
                     await self._worker.ask(Frame.AUDIO, item.pcm)
@@ -436,9 +436,9 @@ class _Conversation:
                 case Update():
                     raise _no_updates()
             item = await self._next_item()
-        await self._patiently(self._window.acquire)
+        await self._with_timeout(self._window.acquire)
         await self._worker.ask(Frame.FINISH)
-        await self._patiently(self._finished.wait)
+        await self._with_timeout(self._finished.wait)
 
     async def _listen(self) -> None:
         while not self._finished.is_set():
@@ -457,7 +457,7 @@ class _Conversation:
             if isinstance(event, Finished):
                 self._finished.set()
 
-    async def _patiently(self, wait: Callable[[], Awaitable[object]]) -> None:
+    async def _with_timeout(self, wait: Callable[[], Awaitable[object]]) -> None:
         """Wait for the worker; raise UpstreamLost when it stalls, which it does not while the client reads slowly."""
         while True:
             try:

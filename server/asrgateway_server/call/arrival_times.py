@@ -9,7 +9,7 @@ from typing import Final
 _MOST_MESSAGES: Final = 1024
 
 
-class Arrivals:
+class ArrivalTimes:
     """Remembers the latest messages: where the audio ended with each, and when that was."""
 
     def __init__(self) -> None:

@@ -18,16 +18,16 @@ from asrgateway_server.audio.chunk import BYTES_PER_SAMPLE, PcmChunk
 from asrgateway_server.audio.chunker import CHUNK_MS
 from asrgateway_server.audio.pipeline import AudioPipeline
 from asrgateway_server.backends.base import Backend, Commit
-from asrgateway_server.call import responder as teller
-from asrgateway_server.call.arrival_times import Arrivals
+from asrgateway_server.call import responder
+from asrgateway_server.call.arrival_times import ArrivalTimes
 from asrgateway_server.call.clock import Timeline
 from asrgateway_server.call.delays import Delays
-from asrgateway_server.call.going_away import Farewell
-from asrgateway_server.call.options import is_met, unmet, unmet_update
+from asrgateway_server.call.going_away import GoingAwayNotice
+from asrgateway_server.call.options import is_supported, unsupported_in_update, unsupported_options
 from asrgateway_server.call.outbox import Outbox, Silence
-from asrgateway_server.call.pacer import Pace
-from asrgateway_server.call.quiet import Lead
-from asrgateway_server.call.responder import Teller
+from asrgateway_server.call.pacer import Pacer
+from asrgateway_server.call.quiet import QuietDetector
+from asrgateway_server.call.responder import Responder
 from asrgateway_server.call.responses import Cursor
 from asrgateway_server.config import KeepAlivePolicy, ManualEndpointing, RecognitionConfig, Update
 from asrgateway_server.errors import (
@@ -45,7 +45,7 @@ from asrgateway_server.events import (
     FinalResult,
     Finished,
     InterimResult,
-    Notice,
+    OptionWarning,
     Ready,
     SpeechEnded,
     SpeechStarted,
@@ -86,7 +86,7 @@ class Limits:
     task_idle_seconds: float
 
 
-class Client(teller.Client, Protocol):
+class Client(responder.Client, Protocol):
     """The client's side of a call."""
 
     async def read(self) -> bytes | Commit | Update | None:
@@ -104,15 +104,15 @@ async def recognize(
     client: Client,
     limits: Limits,
     metrics: Metrics,
-    farewell: Farewell,
+    going_away: GoingAwayNotice,
 ) -> None:
-    """Run one call to its end; tell the client of ``farewell`` when there is news.
+    """Run one call to its end; tell the client of ``going_away`` when there is news.
 
     Raises:
         GatewayError: The call cannot go on; any of the family but ``UpstreamLost``.
     """
-    notices = unmet(config)
-    await _Call(config, backend, client, limits, metrics, farewell, notices).run()
+    warnings = unsupported_options(config)
+    await _Call(config, backend, client, limits, metrics, going_away, warnings).run()
 
 
 class _Call:
@@ -123,27 +123,27 @@ class _Call:
         client: Client,
         limits: Limits,
         metrics: Metrics,
-        farewell: Farewell,
-        notices: tuple[Notice, ...],
+        going_away: GoingAwayNotice,
+        warnings: tuple[OptionWarning, ...],
     ) -> None:
         self._config = config
         self._backend = backend
         self._client = client
         self._limits = limits
-        self._notices = notices
+        self._warnings = warnings
         self._metrics = metrics.of_model(config.model.name)
         self._received_bytes = metrics.audio_received_bytes.labels(config.audio.encoding.name)
         self._rate = config.model_rate_hertz
         self._pipeline = AudioPipeline(config.audio, self._rate)
-        self._lead = _lead(config, limits)
-        self._outbox = Outbox(OUTBOX_CHUNKS, self._lead, self._pipeline.drain)
+        self._quiet = _quiet(config, limits)
+        self._outbox = Outbox(OUTBOX_CHUNKS, self._quiet, self._pipeline.drain)
         self._timeline = Timeline(config.resume.audio_offset_ms)
         # What runs in this gateway takes audio as fast as it can.
-        self._pace = Pace(limits.backlog_speed) if config.model.is_remote else None
-        self._arrivals = Arrivals()
+        self._pacer = Pacer(limits.backlog_speed) if config.model.is_remote else None
+        self._arrival_times = ArrivalTimes()
         self._trace = call_trace.get()
         self._delays = Delays()
-        self._teller = Teller(config, client, self._cursor, self._delays, self._metrics, farewell)
+        self._responder = Responder(config, client, self._cursor, self._delays, self._metrics, going_away)
         self._final_ms = 0
         # In the backend's time: where the open utterance begins, and where anything was last heard of it.
         self._utterance_start_ms = self._when_nothing_is_open()
@@ -163,18 +163,18 @@ class _Call:
         except BaseExceptionGroup as group:
             raise first_error(group) from group
         finally:
-            self._teller.count_bill()
+            self._responder.count_bill()
         self._pipeline.verify_end()
-        await self._teller.finish()
+        await self._responder.finish()
 
     async def _hear_and_ask(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             asking = tasks.create_task(self._ask(), name="ask")
-            tasks.create_task(self._teller.keep_awake(self._limits.cursor_interval_seconds), name="keep awake")
+            tasks.create_task(self._responder.keep_awake(self._limits.cursor_interval_seconds), name="keep awake")
             # In the call's own task, where a cancelled call cannot be taken for a half-closed one.
             await self._hear()
             await asking
-            self._teller.rest()
+            self._responder.rest()
 
     def _backlog_seconds(self) -> float:
         return (self._pipeline.received_ms - self._timeline.sent_ms) / 1000
@@ -222,15 +222,15 @@ class _Call:
             before = self._pipeline.received_ms
             chunks = self._pipeline.feed(data[start : start + _DECODED_BYTES])
             seconds = (self._pipeline.received_ms - before) / 1000
-            self._arrivals.add(self._pipeline.received_ms, read_at)
-            if self._lead:
-                self._lead.add(asyncio.get_running_loop().time(), seconds)
+            self._arrival_times.add(self._pipeline.received_ms, read_at)
+            if self._quiet:
+                self._quiet.add(asyncio.get_running_loop().time(), seconds)
             self._metrics.audio_received_seconds.inc(seconds)
             yield from chunks
 
     async def _hear_update(self, update: Update) -> None:
-        await self._teller.notices(unmet_update(self._config, update))
-        if is_met(self._config.model, update):
+        await self._responder.warnings(unsupported_in_update(self._config, update))
+        if is_supported(self._config.model, update):
             await self._put(self._pipeline.drain())
             await self._outbox.put(update)
 
@@ -288,7 +288,7 @@ class _Call:
         while isinstance(item := await self._outbox.take(), Commit | Update):
             if isinstance(item, Update):
                 self._config = replace(self._config, adaptation=item.adaptation)
-            await self._teller.tell(CommitEmpty() if isinstance(item, Commit) else UpdateApplied())
+            await self._responder.tell(CommitEmpty() if isinstance(item, Commit) else UpdateApplied())
         self._held.append(item)
 
     async def _take(self) -> PcmChunk | Commit | Update | Silence | None:
@@ -331,7 +331,7 @@ class _Call:
     async def _count_sent(self, chunk: PcmChunk) -> None:
         sent_ms = chunk.end_samples * 1000 // self._rate
         seconds = (sent_ms - self._timeline.sent_ms) / 1000
-        if self._pace and (pause := self._pace.wait_seconds(time.monotonic(), seconds)):
+        if self._pacer and (pause := self._pacer.wait_seconds(time.monotonic(), seconds)):
             await asyncio.sleep(pause)
         if self._delays.audio_sent is None:
             self._delays.audio_sent = time.monotonic()
@@ -366,7 +366,7 @@ class _Call:
         match event:
             case InterimResult():
                 self._open_utterance(event.start_ms)
-                await self._teller.interim(self._timeline.move_result(event), read_at)
+                await self._responder.interim(self._timeline.move_result(event), read_at)
             case FinalResult():
                 await self._receive_final(event, read_at)
             case SpeechStarted() | SpeechEnded():
@@ -376,13 +376,13 @@ class _Call:
             case Ready():
                 self._idle_at = asyncio.get_running_loop().time() + self._limits.task_idle_seconds
                 self._trace.task_ready(event.request_id)
-                await self._teller.ready(event, self._notices)
+                await self._responder.ready(event, self._warnings)
             case UpdateApplied():
-                await self._teller.tell(event)
-            case Notice():
-                await self._teller.remark(event)
+                await self._responder.tell(event)
+            case OptionWarning():
+                await self._responder.remark(event)
             case Finished() if not self._is_ending_idle_task:
-                self._teller.backend_finished(event, read_at)
+                self._responder.backend_finished(event, read_at)
 
     def _when_nothing_is_open(self) -> int | None:
         """Return where the next utterance begins: unknown, but where only commits end one, it is here."""
@@ -397,7 +397,7 @@ class _Call:
         if isinstance(event, SpeechStarted):
             self._open_utterance(event.offset_ms)
         if self._config.features.voice_activity_events:
-            await self._teller.tell(self._timeline.move_boundary(event))
+            await self._responder.tell(self._timeline.move_boundary(event))
 
     async def _receive_final(self, event: FinalResult, read_at: float) -> None:
         self._utterance_start_ms = self._when_nothing_is_open()
@@ -406,21 +406,21 @@ class _Call:
         end_ms = self._timeline.position_ms if event.end_ms is None else event.end_ms
         audio_ms = self._timeline.audio_ms(end_ms)
         self._final_ms = max(self._final_ms, audio_ms)
-        heard_at = None if event.end_ms is None else self._arrivals.of(audio_ms)
-        await self._teller.final(self._timeline.move_result(event), read_at, heard_at)
+        heard_at = None if event.end_ms is None else self._arrival_times.of(audio_ms)
+        await self._responder.final(self._timeline.move_result(event), read_at, heard_at)
 
     async def _receive_empty(self, event: CommitEmpty) -> None:
         self._utterance_start_ms = self._when_nothing_is_open()
         if self._commits.popleft() is _CommitOrigin.CLIENT:
-            await self._teller.tell(event)
+            await self._responder.tell(event)
 
 
-def _lead(config: RecognitionConfig, limits: Limits) -> Lead | None:
+def _quiet(config: RecognitionConfig, limits: Limits) -> QuietDetector | None:
     """Return what tells when the client is quiet; None if nothing is to be done then."""
     if config.keep_alive.policy is KeepAlivePolicy.OFF:
         return None
     quiet_after_ms = config.keep_alive.quiet_after_ms
-    return Lead(
+    return QuietDetector(
         limits.quiet_after_seconds if quiet_after_ms is None else quiet_after_ms / 1000,
         limits.max_injected_silence_seconds,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
-from asrgateway_server.audio.splice import Splice
+from asrgateway_server.audio.inserted_silence import InsertedSilence
 from asrgateway_server.events import FinalResult, InterimResult, SpeechEnded, SpeechStarted, Word
 
 ResultEvent = TypeVar("ResultEvent", InterimResult, FinalResult)
@@ -24,33 +24,33 @@ class Timeline:
     def __init__(self, offset_ms: int) -> None:
         self.sent_ms = 0
         self._offset_ms = offset_ms
-        self._splice = Splice()
+        self._inserted = InsertedSilence()
 
     @property
     def position_ms(self) -> int:
         """All that was handed to the backend, in its own time."""
-        return self.sent_ms + self._splice.added_ms
+        return self.sent_ms + self._inserted.added_ms
 
     @property
     def silence_ms(self) -> int:
         """The silence among it."""
-        return self._splice.added_ms
+        return self._inserted.added_ms
 
     def add_silence(self, length_ms: int) -> None:
         """Note silence handed to the backend after everything before."""
-        self._splice.add(self.position_ms, length_ms)
+        self._inserted.add(self.position_ms, length_ms)
 
     def audio_ms(self, backend_ms: int) -> int:
         """Return how much of this call's audio lies before a backend time."""
-        return self._splice.without(backend_ms)
+        return self._inserted.without(backend_ms)
 
     def client_ms(self, backend_ms: int) -> int:
         """Return the client's time of a backend time."""
-        return self._offset_ms + self._splice.without(backend_ms)
+        return self._offset_ms + self._inserted.without(backend_ms)
 
     def move_result(self, event: ResultEvent) -> ResultEvent:
         """Return the result on the client's clock."""
-        if not self._offset_ms and not self._splice.added_ms:
+        if not self._offset_ms and not self._inserted.added_ms:
             return event
         return replace(
             event,

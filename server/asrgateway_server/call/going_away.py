@@ -6,7 +6,7 @@ import asyncio
 import time
 
 
-class Farewell:
+class GoingAwayNotice:
     """When a call has to end.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Which of the client's wishes the model cannot fulfil."""
+"""Which of the client's options the model cannot honour."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import UnsupportedOption
-from asrgateway_server.events import Notice, NoticeCode
+from asrgateway_server.events import OptionWarning, WarningCode
 from asrgateway_server.models import Model
 from asrgateway_server.vendors.dashscope.adapters import owned_parameters as vendor_parameters
 from asrgateway_server.vendors.dashscope.hotwords.limits import verified
 from asrgateway_server.vendors.dashscope.languages import requested_languages, takes_all_or_none
 
 
-def unmet(config: RecognitionConfig) -> tuple[Notice, ...]:
+def unsupported_options(config: RecognitionConfig) -> tuple[OptionWarning, ...]:
     """Return a notice for each option that has no effect, or another one.
 
     Raises:
@@ -21,44 +21,44 @@ def unmet(config: RecognitionConfig) -> tuple[Notice, ...]:
         UnsupportedOption: There is one, and the caller said ``strict``.
     """
     vendor_parameters.verify(config)
-    options = _unmet_options(config.model, config.wishes, prefix="streaming_config.")
+    options = _unsupported_options(config.model, config.options_set, prefix="streaming_config.")
     cuts = verified(config.model, config.adaptation, "streaming_config.adaptation")
-    return _insist(config, (*options, *_unmet_languages(config), *cuts))
+    return _insist(config, (*options, *_unsupported_languages(config), *cuts))
 
 
-def unmet_update(config: RecognitionConfig, update: Update) -> tuple[Notice, ...]:
-    """Return a notice for each part of an update that has no effect; raise as ``unmet`` does."""
+def unsupported_in_update(config: RecognitionConfig, update: Update) -> tuple[OptionWarning, ...]:
+    """Return a notice for each part of an update that has no effect; raise as ``unsupported_options`` does."""
     # One that asks for nothing takes away what was expected.
-    wishes = update.wishes or (() if _takes_updates(config.model) else ("update.adaptation",))
-    options = _unmet_options(config.model, wishes, prefix="")
+    options_set = update.options_set or (() if _takes_updates(config.model) else ("update.adaptation",))
+    options = _unsupported_options(config.model, options_set, prefix="")
     return _insist(config, (*options, *verified(config.model, update.adaptation, "update.adaptation")))
 
 
-def is_met(model: Model, update: Update) -> bool:
+def is_supported(model: Model, update: Update) -> bool:
     """Whether the model can do something with an update."""
-    if not update.wishes:
+    if not update.options_set:
         return _takes_updates(model)
-    return any(_is_honoured(wish, model.options) for wish in update.wishes)
+    return any(_is_honoured(wish, model.options) for wish in update.options_set)
 
 
 def _takes_updates(model: Model) -> bool:
     return any(option.startswith("update.") for option in model.options)
 
 
-def _insist(config: RecognitionConfig, notices: tuple[Notice, ...]) -> tuple[Notice, ...]:
-    if notices and config.is_strict:
-        raise UnsupportedOption(f"{notices[0].message}, and the call is strict", field=notices[0].field)
-    return notices
+def _insist(config: RecognitionConfig, warnings: tuple[OptionWarning, ...]) -> tuple[OptionWarning, ...]:
+    if warnings and config.is_strict:
+        raise UnsupportedOption(f"{warnings[0].message}, and the call is strict", field=warnings[0].field)
+    return warnings
 
 
-def _unmet_options(model: Model, wishes: tuple[str, ...], *, prefix: str) -> tuple[Notice, ...]:
+def _unsupported_options(model: Model, options_set: tuple[str, ...], *, prefix: str) -> tuple[OptionWarning, ...]:
     return tuple(
-        Notice(
-            code=NoticeCode.OPTION_IGNORED,
+        OptionWarning(
+            code=WarningCode.OPTION_IGNORED,
             field=prefix + wish.partition("=")[0],
             message=f"the model {model.name!r} does not honour {wish.rstrip('=')}",
         )
-        for wish in wishes
+        for wish in options_set
         if not _is_honoured(wish, model.options)
     )
 
@@ -70,7 +70,7 @@ def _is_honoured(wish: str, options: frozenset[str]) -> bool:
     return wish in options or any(".".join(parts[:count]) in options for count in range(1, len(parts) + 1))
 
 
-def _unmet_languages(config: RecognitionConfig) -> Iterator[Notice]:
+def _unsupported_languages(config: RecognitionConfig) -> Iterator[OptionWarning]:
     """Yield a notice for each of the call's languages that the model is not told as it stands."""
     model = config.model
     for position, language in enumerate(requested_languages(config)):
@@ -78,13 +78,13 @@ def _unmet_languages(config: RecognitionConfig) -> Iterator[Notice]:
         if not language.is_known:
             known = ", ".join(model.language_codes)
             message = f"the model {model.name!r} knows {known} only"
-            yield Notice(code=NoticeCode.LANGUAGE_UNSUPPORTED, field=field, message=message)
+            yield OptionWarning(code=WarningCode.LANGUAGE_UNSUPPORTED, field=field, message=message)
         elif not language.is_exact:
             message = f"the model {model.name!r} does not tell Cantonese from Chinese"
-            yield Notice(code=NoticeCode.OPTION_CHANGED, field=field, message=message)
+            yield OptionWarning(code=WarningCode.OPTION_CHANGED, field=field, message=message)
         elif not language.hint and len(model.language_codes) > 1:
             message = f"the model {model.name!r} {_how_many_languages(model)}"
-            yield Notice(code=NoticeCode.OPTION_IGNORED, field=field, message=message)
+            yield OptionWarning(code=WarningCode.OPTION_IGNORED, field=field, message=message)
 
 
 def _how_many_languages(model: Model) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 from asrgateway_server.audio.chunk import PcmChunk
 from asrgateway_server.audio.chunker import CHUNK_MS
 from asrgateway_server.backends.base import Commit
-from asrgateway_server.call.quiet import Lead
+from asrgateway_server.call.quiet import QuietDetector
 from asrgateway_server.config import Update
 
 _SILENCE_SECONDS: Final = CHUNK_MS / 1000
@@ -38,9 +38,9 @@ class Outbox:
         drain: Returns the audio that waits to fill a chunk; it goes before the first silence.
     """
 
-    def __init__(self, capacity: int, lead: Lead | None, drain: Callable[[], list[PcmChunk]]) -> None:
+    def __init__(self, capacity: int, lead: QuietDetector | None, drain: Callable[[], list[PcmChunk]]) -> None:
         self._queue: asyncio.Queue[Live | None] = asyncio.Queue(capacity)
-        self._lead = lead
+        self._quiet = lead
         self._drain = drain
         self._rest: deque[PcmChunk] = deque()
         self._next_silence = 0.0
@@ -61,9 +61,9 @@ class Outbox:
                 self._wake_taker()
         finally:
             self._is_writing = False
-        if self._lead:
+        if self._quiet:
             # A client whose audio had to wait here could not send more meanwhile: that was not its silence.
-            self._lead.hold(asyncio.get_running_loop().time())
+            self._quiet.hold(asyncio.get_running_loop().time())
             # Audio too short to fill a chunk has added nothing, and yet silence may be due after it from now on.
             self._wake_taker()
 
@@ -118,12 +118,12 @@ class Outbox:
             self._alarm = None
 
     def _silence_due(self) -> float | None:
-        quiet_at = self._lead.quiet_at if self._lead else None
+        quiet_at = self._quiet.quiet_at if self._quiet else None
         return None if quiet_at is None else max(quiet_at, self._next_silence)
 
     def _silence(self, due: float) -> Silence:
-        if self._lead:
-            self._lead.add_silence(CHUNK_MS)
+        if self._quiet:
+            self._quiet.add_silence(CHUNK_MS)
         now = asyncio.get_running_loop().time()
         self._next_silence = max(due, now - _MOST_OWED_SECONDS) + _SILENCE_SECONDS
         return Silence()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Pace:
+class Pacer:
     """Spaces chunks so that audio leaves at most ``speed`` times faster than it lasts.
 
     Audio that comes at its own speed is never held up; what waited is sent on a little faster, not all at once.

@@ -9,7 +9,7 @@ from typing import Final
 _MOST_SECONDS: Final = 2.0
 
 
-class Lead:
+class QuietDetector:
     """Each message adds its duration to the lead, the clock takes it away; without lead for long enough it is quiet.
 
     A plain pause between messages would not do: clients that send half a second at a time pause for as long.

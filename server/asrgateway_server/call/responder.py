@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Protocol
 
 from asrgateway_server.call.delays import Delays, observe
-from asrgateway_server.call.going_away import Farewell
-from asrgateway_server.call.responses import CallFinished, Cursor, GoingAway, Reply, Result, Started
+from asrgateway_server.call.going_away import GoingAwayNotice
+from asrgateway_server.call.responses import CallFinished, Cursor, GoingAway, Response, Result, Started
 from asrgateway_server.call.results import ResultNumbering
 from asrgateway_server.config import RecognitionConfig
-from asrgateway_server.events import FinalResult, Finished, InterimResult, Notice, Ready
+from asrgateway_server.events import FinalResult, Finished, InterimResult, OptionWarning, Ready
 from asrgateway_server.metrics import ModelMetrics
 from asrgateway_server.tracing import call_trace
 
@@ -21,11 +21,11 @@ from asrgateway_server.tracing import call_trace
 class Client(Protocol):
     """Whoever is told."""
 
-    async def write(self, reply: Reply | None, cursor: Cursor) -> None:
+    async def write(self, response: Response | None, cursor: Cursor) -> None:
         """Tell the client something, or just how far the call has come."""
 
 
-class Teller:
+class Responder:
     """Tells one client what happens in its call.
 
     Args:
@@ -34,7 +34,7 @@ class Teller:
         cursor: Returns how far the call has come.
         delays: Gets the instants of the first text and of the end.
         metrics: Count what is told.
-        farewell: Brings the news that the call has to end.
+        going_away: Brings the news that the call has to end.
     """
 
     def __init__(
@@ -44,37 +44,37 @@ class Teller:
         cursor: Callable[[], Cursor],
         delays: Delays,
         metrics: ModelMetrics,
-        farewell: Farewell,
+        going_away: GoingAwayNotice,
     ) -> None:
         self._config = config
         self._client = client
         self._cursor = cursor
         self._delays = delays
         self._metrics = metrics
-        self._farewell = farewell
+        self._going_away_notice = going_away
         self._numbering = ResultNumbering(config.resume.next_result_index)
         self._request_ids: list[str] = []
         self._is_started = False
-        self._remarks: list[Notice] = []
-        self._waiting: list[Notice] = []
+        self._remarks: list[OptionWarning] = []
+        self._waiting: list[OptionWarning] = []
         self._billed_ms: int | None = None
-        self._last_reply = time.monotonic()
+        self._last_response_at = time.monotonic()
         self._may_rest = False
 
-    async def tell(self, reply: Reply | None) -> None:
+    async def tell(self, response: Response | None) -> None:
         """Tell something, or just how far the call has come."""
-        self._last_reply = time.monotonic()
-        await self._client.write(reply, self._cursor())
+        self._last_response_at = time.monotonic()
+        await self._client.write(response, self._cursor())
 
-    async def notices(self, notices: tuple[Notice, ...]) -> None:
-        """Tell, once the call has begun, which wishes have no effect."""
+    async def warnings(self, warnings: tuple[OptionWarning, ...]) -> None:
+        """Tell, once the call has begun, which options have no effect."""
         if not self._is_started:
-            self._waiting += notices
+            self._waiting += warnings
             return
-        for notice in notices:
+        for notice in warnings:
             await self.tell(notice)
 
-    async def remark(self, notice: Notice) -> None:
+    async def remark(self, notice: OptionWarning) -> None:
         """Tell, once and after the call has begun, what the backend found out about a wish."""
         if notice in self._remarks:
             return
@@ -82,24 +82,24 @@ class Teller:
         if self._is_started:
             await self.tell(notice)
 
-    async def ready(self, ready: Ready, notices: tuple[Notice, ...]) -> None:
+    async def ready(self, ready: Ready, warnings: tuple[OptionWarning, ...]) -> None:
         """Tell that the call has begun; only remember the name of a task that follows the first."""
         if ready.request_id:
             self._request_ids.append(ready.request_id)
         if self._is_started:
             return
         self._is_started = True
-        notices = (*notices, *self._remarks)
+        warnings = (*warnings, *self._remarks)
         await self.tell(
             Started(
                 model=self._config.model,
                 sample_rate_hertz=self._config.model_rate_hertz,
                 upstream_request_id=ready.request_id,
-                downgrades=notices,
+                downgrades=warnings,
             )
         )
         # Those of updates that came before are none of the call's own.
-        await self.notices((*notices, *self._waiting))
+        await self.warnings((*warnings, *self._waiting))
 
     async def interim(self, event: InterimResult, read_at: float) -> None:
         """Tell text that is still spoken, if the client wants it."""
@@ -123,10 +123,10 @@ class Teller:
         """Tell when the call has to end, and send a sign of life after so much quiet, until ``rest`` is called."""
         while not self._may_rest:
             try:
-                async with asyncio.timeout(self._last_reply + interval_seconds - time.monotonic()):
-                    await self._farewell.news.wait()
+                async with asyncio.timeout(self._last_response_at + interval_seconds - time.monotonic()):
+                    await self._going_away_notice.news.wait()
             except TimeoutError:
-                if time.monotonic() - self._last_reply >= interval_seconds:
+                if time.monotonic() - self._last_response_at >= interval_seconds:
                     await self.tell(None)
             else:
                 await self._going_away()
@@ -134,7 +134,7 @@ class Teller:
     def rest(self) -> None:
         """End ``keep_awake``; not by a cancel, which would leave half a message in gRPC's hands."""
         self._may_rest = True
-        self._farewell.news.set()
+        self._going_away_notice.news.set()
 
     def backend_finished(self, finished: Finished, read_at: float) -> None:
         """Remember when the backend had told everything, and what is billed."""
@@ -167,9 +167,9 @@ class Teller:
         )
 
     async def _going_away(self) -> None:
-        self._farewell.news.clear()
-        if self._farewell.deadline is not None and not self._may_rest:
-            left_seconds = max(self._farewell.deadline - time.monotonic(), 0.0)
+        self._going_away_notice.news.clear()
+        if self._going_away_notice.deadline is not None and not self._may_rest:
+            left_seconds = max(self._going_away_notice.deadline - time.monotonic(), 0.0)
             await self.tell(GoingAway(left_ms=round(left_seconds * 1000)))
 
     async def _result(self, result: Result, read_at: float) -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asrgateway_server.events import CommitEmpty, Emotion, Notice, SpeechEnded, SpeechStarted, UpdateApplied, Word
+from asrgateway_server.events import (
+    CommitEmpty,
+    Emotion,
+    OptionWarning,
+    SpeechEnded,
+    SpeechStarted,
+    UpdateApplied,
+    Word,
+)
 from asrgateway_server.models import Model
 
 
@@ -39,7 +47,7 @@ class Started:
     model: Model
     sample_rate_hertz: int
     upstream_request_id: str
-    downgrades: tuple[Notice, ...]
+    downgrades: tuple[OptionWarning, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,4 +119,14 @@ class CallFinished:
     upstream_request_ids: tuple[str, ...]
 
 
-Reply = Started | Result | SpeechStarted | SpeechEnded | CommitEmpty | UpdateApplied | Notice | GoingAway | CallFinished
+Response = (
+    Started
+    | Result
+    | SpeechStarted
+    | SpeechEnded
+    | CommitEmpty
+    | UpdateApplied
+    | OptionWarning
+    | GoingAway
+    | CallFinished
+)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
-from asrgateway_server.call.going_away import Farewell
+from asrgateway_server.call.going_away import GoingAwayNotice
 from asrgateway_server.errors import Draining, GatewayError, StreamExpired
 from asrgateway_server.grpc_api.event_wait import is_set_within
 from asrgateway_server.metrics import Metrics
@@ -68,7 +68,7 @@ class Drain:
             raise _draining()
 
     @asynccontextmanager
-    async def open_call(self, client: Client) -> AsyncIterator[Farewell]:
+    async def open_call(self, client: Client) -> AsyncIterator[GoingAwayNotice]:
         """Keep a call until it ends; cut it when its time has come.
 
         Raises:
@@ -80,7 +80,7 @@ class Drain:
             async with call.limit:
                 try:
                     self._welcome(call)
-                    yield call.farewell
+                    yield call.going_away
                 finally:
                     self._forget(call)
         except (GatewayError, TimeoutError) as error:
@@ -100,7 +100,7 @@ class Drain:
         self._metrics.draining.set(1)
         self._metrics.drain_deadline.set(time.time() + self._seconds)
         for call in self._calls:
-            call.farewell.announce(self._seconds)
+            call.going_away.announce(self._seconds)
 
     def hurry(self) -> None:
         """Wait no longer for calls to end by themselves."""
@@ -124,7 +124,7 @@ class Drain:
         if self._max_stream_seconds:
             call.expire_after(self._max_stream_seconds)
         if self._deadline is not None:
-            call.farewell.announce(self._deadline - time.monotonic())
+            call.going_away.announce(self._deadline - time.monotonic())
 
     def _forget(self, call: _OpenCall) -> None:
         call.cancel_timers()
@@ -144,12 +144,12 @@ class _OpenCall:
     """One call that may be cut.
 
     Attributes:
-        farewell: Tells it how much time is left.
+        going_away: Tells it how much time is left.
         limit: Ends it when even its last result has taken too long.
     """
 
     def __init__(self, client: Client, finalize_seconds: float) -> None:
-        self.farewell = Farewell()
+        self.going_away = GoingAwayNotice()
         self.limit = asyncio.timeout(None)
         self._client = client
         self._finalize_seconds = finalize_seconds
@@ -177,7 +177,7 @@ class _OpenCall:
             f"the call has lasted {seconds:g} s, the longest here; go on in a new one", retry_after_seconds=0.0
         )
         self._timers = [
-            loop.call_later(seconds - notice, self.farewell.announce, notice),
+            loop.call_later(seconds - notice, self.going_away.announce, notice),
             loop.call_later(seconds, self.cut, expired),
         ]
 

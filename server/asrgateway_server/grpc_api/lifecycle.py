@@ -26,7 +26,7 @@ from asrgateway_server.grpc_api.server import recognition_server, verify_exposur
 from asrgateway_server.grpc_api.servicer import EdgeLimits, RecognitionServicer
 from asrgateway_server.grpc_api.tracer import open_tracer
 from asrgateway_server.metrics import Metrics
-from asrgateway_server.served_models import offered
+from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import Address, Settings
 from asrgateway_server.vendors.registry import open_backends
 
@@ -108,7 +108,7 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         SettingsError: A port is taken, or a setting names something that is not there.
     """
     verify_exposure(settings)
-    catalogue = offered(settings)
+    catalogue = served_models(settings)
     metrics = Metrics(CollectorRegistry())
     metrics.build_info.labels(metadata.version("asrgateway-server"), settings.revision).set(1)
     metrics.streams_limit.set(settings.max_streams)

@@ -78,7 +78,7 @@ _KEEP_ALIVE_POLICIES: Final = (
 _AUDIO_TAG: Final = pb.RecognizeRequest.AUDIO_FIELD_NUMBER << 3 | 2
 
 # The options that a model may be unable to honour; every other one is the gateway's own affair.
-_WISHES: Final = ("endpointing", "features", "adaptation", "keep_alive", "vendor_parameters")
+_OPTION_FIELDS: Final = ("endpointing", "features", "adaptation", "keep_alive", "vendor_parameters")
 
 
 def request_from(data: bytes) -> pb.RecognizeRequest:
@@ -107,7 +107,7 @@ def _is_audio(data: bytes) -> bool:
 
 
 def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> RecognitionConfig:
-    """Read a call's wishes.
+    """Read a call's options.
 
     Raises:
         InvalidRequest: A value is out of range; names its field.
@@ -132,11 +132,11 @@ def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> Recognitio
         resume=Resume(
             audio_offset_ms=_ms_of(message.resume.audio_offset), next_result_index=message.resume.next_result_index
         ),
-        wishes=tuple(
+        options_set=tuple(
             wish
             for field, value in message.ListFields()
-            if field.name in _WISHES
-            for wish in _wishes(field.name, field, value)
+            if field.name in _OPTION_FIELDS
+            for wish in _options_set(field.name, field, value)
         ),
     )
 
@@ -150,8 +150,8 @@ def update_from(message: pb.ConfigUpdate) -> Update:
     _verify_adaptation("update.adaptation", message.adaptation)
     return Update(
         adaptation=_adaptation_from(message.adaptation),
-        wishes=tuple(
-            wish for field, value in message.ListFields() for wish in _wishes(f"update.{field.name}", field, value)
+        options_set=tuple(
+            wish for field, value in message.ListFields() for wish in _options_set(f"update.{field.name}", field, value)
         ),
     )
 
@@ -309,7 +309,7 @@ def _not_built(enum: EnumDescriptor, value: int, field: str, built: str) -> Inva
     return NotBuiltYet(f"{name} is not built yet; {built} are taken", field=field)
 
 
-def _wishes(path: str, field: FieldDescriptor, value: object) -> Iterator[str]:
+def _options_set(path: str, field: FieldDescriptor, value: object) -> Iterator[str]:
     """Yield the paths of what was set below a field."""
     if isinstance(value, Message) and not value.ListFields():
         # Empty it asks for nothing, unless its presence is a choice.
@@ -317,7 +317,7 @@ def _wishes(path: str, field: FieldDescriptor, value: object) -> Iterator[str]:
             yield f"{path}="
     elif isinstance(value, Message) and value.DESCRIPTOR.file.package == pb.DESCRIPTOR.package:
         for child, below in value.ListFields():
-            yield from _wishes(f"{path}.{child.name}", child, below)
+            yield from _options_set(f"{path}.{child.name}", child, below)
     elif field.type == FieldDescriptor.TYPE_BOOL:
         yield f"{path}={str(value).lower()}"
     else:

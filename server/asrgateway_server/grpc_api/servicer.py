@@ -19,8 +19,8 @@ from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server import logs
 from asrgateway_server.backends.base import Backend, Commit
 from asrgateway_server.call.call import Limits, recognize
-from asrgateway_server.call.going_away import Farewell
-from asrgateway_server.call.responses import CallFinished, Cursor, Reply
+from asrgateway_server.call.going_away import GoingAwayNotice
+from asrgateway_server.call.responses import CallFinished, Cursor, Response
 from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import ClientLimitReached, ClientStalled, GatewayError, InvalidRequest, Overloaded
 from asrgateway_server.grpc_api.caller import Caller, caller_from
@@ -106,14 +106,14 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
             # Refused before any response header, so that clients may send the call again by themselves.
             self._drain.refuse_late_calls()
             with self._admitted(identity_of(context).id):
-                async with self._drain.open_call(client) as farewell:
+                async with self._drain.open_call(client) as going_away:
                     # By itself the first response would carry it; an error while that is on its way could not be sent.
                     await context.send_initial_metadata(())
-                    await self._recognize(client, farewell)
+                    await self._recognize(client, going_away)
         finally:
             client.count_messages()
 
-    async def _recognize(self, client: GrpcClient, farewell: Farewell) -> None:
+    async def _recognize(self, client: GrpcClient, going_away: GoingAwayNotice) -> None:
         with self._refusals_counted(client):
             caller = client.caller()
             message = await client.read_config()
@@ -125,7 +125,7 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         backend = self._backends[config.model.backend]
         with self._counted(config):
             async with self._audio_expected(client):
-                await recognize(config, backend, client, self._call_limits, self._metrics, farewell)
+                await recognize(config, backend, client, self._call_limits, self._metrics, going_away)
 
     async def ListModels(self, request: pb.ListModelsRequest, context: object) -> pb.ListModelsResponse:  # noqa: ARG002, N802 gRPC's names
         """Return the catalogue."""
@@ -283,19 +283,19 @@ class GrpcClient:
             case _:
                 raise InvalidRequest("the request is empty; it carries audio, commit or update", field="request")
 
-    async def write(self, reply: Reply | None, cursor: Cursor) -> None:
+    async def write(self, response: Response | None, cursor: Cursor) -> None:
         """Hand a response to gRPC.
 
         Raises:
             ClientStalled: The caller has read nothing for too long.
         """
-        if self.is_stopped and isinstance(reply, CallFinished):
+        if self.is_stopped and isinstance(response, CallFinished):
             return  # What was cut is not complete.
-        response = response_from(reply, cursor, self._call_id)
+        message = response_from(response, cursor, self._call_id)
         seconds = self._limits.write_timeout_seconds
         try:
             async with asyncio.timeout(seconds), self._writing:
-                await self._context.write(response)
+                await self._context.write(message)
                 self._metrics.sent.inc()
         except TimeoutError:
             raise ClientStalled(f"no response was read for {seconds:g} s") from None

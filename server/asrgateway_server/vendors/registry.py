@@ -13,7 +13,7 @@ from asrgateway_server.backends.worker_process import in_worker
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import DASHSCOPE_MODELS
-from asrgateway_server.served_models import offered
+from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import Settings, SettingsError, unknown_value
 from asrgateway_server.vendors.dashscope.adapters.fun_asr import fun_asr
 from asrgateway_server.vendors.dashscope.adapters.paraformer import paraformer
@@ -77,7 +77,7 @@ class _ByModel:
 
 def _models_on_sdk(settings: Settings) -> Mapping[str, str]:
     """Return the models that go over the vendor's own SDK, with their backends; what is said of a model goes first."""
-    models = {model.name: model for model in (*DASHSCOPE_MODELS, *offered(settings).models.values())}
+    models = {model.name: model for model in (*DASHSCOPE_MODELS, *served_models(settings).models.values())}
     rows = [model for model in models.values() if model.backend in ON_OFFICIAL_SDK]
     known = {model.name for model in rows} | ON_OFFICIAL_SDK.keys()
     if unknown := sorted(settings.transports.keys() - known):

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from asrgateway_server.config import AudioFormat, RecognitionConfig
 from asrgateway_server.errors import GatewayError, InvalidRequest, Unauthenticated, UpstreamLost, UpstreamRefused
 from asrgateway_server.models import EMBEDDED, Model
-from asrgateway_server.served_models import offered
+from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import Settings, SettingsError
 from asrgateway_server.vendors.dashscope.credentials import FixedKey, KeyFile, Keyring, TemporaryTokens
 from asrgateway_server.vendors.dashscope.endpoints import Endpoint
@@ -257,7 +257,7 @@ def config(model: Model, **values: Any) -> RecognitionConfig:
 
 
 def model(chosen: Settings, name: str = V2) -> Model:
-    return offered(chosen).find(name)
+    return served_models(chosen).find(name)
 
 
 async def test_a_call_is_shown_the_key_and_workspace_of_its_models_endpoint() -> None:

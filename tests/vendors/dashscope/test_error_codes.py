@@ -4,7 +4,7 @@ import pytest
 
 from asrgateway_server.errors import Unauthenticated, UpstreamRefused
 from asrgateway_server.metrics import CALLERS_KEY, UPSTREAM_CODES
-from asrgateway_server.vendors.dashscope.error_codes import _FAMILIES, code_family, for_callers_key, verdict
+from asrgateway_server.vendors.dashscope.error_codes import _FAMILIES, code_family, error_for, for_callers_key
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_a_rejected_key_that_is_the_callers_own_is_the_callers_to_mend(code: str
 
 @pytest.mark.parametrize("code", ["Arrearage", "Model.AccessDenied", "ModelNotFound"])
 def test_a_refused_account_of_the_callers_is_not_called_the_gateways(code: str) -> None:
-    error = for_callers_key(verdict(code, "", "task-1"))
+    error = for_callers_key(error_for(code, "", "task-1"))
     assert type(error) is UpstreamRefused
     assert "gateway" not in error.message
 
 
 @pytest.mark.parametrize("code", ["InvalidParameter", "Throttling.RateQuota", "InternalError", "HTTP 503"])
 def test_other_errors_have_nothing_to_do_with_the_key(code: str) -> None:
-    error = verdict(code, "", "task-1")
+    error = error_for(code, "", "task-1")
     assert for_callers_key(error) is error

@@ -21,7 +21,7 @@ from asrgateway_server.errors import (
     UpstreamRefused,
 )
 
-Verdict = Callable[..., GatewayError]
+MakeError = Callable[..., GatewayError]
 
 _KEY: Final = partial(UpstreamRefused, "the vendor rejected the gateway's key; its operator must set a valid one")
 _ACCOUNT: Final = partial(UpstreamRefused, "the vendor refused the gateway's account; its operator must look at it")
@@ -35,7 +35,7 @@ _AUDIO: Final = partial(UndecodableAudio, "the vendor found no speech that it co
 _LOST: Final = partial(UpstreamLost, "the vendor ended the task")
 
 # A code stands for itself and for what follows it behind a dot: `Throttling` for `Throttling.RateQuota`.
-_VERDICTS: Final[Mapping[str, Verdict]] = {
+_ERRORS: Final[Mapping[str, MakeError]] = {
     "InvalidApiKey": _KEY,
     "invalid_api_key": _KEY,
     "invalid access token or token expired": _KEY,
@@ -76,8 +76,8 @@ _VERDICTS: Final[Mapping[str, Verdict]] = {
 _CALLERS_KEY: Final = partial(
     Unauthenticated, "the vendor rejected the key that came with the call, or its workspace", field=CALLER_KEY
 )
-#: What becomes of a verdict where the key is the caller's own.
-_FOR_CALLERS: Final[Mapping[Verdict, Verdict]] = {
+#: What becomes of an error where the key is the caller's own.
+_FOR_CALLERS: Final[Mapping[MakeError, MakeError]] = {
     _KEY: _CALLERS_KEY,
     _ACCOUNT: partial(UpstreamRefused, "the vendor refused the account of the key that came with the call"),
     _MODEL: partial(UpstreamRefused, "the vendor does not offer this model to the key that came with the call"),
@@ -115,7 +115,7 @@ def code_family(code: str) -> str:
     return _FAMILIES.get(code) or _FAMILIES.get(first, _OTHER_FAMILY)
 
 
-def verdict(code: str, message: str, request_id: str) -> GatewayError:
+def error_for(code: str, message: str, request_id: str) -> GatewayError:
     """Return the error that a vendor's code ends a connection with; an unknown one may pass by itself.
 
     Args:
@@ -136,5 +136,5 @@ def for_callers_key(error: GatewayError) -> GatewayError:
     return means(upstream_code=error.upstream_code, upstream_request_id=error.upstream_request_id)
 
 
-def _meaning(code: str) -> Verdict:
-    return _VERDICTS.get(code) or _VERDICTS.get(code.partition(".")[0], _LOST)
+def _meaning(code: str) -> MakeError:
+    return _ERRORS.get(code) or _ERRORS.get(code.partition(".")[0], _LOST)

@@ -43,9 +43,9 @@ WITH_CONTEXT = [
 WITHOUT_CONTEXT = ["fun-asr-realtime-2026-02-28", "fun-asr-realtime-2025-09-15", EIGHT_K]
 
 
-def adapter(model: str, **wishes: Any) -> TaskAdapter:
-    wishes.setdefault("audio", AudioFormat(sample_rate_hertz=16_000))
-    return fun_asr(RecognitionConfig(model=MODELS.find(model), **wishes), lambda: "task-1")
+def adapter(model: str, **options_set: Any) -> TaskAdapter:
+    options_set.setdefault("audio", AudioFormat(sample_rate_hertz=16_000))
+    return fun_asr(RecognitionConfig(model=MODELS.find(model), **options_set), lambda: "task-1")
 
 
 def payload_of(outputs: Any) -> dict[str, Any]:
@@ -55,19 +55,19 @@ def payload_of(outputs: Any) -> dict[str, Any]:
     return payload
 
 
-def asked(model: str, **wishes: Any) -> dict[str, Any]:
+def asked(model: str, **options_set: Any) -> dict[str, Any]:
     """The payload of the first task."""
-    return payload_of(adapter(model, **wishes).start())
+    return payload_of(adapter(model, **options_set).start())
 
 
-def parameters(model: str, **wishes: Any) -> dict[str, Any]:
-    chosen: dict[str, Any] = asked(model, **wishes)["parameters"]
+def parameters(model: str, **options_set: Any) -> dict[str, Any]:
+    chosen: dict[str, Any] = asked(model, **options_set)["parameters"]
     return chosen
 
 
-def running(model: str = STREAMING, **wishes: Any) -> TaskAdapter:
+def running(model: str = STREAMING, **options_set: Any) -> TaskAdapter:
     """An adapter whose task has started."""
-    task = adapter(model, **wishes)
+    task = adapter(model, **options_set)
     task.start()
     task.receive(started())
     task.audio(bytes(32_000))
@@ -95,9 +95,9 @@ WISHES: list[tuple[dict[str, Any], str, object]] = [
 
 
 @pytest.mark.parametrize("model", [*WITH_CONTEXT, *WITHOUT_CONTEXT])
-@pytest.mark.parametrize(("wishes", "name", "value"), WISHES)
-def test_a_wish_that_all_models_know(model: str, wishes: dict[str, Any], name: str, value: object) -> None:
-    assert parameters(model, **wishes)[name] == value
+@pytest.mark.parametrize(("options_set", "name", "value"), WISHES)
+def test_a_wish_that_all_models_know(model: str, options_set: dict[str, Any], name: str, value: object) -> None:
+    assert parameters(model, **options_set)[name] == value
 
 
 SEMANTIC = ({"endpointing": SemanticEndpointing()}, "semantic_punctuation_enabled", True)
@@ -120,15 +120,15 @@ SOME_MODELS = [
 
 
 @pytest.mark.parametrize(
-    ("model", "wishes", "name", "value"),
+    ("model", "options_set", "name", "value"),
     [(model, *wish) for model, known in SOME_MODELS for wish in known],
 )
-def test_a_wish_that_some_models_know(model: str, wishes: dict[str, Any], name: str, value: object) -> None:
-    assert parameters(model, **wishes)[name] == value
+def test_a_wish_that_some_models_know(model: str, options_set: dict[str, Any], name: str, value: object) -> None:
+    assert parameters(model, **options_set)[name] == value
 
 
 @pytest.mark.parametrize(
-    ("model", "wishes"),
+    ("model", "options_set"),
     [
         (model, wish[0])
         for model, known in SOME_MODELS
@@ -136,8 +136,8 @@ def test_a_wish_that_some_models_know(model: str, wishes: dict[str, Any], name: 
         if wish not in known
     ],
 )
-def test_a_model_is_not_asked_for_what_it_does_not_know(model: str, wishes: dict[str, Any]) -> None:
-    assert parameters(model, **wishes) == parameters(model)
+def test_a_model_is_not_asked_for_what_it_does_not_know(model: str, options_set: dict[str, Any]) -> None:
+    assert parameters(model, **options_set) == parameters(model)
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ WISHES: tuple[dict[str, Any], ...] = (
 )
 
 
-def call(model: str, **wishes: Any) -> RecognitionConfig:
-    return RecognitionConfig(model=MODELS.find(model), audio=AudioFormat(sample_rate_hertz=16_000), **wishes)
+def call(model: str, **options_set: Any) -> RecognitionConfig:
+    return RecognitionConfig(model=MODELS.find(model), audio=AudioFormat(sample_rate_hertz=16_000), **options_set)
 
 
 def sent(config: RecognitionConfig) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def sent(config: RecognitionConfig) -> dict[str, Any]:
 
 @pytest.mark.parametrize("model", [name for name in MODELS.models if name != "embedded"])
 def test_what_the_gateway_fills_is_not_the_callers_to_give(model: str) -> None:
-    filled = {name for wishes in WISHES for name in sent(call(model, **wishes))}
+    filled = {name for options_set in WISHES for name in sent(call(model, **options_set))}
     assert filled <= owned(MODELS.find(model)).keys()
     for name in filled:
         with pytest.raises(InvalidRequest, match=f"may not hold '{name}'") as refusal:

@@ -22,17 +22,17 @@ from asrgateway_server.vendors.dashscope.adapters.paraformer import paraformer
 MODELS = catalogue(default_model="", has_key=True)
 
 
-def asked(model: str, *, rate: int = 16_000, **wishes: Any) -> dict[str, Any]:
+def asked(model: str, *, rate: int = 16_000, **options_set: Any) -> dict[str, Any]:
     """The payload of the first task."""
-    config = RecognitionConfig(model=MODELS.find(model), audio=AudioFormat(sample_rate_hertz=rate), **wishes)
+    config = RecognitionConfig(model=MODELS.find(model), audio=AudioFormat(sample_rate_hertz=rate), **options_set)
     (run,) = paraformer(config, lambda: "task-1").start()
     assert isinstance(run, Send)
     payload: dict[str, Any] = json.loads(run.message)["payload"]
     return payload
 
 
-def parameters(model: str, **wishes: Any) -> dict[str, Any]:
-    chosen: dict[str, Any] = asked(model, **wishes)["parameters"]
+def parameters(model: str, **options_set: Any) -> dict[str, Any]:
+    chosen: dict[str, Any] = asked(model, **options_set)["parameters"]
     return chosen
 
 
@@ -58,7 +58,7 @@ def test_what_the_caller_leaves_open_is_left_to_the_vendor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "name", "value"),
+    ("options_set", "name", "value"),
     [
         ({"language_codes": ("ja", "en")}, "language_hints", ["ja", "en"]),
         ({"adaptation": Adaptation(vocabulary_id="vocab-1")}, "vocabulary_id", "vocab-1"),
@@ -71,8 +71,8 @@ def test_what_the_caller_leaves_open_is_left_to_the_vendor() -> None:
         ({"vendor_parameters": {"something_new": 3}}, "something_new", 3),
     ],
 )
-def test_a_wish_becomes_the_vendors_parameter(wishes: dict[str, Any], name: str, value: object) -> None:
-    assert parameters("paraformer-realtime-v2", **wishes)[name] == value
+def test_a_wish_becomes_the_vendors_parameter(options_set: dict[str, Any], name: str, value: object) -> None:
+    assert parameters("paraformer-realtime-v2", **options_set)[name] == value
 
 
 def test_the_first_generation_takes_its_hot_words_as_a_resource() -> None:

@@ -63,8 +63,8 @@ SECOND = bytes(32_000)
 CLOSING_PACKETS = 12
 
 
-def adapter(*, rate: int = 16_000, **wishes: Any) -> Qwen3Asr:
-    config = RecognitionConfig(model=MODELS.find(MODEL), audio=AudioFormat(sample_rate_hertz=rate), **wishes)
+def adapter(*, rate: int = 16_000, **options_set: Any) -> Qwen3Asr:
+    config = RecognitionConfig(model=MODELS.find(MODEL), audio=AudioFormat(sample_rate_hertz=rate), **options_set)
     return Qwen3Asr(config, lambda: "c")
 
 
@@ -82,9 +82,9 @@ def kinds(outputs: Sequence[Output]) -> list[str]:
     return [kind for index, kind in enumerate(found) if kind not in found[:index]]
 
 
-def session(**wishes: Any) -> dict[str, Any]:
+def session(**options_set: Any) -> dict[str, Any]:
     """The settings that a session begins with."""
-    (message,) = sent(adapter(**wishes).receive(created()))
+    (message,) = sent(adapter(**options_set).receive(created()))
     settings: dict[str, Any] = message["session"]
     return settings
 
@@ -94,9 +94,9 @@ def said(adapter: Qwen3Asr, *messages: str) -> list[Output]:
     return [output for message in messages for output in told(adapter.receive(message))]
 
 
-def running(**wishes: Any) -> Qwen3Asr:
+def running(**options_set: Any) -> Qwen3Asr:
     """A session in which a second of audio was sent."""
-    session = adapter(**wishes)
+    session = adapter(**options_set)
     session.start()
     session.receive(created())
     session.receive(updated())
@@ -165,7 +165,7 @@ def test_it_gets_a_rate_that_it_hears(client_rate: int, model_rate: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("wishes", "name", "value"),
+    ("options_set", "name", "value"),
     [
         ({"endpointing": ServerVad()}, "turn_detection", {"type": "server_vad"}),
         ({"endpointing": SemanticEndpointing()}, "turn_detection", {"type": "server_vad"}),
@@ -190,8 +190,8 @@ def test_it_gets_a_rate_that_it_hears(client_rate: int, model_rate: int) -> None
         ({"vendor_parameters": {"something_new": 3}}, "something_new", 3),
     ],
 )
-def test_a_wish_becomes_a_setting(wishes: dict[str, Any], name: str, value: object) -> None:
-    assert session(**wishes)[name] == value
+def test_a_wish_becomes_a_setting(options_set: dict[str, Any], name: str, value: object) -> None:
+    assert session(**options_set)[name] == value
 
 
 @pytest.mark.parametrize("spoken", [(), ("eo",), ("en", "zh")], ids=["none", "an unknown one", "several"])

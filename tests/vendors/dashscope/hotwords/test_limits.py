@@ -8,7 +8,7 @@ import pytest
 
 from asrgateway_server.config import Adaptation, ContextMessage, ContextRole, Hotword
 from asrgateway_server.errors import InvalidRequest
-from asrgateway_server.events import NoticeCode
+from asrgateway_server.events import WarningCode
 from asrgateway_server.models import Model, catalogue
 from asrgateway_server.vendors.dashscope.hotwords.families import Mechanism, family_of
 from asrgateway_server.vendors.dashscope.hotwords.limits import corpus_tokens, verified
@@ -196,10 +196,10 @@ def said(count: int, role: ContextRole = ContextRole.USER, text: str = PRIVATE) 
 
 
 def cuts(model: Model, *messages: ContextMessage, context: str = "") -> list[tuple[str, str]]:
-    notices = verified(model, Adaptation(context=context, context_messages=messages), FIELD)
-    assert all(notice.code is NoticeCode.OPTION_CHANGED for notice in notices)
-    assert all(PRIVATE not in notice.message for notice in notices)
-    return [(notice.field.removeprefix(f"{FIELD}."), notice.message) for notice in notices]
+    warnings = verified(model, Adaptation(context=context, context_messages=messages), FIELD)
+    assert all(notice.code is WarningCode.OPTION_CHANGED for notice in warnings)
+    assert all(PRIVATE not in notice.message for notice in warnings)
+    return [(notice.field.removeprefix(f"{FIELD}."), notice.message) for notice in warnings]
 
 
 def test_what_the_vendor_keeps_is_no_news() -> None:

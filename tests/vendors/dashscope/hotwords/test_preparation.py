@@ -21,7 +21,7 @@ from asrgateway_server.errors import (
     UpstreamRefused,
     UpstreamUnavailable,
 )
-from asrgateway_server.events import Notice, NoticeCode
+from asrgateway_server.events import OptionWarning, WarningCode
 from asrgateway_server.vendors.dashscope.hotwords.content import prefix_of
 from asrgateway_server.vendors.dashscope.hotwords.preparation import HotwordPreparation
 from dashscope_emulator import hotword_api, vocabularies
@@ -33,16 +33,16 @@ BIRDS = ("Kestrel", "osprey")
 
 async def table_of(gateway: HotwordPreparation, config: RecognitionConfig) -> str:
     """The table that a call gets, which must get one."""
-    async with gateway.prepared(config) as (prepared, notices):
-        assert notices == ()
+    async with gateway.prepared(config) as (prepared, warnings):
+        assert warnings == ()
         assert prepared.adaptation.hotwords == ()
         return prepared.adaptation.vocabulary_id
 
 
-async def notices_of(gateway: HotwordPreparation, config: RecognitionConfig) -> tuple[Notice, ...]:
-    async with gateway.prepared(config) as (prepared, notices):
+async def warnings_of(gateway: HotwordPreparation, config: RecognitionConfig) -> tuple[OptionWarning, ...]:
+    async with gateway.prepared(config) as (prepared, warnings):
         assert prepared.adaptation.hotwords == ()
-        return notices
+        return warnings
 
 
 async def refused_call(gateway: HotwordPreparation, config: RecognitionConfig) -> None:
@@ -136,10 +136,10 @@ async def test_a_table_that_is_still_compiled_is_waited_for_and_not_made_again(
     await account.open()
     compiler = Compiler(monkeypatch)
     first, second = [await account.gateway(hotword_timeout_seconds=0.5) for _ in range(2)]
-    assert "did not compile" in (await notices_of(first, call(*BIRDS)))[0].message
-    assert "did not compile" in (await notices_of(second, call(*BIRDS)))[0].message
+    assert "did not compile" in (await warnings_of(first, call(*BIRDS)))[0].message
+    assert "did not compile" in (await warnings_of(second, call(*BIRDS)))[0].message
     # Who has waited in vain waits no more.
-    assert "is still compiling" in (await notices_of(first, call(*BIRDS)))[0].message
+    assert "is still compiling" in (await warnings_of(first, call(*BIRDS)))[0].message
     compiler.is_done = True
     assert [await table_of(gateway, call(*BIRDS)) for gateway in (first, second)] == account.tables * 2
     assert len(account.tables) == 1
@@ -219,8 +219,8 @@ async def test_a_failure_is_a_warning_and_the_call_goes_on(
 ) -> None:
     await account.open(**knobs)
     gateway = await account.gateway(**settings)
-    (notice,) = await notices_of(gateway, call(*BIRDS))
-    assert (notice.code, notice.field) == (NoticeCode.OPTION_IGNORED, FIELD)
+    (notice,) = await warnings_of(gateway, call(*BIRDS))
+    assert (notice.code, notice.field) == (WarningCode.OPTION_IGNORED, FIELD)
     assert message in notice.message
     assert notice.message.endswith("; the call goes on without its hot words")
 
@@ -238,13 +238,13 @@ async def test_a_failure_ends_the_call_where_operator_or_caller_insist(
     await account.open(**knobs)
     gateway = await account.gateway(**settings, hotword_failures="warn" if is_strict else "fail")
     with pytest.raises(error, match=message):
-        await notices_of(gateway, call(*BIRDS, is_strict=is_strict))
+        await warnings_of(gateway, call(*BIRDS, is_strict=is_strict))
 
 
 async def test_a_phrase_list_fails_likewise(account: Account) -> None:
     await account.open(hotword_status=500)
     gateway = await account.gateway()
-    (notice,) = await notices_of(gateway, call(*BIRDS, model="paraformer-realtime-v1"))
+    (notice,) = await warnings_of(gateway, call(*BIRDS, model="paraformer-realtime-v1"))
     assert "the vendor's hot-word service failed" in notice.message
 
 
@@ -252,10 +252,10 @@ async def test_a_phrase_list_fails_likewise(account: Account) -> None:
 async def test_without_tables_a_call_goes_on_with_a_warning(account: Account, failures: str) -> None:
     await account.open()
     gateway = await account.gateway(hotword_tables="off", hotword_failures=failures)
-    (notice,) = await notices_of(gateway, call(*BIRDS))
+    (notice,) = await warnings_of(gateway, call(*BIRDS))
     assert "its operator can set hotword_tables" in notice.message
     with pytest.raises(UnsupportedOption):
-        await notices_of(gateway, call(*BIRDS, is_strict=True))
+        await warnings_of(gateway, call(*BIRDS, is_strict=True))
     assert account.tables == []
 
 
@@ -264,10 +264,10 @@ async def test_a_stored_table_goes_before_hot_words(account: Account) -> None:
     gateway = await account.gateway()
     config = call(*BIRDS)
     config = replace(config, adaptation=replace(config.adaptation, vocabulary_id="vocab-mine-1"))
-    async with gateway.prepared(config) as (prepared, notices):
+    async with gateway.prepared(config) as (prepared, warnings):
         assert prepared.adaptation.vocabulary_id == "vocab-mine-1"
         assert prepared.adaptation.hotwords == ()
-        assert "the stored table goes before" in notices[0].message
+        assert "the stored table goes before" in warnings[0].message
     assert account.tables == []
 
 
@@ -278,7 +278,7 @@ async def test_create_deletes_nothing(account: Account) -> None:
     await account.open(vocabulary_lists=1)
     gateway = await account.gateway(hotword_table_age_seconds=0, clock=later(86_400))
     kept = await table_of(gateway, call("Kestrel"))
-    assert await notices_of(gateway, call("osprey"))
+    assert await warnings_of(gateway, call("osprey"))
     assert account.tables == [kept]
 
 
@@ -309,7 +309,7 @@ async def test_a_young_table_is_kept(account: Account) -> None:
     await account.open(vocabulary_lists=1)
     gateway = await account.gateway(hotword_tables="recycle", hotword_table_age_seconds=3600)
     kept = await table_of(gateway, call("Kestrel"))
-    (notice,) = await notices_of(gateway, call("osprey"))
+    (notice,) = await warnings_of(gateway, call("osprey"))
     assert "as many hot-word tables" in notice.message
     assert account.tables == [kept]
 
@@ -318,7 +318,7 @@ async def test_a_table_of_a_running_call_is_kept(account: Account) -> None:
     await account.open(vocabulary_lists=1)
     gateway = await account.gateway(hotword_tables="recycle", hotword_table_age_seconds=0)
     async with gateway.prepared(call("Kestrel")) as (prepared, _):
-        assert await notices_of(gateway, call("osprey"))
+        assert await warnings_of(gateway, call("osprey"))
         assert account.tables == [prepared.adaptation.vocabulary_id]
     await table_of(gateway, call("osprey"))
     assert len(account.tables) == 1
@@ -329,7 +329,7 @@ async def test_foreign_tables_are_never_touched(account: Account, prefix: str) -
     await account.open(vocabulary_lists=1)
     foreign = account.vendor.vocabularies.create(prefix, "fun-asr-realtime", [{"text": "kite", "weight": 4}])
     gateway = await account.gateway(hotword_tables="recycle", hotword_table_age_seconds=0, clock=later(86_400))
-    assert await notices_of(gateway, call("osprey"))
+    assert await warnings_of(gateway, call("osprey"))
     assert account.tables == [foreign.vocabulary_id]
 
 
@@ -406,7 +406,7 @@ async def test_gateways_that_recycle_leave_each_other_what_is_in_use(
             world.ahead_seconds += 1800
             await world.until_updated(*both)
             for gateway in (first, second):
-                (notice,) = await notices_of(gateway, call("kite"))
+                (notice,) = await warnings_of(gateway, call("kite"))
                 assert "as many hot-word tables" in notice.message
         assert account.tables == both
     for gateway in (first, second):
@@ -462,7 +462,7 @@ async def test_nothing_is_deleted_with_a_callers_key(account: Account) -> None:
     await account.open(api_key=None, vocabulary_lists=1)
     gateway = await account.gateway(hotword_tables="recycle", hotword_table_age_seconds=0)
     kept = await table_of(gateway, call("Kestrel", caller_key=SecretStr("sk-one")))
-    assert await notices_of(gateway, call("osprey", caller_key=SecretStr("sk-one")))
+    assert await warnings_of(gateway, call("osprey", caller_key=SecretStr("sk-one")))
     assert account.tables == [kept]
 
 
@@ -470,7 +470,7 @@ async def test_a_callers_bad_key_is_the_callers_affair(account: Account) -> None
     await account.open()
     gateway = await account.gateway(hotword_failures="fail")
     with pytest.raises(Unauthenticated):
-        await notices_of(gateway, call(*BIRDS, caller_key=SecretStr("sk-wrong")))
+        await warnings_of(gateway, call(*BIRDS, caller_key=SecretStr("sk-wrong")))
 
 
 # Secrets ------------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from enum import Enum, auto
 from typing import Final
 from urllib.parse import quote
 
-from asrgateway_server.audio.splice import Splice
+from asrgateway_server.audio.inserted_silence import InsertedSilence
 from asrgateway_server.backends.adapter import Output, Send
 from asrgateway_server.config import Adaptation, ManualEndpointing, RecognitionConfig, ServerVad
 from asrgateway_server.errors import GatewayError, UpstreamLost, UpstreamProtocolError, UpstreamRefused
@@ -47,7 +47,7 @@ from asrgateway_server.events import (
 from asrgateway_server.vendors.dashscope.adapters.json_message import Json, member, milliseconds, parse, text
 from asrgateway_server.vendors.dashscope.adapters.json_numbers import whole_numbers
 from asrgateway_server.vendors.dashscope.adapters.session_items import Item, Items
-from asrgateway_server.vendors.dashscope.error_codes import verdict
+from asrgateway_server.vendors.dashscope.error_codes import error_for
 from asrgateway_server.vendors.dashscope.languages import language_hints
 
 PATH: Final = "/api-ws/v1/realtime"
@@ -135,7 +135,7 @@ class Qwen3Asr:
         self._asked: dict[str, _Request] = {}
         self._audio_bytes = 0
         self._committed_bytes = 0
-        self._splice = Splice()
+        self._inserted = InsertedSilence()
         self._items = Items()
         self._commits: list[_Commit] = []
         # The requests of commits that were not refused by name.
@@ -276,7 +276,7 @@ class Qwen3Asr:
 
     def _silence(self) -> list[Output]:
         packets = -(-(self._closing_silence_ms + _MORE_SILENCE_MS) // _PACKET_MS)
-        self._splice.add(self._position_ms + self._splice.added_ms, packets * _PACKET_MS)
+        self._inserted.add(self._position_ms + self._inserted.added_ms, packets * _PACKET_MS)
         packet = b64encode(bytes(_PACKET_MS * self._bytes_per_ms)).decode("ascii")
         return [Send(self._append(packet)) for _ in range(packets)]
 
@@ -405,7 +405,7 @@ class Qwen3Asr:
     def _moment(self, record: Json, name: str) -> int | None:
         """Return a time of the session's audio in that of the connection: without the silence that was put in."""
         value = milliseconds(record, name)
-        return None if value is None else self._splice.without(value)
+        return None if value is None else self._inserted.without(value)
 
     # Commits and their answers ----------------------------------------------------------------------------------
 
@@ -462,7 +462,7 @@ class Qwen3Asr:
         event_id = self._asked_of(error)
         request = self._asked.pop(event_id, _Request.COMMIT if event_id in self._unrefused else None)
         if self._state is _State.OPENING or request in (_Request.START, _Request.FINISH) or kind != _RECOVERABLE:
-            raise self._verdict(kind, code, str(error.get("message") or ""))
+            raise self._error_for(kind, code, str(error.get("message") or ""))
         match request:
             case _Request.PROBE:
                 self._pass(event_id)
@@ -491,8 +491,8 @@ class Qwen3Asr:
         oldest = (asked for asked, request in self._asked.items() if (request in _SESSION_UPDATES) == is_session)
         return next(oldest, next(iter(self._asked)))
 
-    def _verdict(self, kind: str, code: str, message: str) -> GatewayError:
-        error = verdict(code or kind, message, self._session_id)
+    def _error_for(self, kind: str, code: str, message: str) -> GatewayError:
+        error = error_for(code or kind, message, self._session_id)
         if kind == _RECOVERABLE and isinstance(error, UpstreamLost):
             # What is wrong with our request is wrong the next time too.
             return UpstreamRefused(

@@ -29,7 +29,7 @@ from asrgateway_server.events import (
     Word,
 )
 from asrgateway_server.vendors.dashscope.adapters.json_message import Json, member, milliseconds, parse, text
-from asrgateway_server.vendors.dashscope.error_codes import verdict
+from asrgateway_server.vendors.dashscope.error_codes import error_for
 
 PATH: Final = "/api-ws/v1/inference"
 
@@ -258,7 +258,7 @@ class TaskAdapter:
         return [self._answer_commit(), self._run_task()]
 
     def _task_failed(self, header: Json) -> Sequence[Output]:
-        error = verdict(str(header.get("error_code") or ""), str(header.get("error_message") or ""), self._task_id)
+        error = error_for(str(header.get("error_code") or ""), str(header.get("error_message") or ""), self._task_id)
         if not isinstance(error, UndecodableAudio) or self._has_told:
             raise error
         # Our PCM can be decoded: nothing was said in the task, which may have begun after a last commit.

@@ -7,7 +7,7 @@ from typing import Final
 
 from asrgateway_server.config import Adaptation, ContextRole, Hotword
 from asrgateway_server.errors import InvalidRequest
-from asrgateway_server.events import Notice, NoticeCode
+from asrgateway_server.events import OptionWarning, WarningCode
 from asrgateway_server.models import Model
 from asrgateway_server.vendors.dashscope.hotwords.families import Family, family_of
 from asrgateway_server.vendors.dashscope.languages import vendor_code
@@ -20,7 +20,7 @@ _MAX_CORPUS_TOKENS: Final = 10_000
 _ASCII_CHARACTERS_PER_TOKEN: Final = 4
 
 
-def verified(model: Model, adaptation: Adaptation, field: str) -> tuple[Notice, ...]:
+def verified(model: Model, adaptation: Adaptation, field: str) -> tuple[OptionWarning, ...]:
     """Return a notice for each part of an adaptation that the vendor will cut.
 
     Args:
@@ -106,15 +106,15 @@ def _verify_corpus(model: Model, adaptation: Adaptation, field: str) -> None:
         )
 
 
-def _cuts(adaptation: Adaptation, field: str) -> Iterator[Notice]:
+def _cuts(adaptation: Adaptation, field: str) -> Iterator[OptionWarning]:
     """Tell what the vendor leaves out of the context, which it does without a word."""
     field = f"{field}.context_messages"
     for role in ContextRole:
         count = sum(said.role is role for said in adaptation.context_messages)
         count += role is ContextRole.USER and bool(adaptation.context)  # Free text is sent as one message more.
         if count > _KEPT_MESSAGES:
-            yield Notice(
-                code=NoticeCode.OPTION_CHANGED,
+            yield OptionWarning(
+                code=WarningCode.OPTION_CHANGED,
                 field=field,
                 message=f"of {count} {role.name.lower()} messages the vendor keeps the last {_KEPT_MESSAGES}",
             )
@@ -126,9 +126,9 @@ def _cuts(adaptation: Adaptation, field: str) -> Iterator[Notice]:
             yield _cut_turn(f"{field}[{positions[0]}]", characters)
 
 
-def _cut_turn(field: str, characters: int) -> Notice:
-    return Notice(
-        code=NoticeCode.OPTION_CHANGED,
+def _cut_turn(field: str, characters: int) -> OptionWarning:
+    return OptionWarning(
+        code=WarningCode.OPTION_CHANGED,
         field=field,
         message=f"the turn that begins here has {characters} characters; the vendor cuts it after {_KEPT_CHARACTERS}",
     )

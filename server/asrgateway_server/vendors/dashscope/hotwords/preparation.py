@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import GatewayError, UnsupportedOption
-from asrgateway_server.events import Notice, NoticeCode
+from asrgateway_server.events import OptionWarning, WarningCode
 from asrgateway_server.settings import Settings
 from asrgateway_server.vendors.dashscope import sdk_import as sdk
 from asrgateway_server.vendors.dashscope.error_codes import for_callers_key
@@ -81,7 +81,9 @@ class HotwordPreparation:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     @asynccontextmanager
-    async def prepared(self, config: RecognitionConfig) -> AsyncIterator[tuple[RecognitionConfig, tuple[Notice, ...]]]:
+    async def prepared(
+        self, config: RecognitionConfig
+    ) -> AsyncIterator[tuple[RecognitionConfig, tuple[OptionWarning, ...]]]:
         """Have a call's hot words compiled for as long as it runs.
 
         Returns:
@@ -95,7 +97,7 @@ class HotwordPreparation:
             yield config, ()
             return
         access = self._reach.access(config)
-        notices: tuple[Notice, ...] = ()
+        warnings: tuple[OptionWarning, ...] = ()
         async with AsyncExitStack() as stack:
             try:
                 table = await stack.enter_async_context(self._compiled(config, access, family))
@@ -105,9 +107,9 @@ class HotwordPreparation:
                     raise (for_callers_key(error) if access.is_callers else error) from None
                 log.warning("hot words ignored", extra={"reason": error.message, "upstream_code": error.upstream_code})
                 message = f"{error.message}; the call goes on without its hot words"
-                notices = (Notice(code=NoticeCode.OPTION_IGNORED, field=_FIELD, message=message),)
+                warnings = (OptionWarning(code=WarningCode.OPTION_IGNORED, field=_FIELD, message=message),)
                 table = config.adaptation.vocabulary_id
-            yield _with_table(config, table), notices
+            yield _with_table(config, table), warnings
 
     @asynccontextmanager
     async def _compiled(self, config: RecognitionConfig, access: Access, family: Family) -> AsyncIterator[str]:

@@ -133,7 +133,7 @@ class VendorSdk:
                     request_timeout=self._timeout_seconds,
                 )
             except Exception as error:  # noqa: BLE001 the SDK raises whatever happens within it
-                raise _verdict(error) from None
+                raise _error_for(error) from None
         if answer.status_code != 200:
             raise _refusal(answer.status_code, answer.code, answer.request_id)
         return _phrase_id(answer.output)
@@ -150,7 +150,7 @@ class VendorSdk:
             try:
                 return getattr(service, action)(*arguments)
             except Exception as error:  # noqa: BLE001 the SDK raises whatever happens within it
-                raise _verdict(error) from None
+                raise _error_for(error) from None
 
 
 def _rows(content: Content) -> list[dict[str, object]]:
@@ -164,7 +164,7 @@ def _phrase_id(output: object) -> str:
     return phrase_id
 
 
-def _verdict(error: Exception) -> GatewayError:
+def _error_for(error: Exception) -> GatewayError:
     """Return what an error means; its own text may hold hot words, so it goes no further."""
     match error:
         case VocabularyServiceException():

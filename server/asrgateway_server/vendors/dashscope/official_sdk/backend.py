@@ -22,8 +22,8 @@ from asrgateway_server.backends.websocket import (
     Conversation,
     MakeAdapter,
     answered_rate_hertz,
-    in_vendors_words,
     timeouts_of,
+    with_upstream_name,
 )
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import ClientStalled, GatewayError, UpstreamLost, UpstreamRefused
@@ -136,7 +136,7 @@ class SdkBackend:
         self, config: RecognitionConfig, access: Access, key: _Key, next_item: ItemSource, emit: Emit
     ) -> bool:
         """Run one connection; return False if the vendor rejected the key at once, and there is another one by now."""
-        adapter = self._make_adapter(in_vendors_words(config), lambda: uuid.uuid4().hex)
+        adapter = self._make_adapter(with_upstream_name(config), lambda: uuid.uuid4().hex)
         inbox = Inbox()
         connection = await self._run(lambda: self._make_connection(adapter.path, access, inbox, self._run))
         try:

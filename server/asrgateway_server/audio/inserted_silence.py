@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 
-class Splice:
+class InsertedSilence:
     """Remembers where silence was put in, and takes it out of times.
 
     Times are milliseconds from the beginning of the stream, silence included.
