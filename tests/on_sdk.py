@@ -13,8 +13,8 @@ from dashscope_emulator import Emulator
 from emulated_vendor import vendor_and_gateway
 from gateways import eventually
 
-#: Those that run before any test does: pytest's workers have some.
-_OF_THE_TESTS = frozenset(threading.enumerate())
+#: Those that ran before the gateway of the test that runs: pytest's workers have some, and so have other tests.
+_others: set[threading.Thread] = set()
 
 ON_SDK = "paraformer=official_sdk,fun_asr=official_sdk,qwen3_asr=official_sdk"
 
@@ -25,6 +25,8 @@ async def vendor_and_gateway_on_sdk(
 ) -> AsyncIterator[tuple[Emulator, Gateway, Stub]]:
     """As ``vendor_and_gateway``; in the end no thread of the SDK may be left."""
     wanted = {"transports": ON_SDK} | settings
+    _others.clear()
+    _others.update(threading.enumerate())
     async with vendor_and_gateway(emulator=emulator, **wanted) as running:
         yield running
         await eventually(lambda: sdk_threads() == [])
@@ -34,7 +36,7 @@ async def vendor_and_gateway_on_sdk(
 def sdk_threads() -> list[str]:
     """Threads that the SDK started, by name; the gateway's own, which wait for work, are not among them."""
     known = ("MainThread", "official_sdk", "asyncio", "_poll_wrapper", "pytest_timeout")
-    started = [thread.name for thread in threading.enumerate() if thread not in _OF_THE_TESTS]
+    started = [thread.name for thread in threading.enumerate() if thread not in _others]
     return [name for name in started if not any(other in name for other in known)]
 
 
