@@ -19,6 +19,7 @@ from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import Settings
 from asrgateway_server.vendors.dashscope.adapters.owned_parameters import owned
 from asrgateway_server.vendors.dashscope.languages import takes_all_or_none
+from asrgateway_server.vendors.registry import VENDORS
 
 PAGE: Final = Path(__file__).resolve().parent / "options.md"
 
@@ -91,7 +92,7 @@ def page() -> str:
 
 def catalogue() -> dict[str, Model]:
     """Return the built-in models, those that are only dated names of another one left out."""
-    served = served_models(Settings(dashscope_api_key="any")).models  # type: ignore[arg-type] # validated when it is made
+    served = served_models(Settings(dashscope_api_key="any"), VENDORS).models  # type: ignore[arg-type] # validated when it is made
     return {name: model for name, model in served.items() if not name[-1].isdigit() or name.startswith("paraformer")}
 
 

@@ -11,6 +11,7 @@ import grpc
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server.grpc_api.lifecycle import Gateway, running_gateway
 from asrgateway_server.settings import Settings
+from asrgateway_server.vendors.registry import VENDORS
 from calls import Stub
 
 
@@ -23,7 +24,7 @@ async def open_gateway(**settings: object) -> AsyncIterator[tuple[Gateway, Stub]
     brief = {"embedded_workers": 1, "drain_seconds": 0.2, "drain_finalize_seconds": 0.5}
     values = anywhere | patience | brief | settings
     async with (
-        running_gateway(Settings(**values)) as gateway,  # type: ignore[arg-type] # validated when it is made
+        running_gateway(Settings(**values), VENDORS) as gateway,  # type: ignore[arg-type] # validated when it is made
         grpc.aio.insecure_channel(str(gateway.address)) as channel,
     ):
         yield gateway, pb_grpc.SpeechRecognitionServiceStub(channel)

@@ -14,6 +14,7 @@ from asrgateway_server.grpc_api.status import STATUSES
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import Settings
+from asrgateway_server.vendors.registry import VENDORS
 from calls import ROOT
 
 README = ROOT / "README.md"
@@ -77,7 +78,7 @@ def test_the_example_of_a_configuration_is_one(tmp_path: Path) -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "models.md").read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "gateway.yaml").write_text(example.replace("/run/secrets", str(tmp_path)), encoding="utf-8")
     environ = {"ASRGATEWAY_CONFIG": str(tmp_path / "gateway.yaml"), "SALES_API_KEY": "sk-2"}
-    served = served_models(Settings.from_environment(environ))
+    served = served_models(Settings.from_environment(environ), VENDORS)
     assert served.find("").name == "paraformer-realtime-v3"
     assert served.find("fast").upstream_name == "paraformer-realtime-v2"
     assert served.find("paraformer-english-8k").regions == ("ap-southeast-1",)

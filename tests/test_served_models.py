@@ -7,16 +7,19 @@ from typing import Any
 
 import pytest
 
-from asrgateway_server.models import DASHSCOPE_MODELS, EMBEDDED, Catalogue, Feature
+from asrgateway_server.models import Catalogue, Feature
 from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import Settings, SettingsError
+from asrgateway_server.vendors.dashscope.catalogue import DASHSCOPE_MODELS
+from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
+from asrgateway_server.vendors.registry import VENDORS
 
 V2 = "paraformer-realtime-v2"
 SINGAPORE = {"sg": {"url": "wss://dashscope-intl.aliyuncs.com"}}
 
 
 def offer(*models: dict[str, Any], **settings: Any) -> Catalogue:
-    return served_models(Settings(**{"dashscope_api_key": "sk-1", "models": models} | settings))
+    return served_models(Settings(**{"dashscope_api_key": "sk-1", "models": models} | settings), VENDORS)
 
 
 def test_without_a_key_only_the_embedded_model_is_there() -> None:
@@ -126,9 +129,10 @@ def test_a_model_replaces_the_one_of_its_name() -> None:
     [
         (
             {"name": "a", "like": "paraformer-realtime"},
-            r"\.like: .* is no model of the vendor; did you mean paraformer",
+            r"\.like: .* is no model of a vendor; did you mean paraformer",
         ),
-        ({"name": "a", "like": "embedded"}, r"\.like: this is no model of the vendor"),
+        ({"name": "a", "like": "embedded", "endpoint": "sg"}, r"\.endpoint: this model runs in the gateway"),
+        ({"name": "a", "like": "embedded", "backend": "paraformer"}, r"\.backend: this is no backend of the vendor"),
         ({"name": "a", "like": V2, "endpoint": "sgp"}, r"\.endpoint: sgp is no endpoint; did you mean sg\?"),
         ({"name": "a", "like": V2, "backend": "parafomer"}, r"\.backend: .*did you mean paraformer\?"),
         ({"name": "a", "like": V2, "options": ["keepalive"]}, r"\.options: .*did you mean keep_alive\?"),
@@ -145,6 +149,11 @@ def test_a_model_that_nobody_has_a_key_for_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"^models\[0\]: there is no key for its endpoint dashscope$"):
         offer({"name": "new", "like": V2}, dashscope_api_key=None)
     assert "new" in offer({"name": "new", "like": V2}, dashscope_api_key=None, allow_caller_keys=True).models
+
+
+def test_a_model_may_be_one_of_any_vendor() -> None:
+    new = offer({"name": "slow", "like": "embedded", "options": []}).find("slow")
+    assert (new.backend, new.is_remote, new.options) == ("pocketsphinx", False, frozenset())
 
 
 # Aliases ----------------------------------------------------------------------------------------------------------

@@ -259,30 +259,6 @@ def test_the_key_is_never_printed() -> None:
     assert SECRET not in f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
 
 
-@pytest.mark.parametrize(
-    ("variables", "is_wanted"),
-    [
-        ({}, True),
-        ({"DASHSCOPE_API_KEY": SECRET}, False),
-        ({"DASHSCOPE_API_KEY": SECRET, "ASRGATEWAY_DEFAULT_MODEL": "embedded"}, True),
-        ({"DASHSCOPE_API_KEY": SECRET, "ASRGATEWAY_ALIASES": '{"offline": "embedded"}'}, True),
-        ({"ASRGATEWAY_ALIASES": '{"default": "paraformer-realtime-v2"}'}, False),
-    ],
-)
-def test_workers_are_loaded_where_the_embedded_model_is_the_default_or_has_an_alias(
-    variables: dict[str, str], *, is_wanted: bool
-) -> None:
-    settings = read(**variables)
-    assert settings.worker_count > 0
-    assert settings.loaded_worker_count == (settings.worker_count if is_wanted else 0)
-
-
-@pytest.mark.parametrize("count", [0, 3])
-def test_the_operators_number_of_workers_counts(count: int) -> None:
-    settings = read(DASHSCOPE_API_KEY=SECRET, ASRGATEWAY_EMBEDDED_WORKERS=str(count))
-    assert (settings.worker_count, settings.loaded_worker_count) == (count, count)
-
-
 # Endpoints, models, aliases ---------------------------------------------------------------------------------------
 
 SINGAPORE = "url: wss://dashscope-intl.aliyuncs.com"

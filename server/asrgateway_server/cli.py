@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from getpass import getpass
 
 import uvloop
-from pydantic import SecretStr
 
 import dashscope_emulator as emulator
 from asrgateway_server import logs
@@ -19,6 +18,7 @@ from asrgateway_server.grpc_api.lifecycle import serve
 from asrgateway_server.models import Model
 from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import CONFIG_VARIABLE, Settings, SettingsError
+from asrgateway_server.vendors.registry import VENDORS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,30 +79,19 @@ def _settings(options: argparse.Namespace) -> Settings:
 def _serve(options: argparse.Namespace) -> None:
     settings = _settings(options)
     logs.configure(settings.log_level)
-    uvloop.run(_serve_with_emulator(settings) if options.emulator else serve(settings))
+    uvloop.run(_serve_with_emulator(settings) if options.emulator else serve(settings, VENDORS))
 
 
 async def _serve_with_emulator(settings: Settings) -> None:
-    async with emulator.running_emulator(emulator.EmulatorOptions()) as vendor:
-        await serve(
-            settings.model_copy(
-                update={
-                    "dashscope_url": vendor.url,
-                    "dashscope_api_key": SecretStr("emulator"),
-                    "endpoints": {
-                        name: endpoint.model_copy(update={"url": vendor.url, "api_key_file": "", "api_key": None})
-                        for name, endpoint in settings.endpoints.items()
-                    },
-                    # As if there were no key: loaded at the start where they would be.
-                    "embedded_workers": settings.loaded_worker_count or settings.embedded_workers,
-                }
-            )
-        )
+    async with emulator.running_emulator(emulator.EmulatorOptions()) as running:
+        for vendor in VENDORS.values():
+            settings = vendor.at_emulator(settings, running.url)
+        await serve(settings, VENDORS)
 
 
 def _list_models(options: argparse.Namespace) -> None:
     settings = _settings(options)
-    served = served_models(settings)
+    served = served_models(settings, VENDORS)
     width = max(len(name) for name in (*served.models, *served.aliases)) + 2
     places = {name: _place(model) for name, model in served.models.items()}
     place_width = max(len(place) for place in places.values())

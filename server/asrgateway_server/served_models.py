@@ -1,90 +1,90 @@
-"""What this gateway offers: the vendor's models and the operator's own, each at an endpoint, and their other names."""
+"""What this gateway offers: the vendors' models and the operator's own, each at an endpoint, and their other names."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Final
+from types import MappingProxyType
 
-from asrgateway_server.models import DASHSCOPE_MODELS, DEFAULT_ALIAS, EMBEDDED, Catalogue, Model, catalogue
+from asrgateway_server.backends.vendor import Vendor, Vendors
+from asrgateway_server.models import DEFAULT_ALIAS, Catalogue, Model
 from asrgateway_server.settings import ModelSettings, Settings, SettingsError, unknown_value
-from asrgateway_server.vendors.dashscope.endpoints import DEFAULT_ENDPOINT, Endpoint, endpoints_of
-
-_BACKENDS: Final = frozenset(row.backend for row in DASHSCOPE_MODELS)
-_OPTIONS: Final = frozenset(option.partition("=")[0] for row in DASHSCOPE_MODELS for option in row.options)
 
 
-def served_models(settings: Settings) -> Catalogue:
+def served_models(settings: Settings, vendors: Vendors) -> Catalogue:
     """Return the models that are served under these settings, and their aliases.
 
     Raises:
         SettingsError: A model, an alias or an endpoint is not what it may be; names its path.
     """
-    endpoints = endpoints_of(settings)
-    default = endpoints[DEFAULT_ENDPOINT]
-    can_reach = default.has_key or settings.allow_caller_keys
-    # A model that the vendor does not serve in a region cannot be there; elsewhere, as in an emulator, it may be.
-    rows = [_placed(row, default) for row in DASHSCOPE_MODELS if not default.region or default.region in row.regions]
-    known = {row.name: row for row in DASHSCOPE_MODELS}
-    own = []
+    rows = {row.name: row for vendor in vendors.values() for row in vendor.served(settings)}
+    rows |= _operators_models(settings, vendors)
+    # A gateway with nothing to offer names what runs here all the same, and says to its clients what is missing.
+    rows = rows or {row.name: row for row in _all_rows(vendors) if not row.is_remote}
+    _verify_aliases(settings, rows)
+    default = settings.default_model or _best(settings, vendors, rows)
+    aliases = {DEFAULT_ALIAS: settings.aliases.get(default, default), **settings.aliases}
+    return Catalogue(models=MappingProxyType(rows), aliases=MappingProxyType(aliases))
+
+
+def _all_rows(vendors: Vendors) -> list[Model]:
+    return [row for vendor in vendors.values() for row in vendor.catalogue]
+
+
+def _best(settings: Settings, vendors: Vendors, served: Collection[str]) -> str:
+    """Return the model for clients that name none: the first vendor's that there is an account for."""
+    ready = [vendor.default_model for vendor in vendors.values() if vendor.has_account(settings)]
+    others = [vendor.default_model for vendor in vendors.values()]
+    found = next((name for name in (*ready, *others, *served) if name in served), None)
+    if found is None:
+        raise SettingsError("no vendor offers any model under these settings")
+    return found
+
+
+def _operators_models(settings: Settings, vendors: Vendors) -> Mapping[str, Model]:
+    known = {row.name: row for row in _all_rows(vendors)}
+    reserved = {DEFAULT_ALIAS, *(row.name for row in known.values() if not row.is_remote)}
+    vendor_of = {backend: vendor for vendor in vendors.values() for backend in vendor.backends}
+    own: dict[str, Model] = {}
     for number, chosen in enumerate(settings.models):
         path = f"models[{number}]"
-        endpoint = _endpoint_of(path, chosen, endpoints)
-        if not endpoint.has_key and not settings.allow_caller_keys:
-            raise SettingsError(f"{path}: there is no key for its endpoint {endpoint.name}")
-        model = _placed(_model(path, chosen, known), endpoint)
-        own.append(model)
-        known[model.name] = model
-    all_rows = [*(rows if can_reach else ()), *own]
-    # A gateway with nothing else to offer names it all the same, and says to its callers what is missing.
-    has_embedded = settings.worker_count > 0 or not all_rows
-    _verify_aliases(settings, {*([EMBEDDED.name] if has_embedded else []), *(row.name for row in all_rows)})
-    return catalogue(
-        default_model=settings.default_model,
-        has_key=default.has_key,
-        has_embedded=has_embedded,
-        rows=all_rows,
-        aliases=settings.aliases,
-    )
+        if chosen.name in reserved:
+            raise SettingsError(f"{path}.name: {chosen.name} has a meaning of its own; choose another name")
+        start = _start(path, chosen, {**known, **own}, vendor_of)
+        try:
+            own[chosen.name] = vendor_of[start.backend].placed(_model(chosen, start), chosen.endpoint, settings)
+        except ValueError as error:
+            raise SettingsError(f"{path}{error}") from None
+    return own
 
 
-def _placed(model: Model, endpoint: Endpoint) -> Model:
-    return replace(model, endpoint=endpoint.name, regions=(endpoint.region,) if endpoint.region else ())
-
-
-def _endpoint_of(path: str, chosen: ModelSettings, endpoints: Mapping[str, Endpoint]) -> Endpoint:
-    name = chosen.endpoint or DEFAULT_ENDPOINT
-    if name not in endpoints:
-        raise SettingsError(f"{path}.endpoint: {unknown_value(name, endpoints, 'endpoint')}")
-    return endpoints[name]
-
-
-def _model(path: str, chosen: ModelSettings, known: Mapping[str, Model]) -> Model:
-    if chosen.name in {EMBEDDED.name, DEFAULT_ALIAS}:
-        raise SettingsError(f"{path}.name: {chosen.name} has a meaning of its own; choose another name")
+def _start(path: str, chosen: ModelSettings, known: Mapping[str, Model], vendor_of: Mapping[str, Vendor]) -> Model:
+    """Return what an operator's model begins as: the model that it is like, or a blank one of its backend."""
     if chosen.like and chosen.like not in known:
-        raise SettingsError(f"{path}.like: {unknown_value(chosen.like, known, 'model of the vendor')}")
-    if chosen.backend and chosen.backend not in _BACKENDS:
-        raise SettingsError(f"{path}.backend: {unknown_value(chosen.backend, _BACKENDS, 'backend of the vendor')}")
+        raise SettingsError(f"{path}.like: {unknown_value(chosen.like, known, 'model of a vendor')}")
+    backends = vendor_of[known[chosen.like].backend].backends.keys() if chosen.like else vendor_of.keys()
+    if chosen.backend and chosen.backend not in backends:
+        raise SettingsError(f"{path}.backend: {unknown_value(chosen.backend, backends, 'backend of the vendor')}")
+    options = {option.partition("=")[0] for row in known.values() for option in row.options}
     for option in chosen.options or ():
-        if option.partition("=")[0] not in _OPTIONS:
-            raise SettingsError(f"{path}.options: {unknown_value(option, _OPTIONS, 'option')}")
-    blank = Model(name="", backend="", language_codes=(), sample_rates_hertz=(), options=frozenset())
-    like = known[chosen.like] if chosen.like else blank
-    return replace(
-        like,
-        name=chosen.name,
-        vendor_model=chosen.vendor_model or like.vendor_model,
-        like=like.kind,
-        backend=chosen.backend or like.backend,
-        language_codes=like.language_codes if chosen.languages is None else chosen.languages,
-        sample_rates_hertz=tuple(sorted(chosen.rates_hertz or like.sample_rates_hertz)),
-        options=like.options if chosen.options is None else frozenset(chosen.options),
-        price_per_second_cny=like.price_per_second_cny
-        if chosen.price_per_second_cny is None
-        else chosen.price_per_second_cny,
-        retirement_date=chosen.retirement_date or like.retirement_date,
-    )
+        if option.partition("=")[0] not in options:
+            raise SettingsError(f"{path}.options: {unknown_value(option, options, 'option')}")
+    return known[chosen.like] if chosen.like else vendor_of[chosen.backend].backends[chosen.backend]
+
+
+def _model(chosen: ModelSettings, start: Model) -> Model:
+    """Return a model with what the operator says of it in place of what it begins as."""
+    said = {
+        "backend": chosen.backend or None,
+        "vendor_model": chosen.vendor_model or None,
+        "language_codes": chosen.languages,
+        "sample_rates_hertz": chosen.rates_hertz and tuple(sorted(chosen.rates_hertz)),
+        "options": None if chosen.options is None else frozenset(chosen.options),
+        "price_per_second_cny": chosen.price_per_second_cny,
+        "retirement_date": chosen.retirement_date,
+    }
+    changes = {name: value for name, value in said.items() if value is not None}
+    return replace(start, name=chosen.name, like=start.kind, **changes)  # type: ignore[arg-type] # each of its field
 
 
 def _verify_aliases(settings: Settings, served: Collection[str]) -> None:

@@ -450,15 +450,6 @@ class Settings(BaseSettings):
         return len(os.sched_getaffinity(0)) if self.embedded_workers is None else self.embedded_workers
 
     @property
-    def loaded_worker_count(self) -> int:
-        """How many of them are loaded at the start; the others when calls need them."""
-        if self.embedded_workers is not None:
-            return self.embedded_workers
-        default = self.default_model or ("" if self.has_key else "embedded")
-        is_wanted = "embedded" in {self.aliases.get("default", default), *self.aliases.values()}
-        return self.worker_count if is_wanted else 0
-
-    @property
     def has_key(self) -> bool:
         """Whether there is a key for ``dashscope_url``."""
         return self.dashscope_api_key is not None or bool(self.dashscope_api_key_file)

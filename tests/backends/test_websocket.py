@@ -16,9 +16,9 @@ from asrgateway_server.backends.websocket import BoundedWebSocket, Conversation,
 from asrgateway_server.config import AudioFormat, RecognitionConfig
 from asrgateway_server.errors import GatewayError, Overloaded, UpstreamLost, UpstreamRefused
 from asrgateway_server.events import BackendEvent, InterimResult
-from asrgateway_server.models import DASHSCOPE_MODELS
 from asrgateway_server.vendors.dashscope.adapters.paraformer import paraformer
 from asrgateway_server.vendors.dashscope.adapters.run_task import PATH
+from asrgateway_server.vendors.dashscope.catalogue import DASHSCOPE_MODELS
 from emulated_vendor import task_vendor
 
 

@@ -16,14 +16,12 @@ from asrgateway_server.audio.chunk import PcmChunk
 from asrgateway_server.backends import worker_process
 from asrgateway_server.backends.adapter import InProcessAdapter
 from asrgateway_server.backends.base import Commit
-from asrgateway_server.backends.worker_process import WINDOW, WorkerPool, in_worker
+from asrgateway_server.backends.worker_process import WINDOW, WorkerPool
 from asrgateway_server.config import Adaptation, AudioFormat, RecognitionConfig
 from asrgateway_server.errors import Overloaded, UpstreamLost
 from asrgateway_server.events import BackendEvent, CommitEmpty, FinalResult, Finished, Ready
 from asrgateway_server.metrics import Metrics
-from asrgateway_server.models import EMBEDDED
-from asrgateway_server.settings import Settings
-from asrgateway_server.vendors.dashscope.credentials import Keyring
+from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
 from gateways import eventually
 
 # What the fakes are told at the beginning is in their first event.
@@ -157,13 +155,6 @@ async def test_large_answers_arrive_whole_and_in_order() -> None:
 async def test_what_a_library_prints_disturbs_nothing() -> None:
     async with pool_of(fakes.Printing) as pool:
         assert await Call(CHUNK, CHUNK).through(pool) == summary(6_400)
-
-
-async def test_the_settings_decide_how_many_workers_there_are() -> None:
-    settings = Settings.from_environment({"ASRGATEWAY_EMBEDDED_WORKERS": "2"})
-    async with in_worker(fakes.Echo)(settings, Keyring(settings), Metrics(CollectorRegistry())) as pool:
-        assert isinstance(pool, WorkerPool)
-        assert len(set(pool.pids)) == 2
 
 
 async def test_workers_leave_the_processor_to_the_gateway(echo: WorkerPool) -> None:

@@ -42,7 +42,7 @@ from asrgateway_server.events import (
     Word,
 )
 from asrgateway_server.metrics import Metrics
-from asrgateway_server.models import EMBEDDED
+from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
 
 CONFIG = RecognitionConfig(model=EMBEDDED, audio=AudioFormat(sample_rate_hertz=16_000))
 WITH_INTERIMS = replace(CONFIG, interim_results=True)

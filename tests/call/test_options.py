@@ -8,9 +8,10 @@ from asrgateway_server.call.options import is_supported, unsupported_in_update, 
 from asrgateway_server.config import Adaptation, AudioFormat, RecognitionConfig, Update
 from asrgateway_server.errors import InvalidRequest, UnsupportedOption
 from asrgateway_server.events import OptionWarning, WarningCode
-from asrgateway_server.models import EMBEDDED, catalogue
+from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
+from catalogues import WITH_KEY
 
-MODELS = catalogue(default_model="", has_key=True)
+MODELS = WITH_KEY
 
 
 def config(

@@ -11,7 +11,7 @@ from asrgateway_server.call.responses import Cursor, Response, Started
 from asrgateway_server.config import AudioFormat, RecognitionConfig
 from asrgateway_server.events import OptionWarning, Ready, WarningCode
 from asrgateway_server.metrics import Metrics
-from asrgateway_server.models import EMBEDDED
+from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
 
 OF_THE_CALL, OF_THE_BACKEND, OF_AN_UPDATE = (
     OptionWarning(code=WarningCode.OPTION_IGNORED, field=field, message="it has no effect") for field in "abc"

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.grpc_api.lifecycle import Gateway
-from asrgateway_server.vendors.registry import ON_OFFICIAL_SDK
+from asrgateway_server.vendors.dashscope.catalogue import BLANK_MODELS
 from calls import Outcome, RecognizeCall, Stub, audio, commit, config, outcome_of, recognize
 from conformance.subjects import SUBJECTS, Subject
 from dashscope_emulator import Emulator
@@ -36,7 +36,7 @@ TRANSPORTS = sorted({subject.transport for subject in SUBJECTS})
 
 def on(transport: str) -> dict[str, str]:
     """The setting that carries every model on it."""
-    return dict.fromkeys(ON_OFFICIAL_SDK, transport)
+    return dict.fromkeys(BLANK_MODELS, transport)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

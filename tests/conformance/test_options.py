@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.models import catalogue
 from calls import Outcome, Stub, audio, config, recognize
+from catalogues import WITH_KEY
 from conformance.options import OPTIONS, Option
 from conformance.subjects import SUBJECTS, Subject
 from dashscope_emulator import Emulator, Knobs
@@ -20,7 +20,7 @@ from emulated_vendor import vendor_and_gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-MODELS = catalogue(default_model="", has_key=True)
+MODELS = WITH_KEY
 #: One for each model: what carries the messages changes nothing in them.
 FAMILIES = [subject for subject in SUBJECTS if subject.transport == "websocket"]
 

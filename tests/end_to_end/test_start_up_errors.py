@@ -11,6 +11,7 @@ import pytest
 from asrgateway_server.errors import GatewayError
 from asrgateway_server.grpc_api.lifecycle import running_gateway
 from asrgateway_server.settings import EndpointSettings, ModelSettings, Settings, SettingsError
+from asrgateway_server.vendors.registry import VENDORS
 
 SECRET = "sk-4f7c1d9e2b8a4c6d"  # noqa: S105 nobody's
 ANYWHERE = {
@@ -25,7 +26,7 @@ ANYWHERE = {
 async def said_of(environ: dict[str, str]) -> str:
     """What a start says; nothing if it succeeds."""
     try:
-        async with running_gateway(Settings.from_environment(ANYWHERE | environ)):
+        async with running_gateway(Settings.from_environment(ANYWHERE | environ), VENDORS):
             return ""
     except (SettingsError, GatewayError) as error:
         return str(error)

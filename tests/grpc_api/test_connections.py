@@ -81,7 +81,7 @@ def test_with_enough_files_every_limit_is_what_the_settings_say(
 ) -> None:
     allow(monkeypatch, 1024, 524_288)
     settings = Settings(max_connections=300, max_http_connections=7, max_http_connections_per_peer=3)
-    limits = connection_limits(settings, metrics)
+    limits = connection_limits(settings, metrics, 0)
     assert limits == ConnectionLimits(grpc=300, health=100, http=7, http_per_peer=3)
     assert caplog.records == []
     assert metrics.registry.get_sample_value("asrgateway_connections_limit", {"port": "grpc"}) == 300
@@ -92,7 +92,7 @@ def test_too_few_files_are_said_and_leave_room_for_vendors(
 ) -> None:
     caplog.set_level(logging.WARNING)
     allow(monkeypatch, 256, 256)
-    limits = connection_limits(Settings(embedded_workers=1), metrics)
+    limits = connection_limits(Settings(), metrics, 4)
     assert limits.grpc + limits.health + limits.http < 128
     assert [record.message for record in caplog.records] == [
         "too few open files are allowed; fewer connections are taken"
@@ -104,9 +104,9 @@ def test_however_few_files_there_are_somebody_gets_in() -> None:
     assert fitting(WANTED, -10) == ConnectionLimits(grpc=1, health=2, http=2, http_per_peer=20)
 
 
-def test_more_workers_need_more_files() -> None:
-    needed = [needed_files(WANTED, Settings(embedded_workers=workers)) for workers in (0, 10)]
-    assert needed[1] > needed[0] > WANTED.grpc
+def test_vendors_files_are_needed_too() -> None:
+    needed = [needed_files(WANTED, Settings(), vendor_files) for vendor_files in (0, 40)]
+    assert needed[1] == needed[0] + 40 > WANTED.grpc
 
 
 async def test_connections_are_counted_and_a_full_port_is_said_once(

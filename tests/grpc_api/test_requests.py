@@ -20,9 +20,10 @@ from asrgateway_server.config import (
 )
 from asrgateway_server.errors import GatewayError, InvalidRequest, NotBuiltYet, UnknownModel
 from asrgateway_server.grpc_api.requests import MAX_CONFIG_BYTES, config_from, request_from, update_from
-from asrgateway_server.models import EMBEDDED, catalogue
+from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
+from catalogues import WITHOUT_KEY
 
-SERVED = catalogue(default_model="", has_key=False)
+SERVED = WITHOUT_KEY
 
 
 def config(message: pb.StreamingConfig) -> RecognitionConfig:

@@ -7,7 +7,9 @@ from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.call.responses import CallFinished, Cursor, Result, Started
 from asrgateway_server.events import CommitEmpty, OptionWarning, SpeechEnded, SpeechStarted, WarningCode, Word
 from asrgateway_server.grpc_api.responses import models_from, response_from
-from asrgateway_server.models import EMBEDDED, Feature, catalogue
+from asrgateway_server.models import Feature
+from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
+from catalogues import WITHOUT_KEY
 
 CURSOR = Cursor(received_ms=1_500, sent_ms=1_400, final_ms=0, silence_ms=300)
 
@@ -155,7 +157,7 @@ def test_every_feature_has_its_name_in_the_contract(feature: Feature) -> None:
 
 
 def test_the_catalogue_as_callers_read_it() -> None:
-    assert models_from(catalogue(default_model="", has_key=False)) == pb.ListModelsResponse(
+    assert models_from(WITHOUT_KEY) == pb.ListModelsResponse(
         models=[
             pb.Model(
                 name="embedded",

@@ -26,9 +26,9 @@ from asrgateway_server.grpc_api.interceptor import CallInterceptor
 from asrgateway_server.grpc_api.ports import ONLY_ONE_LISTENER
 from asrgateway_server.grpc_api.servicer import EdgeLimits, RecognitionServicer
 from asrgateway_server.metrics import SERVICE, Metrics
-from asrgateway_server.models import catalogue
 from asrgateway_server.tracing import OnlyIds
 from calls import Outcome, Stub, audio, commit, config, outcome_of, recognize
+from catalogues import WITHOUT_KEY
 from gateways import eventually
 
 LIMITS = Limits(
@@ -103,7 +103,7 @@ async def service(edge: EdgeLimits) -> AsyncIterator[Service]:
     server = grpc.aio.server(
         interceptors=[CallInterceptor(metrics, OnlyIds(), 10.0, 10.0)], options=[ONLY_ONE_LISTENER]
     )
-    served = catalogue(default_model="", has_key=False)
+    served = WITHOUT_KEY
     servicer = RecognitionServicer(
         served, {"pocketsphinx": backend}, edge, LIMITS, metrics, Drain(0.1, 0.1, 0.0, metrics)
     )

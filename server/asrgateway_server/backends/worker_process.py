@@ -1,4 +1,4 @@
-"""in_worker(adapter): a Backend in worker processes, one call each.
+"""WorkerPool: a Backend in worker processes, one call each.
 
 PocketSphinx holds the interpreter's lock while it decodes: in a thread it would stop the event loop for 266 ms at the
 99th percentile and 537 ms at worst. A process hurts nobody, and its death ends one call only.
@@ -20,15 +20,13 @@ from typing import Final, Self
 
 from asrgateway_server.audio.chunk import PcmChunk
 from asrgateway_server.backends.adapter import InProcessAdapter
-from asrgateway_server.backends.base import Commit, Emit, ItemSource, OpenBackend
+from asrgateway_server.backends.base import Commit, Emit, ItemSource
 from asrgateway_server.backends.frames import HEADER, MAX_ANSWER_BYTES, Frame, pack
 from asrgateway_server.backends.worker_messages import pack_adaptation, unpack_events
 from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import Overloaded, UpstreamLost, first_error
 from asrgateway_server.events import BackendEvent, CommitEmpty, Finished, Ready
 from asrgateway_server.metrics import Metrics
-from asrgateway_server.settings import Settings
-from asrgateway_server.vendors.dashscope.credentials import Keyring
 
 log = logging.getLogger(__name__)
 
@@ -50,22 +48,6 @@ _KILL_SECONDS: Final = 10.0
 def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what a worker process is given of the gateway's variables: no key, and nothing it has no use for."""
     return {name: value for name, value in environ.items() if _ENVIRONMENT.fullmatch(name)}
-
-
-def in_worker(adapter: type[InProcessAdapter]) -> OpenBackend:
-    """Return what opens ``adapter`` in a pool of worker processes."""
-
-    def open_backend(settings: Settings, _keyring: Keyring, metrics: Metrics) -> WorkerPool:
-        return WorkerPool(
-            adapter,
-            size=settings.worker_count,
-            loaded=settings.loaded_worker_count,
-            ready_timeout_seconds=settings.upstream_ready_timeout_seconds,
-            stall_timeout_seconds=settings.upstream_stall_timeout_seconds,
-            metrics=metrics,
-        )
-
-    return open_backend
 
 
 class Worker:

@@ -22,7 +22,6 @@ CHECK_SECONDS: Final = 10.0
 _MAX_HEALTH_CONNECTIONS: Final = 100
 # What a gateway has open besides: its libraries, listeners, files of keys, connections for tables of hot words.
 _OWN_FILES: Final = 64
-_FILES_PER_WORKER: Final = 4
 _TABLES: Final = (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6"))
 # Source: proc(5) and the kernel's net/tcp_states.h.
 _ESTABLISHED: Final = "01"
@@ -45,17 +44,23 @@ class ConnectionLimits:
     http_per_peer: int
 
 
-def connection_limits(settings: Settings, metrics: Metrics) -> ConnectionLimits:
-    """Return how many connections the process can hold; let it open as many files as it needs, if it may."""
+def connection_limits(settings: Settings, metrics: Metrics, vendor_files: int) -> ConnectionLimits:
+    """Return how many connections the process can hold; let it open as many files as it needs, if it may.
+
+    Args:
+        settings: The operator's.
+        metrics: Have the limits.
+        vendor_files: Files that vendors keep open, besides one for each call.
+    """
     wanted = ConnectionLimits(
         grpc=settings.max_connections,
         health=_MAX_HEALTH_CONNECTIONS,
         http=settings.max_http_connections,
         http_per_peer=settings.max_http_connections_per_peer,
     )
-    needed = needed_files(wanted, settings)
+    needed = needed_files(wanted, settings, vendor_files)
     files = raise_file_limit(needed)
-    limits = fitting(wanted, files - _files_besides(settings)) if files < needed else wanted
+    limits = fitting(wanted, files - _OWN_FILES - vendor_files) if files < needed else wanted
     if limits != wanted:
         log.warning(
             "too few open files are allowed; fewer connections are taken",
@@ -66,13 +71,9 @@ def connection_limits(settings: Settings, metrics: Metrics) -> ConnectionLimits:
     return limits
 
 
-def needed_files(limits: ConnectionLimits, settings: Settings) -> int:
+def needed_files(limits: ConnectionLimits, settings: Settings, vendor_files: int) -> int:
     """Return how many files are open when every limit is reached; each call may have a connection to a vendor."""
-    return limits.grpc + limits.health + limits.http + settings.max_streams + _files_besides(settings)
-
-
-def _files_besides(settings: Settings) -> int:
-    return _OWN_FILES + _FILES_PER_WORKER * settings.worker_count
+    return limits.grpc + limits.health + limits.http + settings.max_streams + _OWN_FILES + vendor_files
 
 
 def fitting(wanted: ConnectionLimits, files: int) -> ConnectionLimits:

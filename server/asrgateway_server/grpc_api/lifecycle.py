@@ -14,6 +14,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from asrgateway_server.backends.base import Backend
+from asrgateway_server.backends.vendor import Vendors
 from asrgateway_server.call.call import Limits
 from asrgateway_server.grpc_api.connections import connection_limits, counted_connections
 from asrgateway_server.grpc_api.drain import Drain
@@ -28,7 +30,6 @@ from asrgateway_server.grpc_api.tracer import open_tracer
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import Address, Settings
-from asrgateway_server.vendors.registry import open_backends
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +57,13 @@ class Gateway:
     last_scrape: LastScrape
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, vendors: Vendors) -> None:
     """Run a gateway until SIGTERM or SIGINT; a second one ends its wait for open calls, and for Prometheus."""
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[signal.Signals] = loop.create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _resolve, stop, number)
-    async with running_gateway(settings) as gateway:
+    async with running_gateway(settings, vendors) as gateway:
         _spare_the_collector()
         log.info(
             "listening",
@@ -101,19 +102,19 @@ def _spare_the_collector() -> None:
 
 
 @asynccontextmanager
-async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+async def running_gateway(settings: Settings, vendors: Vendors) -> AsyncIterator[Gateway]:
     """Open everything in the order in which it is needed; at the end let open calls finish, and close it.
 
     Raises:
         SettingsError: A port is taken, or a setting names something that is not there.
     """
     verify_exposure(settings)
-    catalogue = served_models(settings)
+    catalogue = served_models(settings, vendors)
     metrics = Metrics(CollectorRegistry())
     metrics.build_info.labels(metadata.version("asrgateway-server"), settings.revision).set(1)
     metrics.streams_limit.set(settings.max_streams)
     metrics.serve(catalogue.models)
-    limits = connection_limits(settings, metrics)
+    limits = connection_limits(settings, metrics, sum(vendor.open_files(settings) for vendor in vendors.values()))
     drain = Drain(settings.drain_seconds, settings.drain_finalize_seconds, settings.max_stream_seconds, metrics)
     async with AsyncExitStack() as stack:
         tracer = await stack.enter_async_context(open_tracer(settings.otlp_endpoint, settings.trace_sample_ratio))
@@ -133,7 +134,9 @@ async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         )
         last_scrape = LastScrape(settings.last_scrape_seconds, drain)
         stack.push_async_callback(last_scrape.wait)
-        backends = await stack.enter_async_context(open_backends(settings, metrics))
+        backends: dict[str, Backend] = {}
+        for vendor in vendors.values():
+            backends |= await stack.enter_async_context(vendor.open(settings, catalogue, metrics))
         servicer = RecognitionServicer(
             catalogue,
             backends,

@@ -15,11 +15,13 @@ from pydantic import SecretStr
 
 from asrgateway_server.config import AudioFormat, RecognitionConfig
 from asrgateway_server.errors import GatewayError, InvalidRequest, Unauthenticated, UpstreamLost, UpstreamRefused
-from asrgateway_server.models import EMBEDDED, Model
+from asrgateway_server.models import Model
 from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import Settings, SettingsError
 from asrgateway_server.vendors.dashscope.credentials import FixedKey, KeyFile, Keyring, TemporaryTokens
 from asrgateway_server.vendors.dashscope.endpoints import Endpoint
+from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
+from asrgateway_server.vendors.registry import VENDORS
 from dashscope_emulator import EmulatorOptions, running_emulator
 
 V2 = "paraformer-realtime-v2"
@@ -257,7 +259,7 @@ def config(model: Model, **values: Any) -> RecognitionConfig:
 
 
 def model(chosen: Settings, name: str = V2) -> Model:
-    return served_models(chosen).find(name)
+    return served_models(chosen, VENDORS).find(name)
 
 
 async def test_a_call_is_shown_the_key_and_workspace_of_its_models_endpoint() -> None:

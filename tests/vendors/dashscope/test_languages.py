@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from asrgateway_server.config import AudioFormat, RecognitionConfig
-from asrgateway_server.models import catalogue
 from asrgateway_server.vendors.dashscope.languages import (
     RequestedLanguage,
     language_hints,
     requested_languages,
     vendor_code,
 )
+from catalogues import WITH_KEY
 
-MODELS = catalogue(default_model="", has_key=True)
+MODELS = WITH_KEY
 PARAFORMER, FUN_ASR, QWEN3 = "paraformer-realtime-v2", "fun-asr-realtime", "qwen3-asr-flash-realtime"
 QWEN_AUDIO, MESSAGE = "qwen-audio-3.0-asr-flash-streaming", "qwen-audio-3.1-asr-flash-message"
 KNOWN = ("zh", "yue", "en", "no", "id", "ro", "ar", "ms")

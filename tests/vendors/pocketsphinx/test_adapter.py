@@ -16,7 +16,7 @@ from asrgateway_server.events import (
     Word,
 )
 from asrgateway_server.vendors.pocketsphinx import adapter as pocketsphinx
-from asrgateway_server.vendors.pocketsphinx.adapter import PocketSphinx
+from asrgateway_server.vendors.pocketsphinx.adapter import PocketSphinxAdapter
 from asrgateway_server.vendors.pocketsphinx.decoder import Hypothesis, SpokenWord
 from calls import silence
 
@@ -63,20 +63,20 @@ def decoder(monkeypatch: pytest.MonkeyPatch) -> ScriptedDecoder:
 
 
 @pytest.fixture
-def adapter(decoder: ScriptedDecoder) -> PocketSphinx:
+def adapter(decoder: ScriptedDecoder) -> PocketSphinxAdapter:
     assert decoder.resets == 0
-    adapter = PocketSphinx()
+    adapter = PocketSphinxAdapter()
     adapter.start(Adaptation())
     return adapter
 
 
 def test_a_stream_is_ready_at_once(decoder: ScriptedDecoder) -> None:
-    assert PocketSphinx().start(Adaptation()) == [Ready()]
+    assert PocketSphinxAdapter().start(Adaptation()) == [Ready()]
     assert decoder.resets == 1
 
 
 def test_the_first_words_begin_speech_and_are_an_interim_result(
-    decoder: ScriptedDecoder, adapter: PocketSphinx
+    decoder: ScriptedDecoder, adapter: PocketSphinxAdapter
 ) -> None:
     decoder.hears = [open_utterance()]
     assert adapter.audio(b"..") == [
@@ -85,25 +85,29 @@ def test_the_first_words_begin_speech_and_are_an_interim_result(
     ]
 
 
-def test_nothing_is_promised_about_an_interim_result(decoder: ScriptedDecoder, adapter: PocketSphinx) -> None:
+def test_nothing_is_promised_about_an_interim_result(decoder: ScriptedDecoder, adapter: PocketSphinxAdapter) -> None:
     decoder.hears = [open_utterance()]
     *_, interim = adapter.audio(b"..")
     assert isinstance(interim, InterimResult)
     assert interim.committed == ""
 
 
-def test_speech_begins_once_per_utterance(decoder: ScriptedDecoder, adapter: PocketSphinx) -> None:
+def test_speech_begins_once_per_utterance(decoder: ScriptedDecoder, adapter: PocketSphinxAdapter) -> None:
     decoder.hears = [open_utterance()]
     adapter.audio(b"..")
     assert adapter.audio(b"..") == [InterimResult(text="good morning", start_ms=90, end_ms=750, words=WORDS)]
 
 
-def test_speech_without_words_yet_is_told_without_a_result(decoder: ScriptedDecoder, adapter: PocketSphinx) -> None:
+def test_speech_without_words_yet_is_told_without_a_result(
+    decoder: ScriptedDecoder, adapter: PocketSphinxAdapter
+) -> None:
     decoder.hears = [open_utterance(words=())]
     assert adapter.audio(b"..") == [SpeechStarted(offset_ms=90)]
 
 
-def test_a_closed_utterance_ends_speech_and_is_a_final_result(decoder: ScriptedDecoder, adapter: PocketSphinx) -> None:
+def test_a_closed_utterance_ends_speech_and_is_a_final_result(
+    decoder: ScriptedDecoder, adapter: PocketSphinxAdapter
+) -> None:
     decoder.hears = [open_utterance()]
     adapter.audio(b"..")
     decoder.hears = [closed_utterance()]
@@ -113,7 +117,7 @@ def test_a_closed_utterance_ends_speech_and_is_a_final_result(decoder: ScriptedD
     ]
 
 
-def test_an_utterance_within_one_piece_begins_and_ends(decoder: ScriptedDecoder, adapter: PocketSphinx) -> None:
+def test_an_utterance_within_one_piece_begins_and_ends(decoder: ScriptedDecoder, adapter: PocketSphinxAdapter) -> None:
     decoder.hears = [closed_utterance(), open_utterance(words=())]
     assert adapter.audio(b"..") == [
         SpeechStarted(offset_ms=90),
@@ -123,12 +127,12 @@ def test_an_utterance_within_one_piece_begins_and_ends(decoder: ScriptedDecoder,
     ]
 
 
-def test_a_noise_is_a_final_result_without_text(decoder: ScriptedDecoder, adapter: PocketSphinx) -> None:
+def test_a_noise_is_a_final_result_without_text(decoder: ScriptedDecoder, adapter: PocketSphinxAdapter) -> None:
     decoder.hears = [closed_utterance(words=())]
     assert adapter.audio(b"..")[-1] == FinalResult(text="", start_ms=90, end_ms=800)
 
 
-def test_a_commit_forces_the_final_result(decoder: ScriptedDecoder, adapter: PocketSphinx) -> None:
+def test_a_commit_forces_the_final_result(decoder: ScriptedDecoder, adapter: PocketSphinxAdapter) -> None:
     decoder.hears = [open_utterance()]
     adapter.audio(b"..")
     decoder.closes = closed_utterance()
@@ -138,11 +142,11 @@ def test_a_commit_forces_the_final_result(decoder: ScriptedDecoder, adapter: Poc
     ]
 
 
-def test_a_commit_without_speech_is_answered_too(adapter: PocketSphinx) -> None:
+def test_a_commit_without_speech_is_answered_too(adapter: PocketSphinxAdapter) -> None:
     assert adapter.commit() == [CommitEmpty()]
 
 
-def test_the_end_closes_the_open_utterance(decoder: ScriptedDecoder, adapter: PocketSphinx) -> None:
+def test_the_end_closes_the_open_utterance(decoder: ScriptedDecoder, adapter: PocketSphinxAdapter) -> None:
     decoder.hears = [open_utterance()]
     adapter.audio(b"..")
     decoder.closes = closed_utterance()
@@ -153,12 +157,12 @@ def test_the_end_closes_the_open_utterance(decoder: ScriptedDecoder, adapter: Po
     ]
 
 
-def test_the_end_of_silence_is_just_the_end(adapter: PocketSphinx) -> None:
+def test_the_end_of_silence_is_just_the_end(adapter: PocketSphinxAdapter) -> None:
     assert adapter.finish() == [Finished()]
 
 
 def test_a_stream_begins_outside_speech_whatever_became_of_the_last(
-    decoder: ScriptedDecoder, adapter: PocketSphinx
+    decoder: ScriptedDecoder, adapter: PocketSphinxAdapter
 ) -> None:
     decoder.hears = [open_utterance(words=())]
     adapter.audio(b"..")
@@ -170,11 +174,11 @@ def test_a_stream_begins_outside_speech_whatever_became_of_the_last(
 
 
 @pytest.fixture(scope="module")
-def real_adapter() -> PocketSphinx:
-    return PocketSphinx()
+def real_adapter() -> PocketSphinxAdapter:
+    return PocketSphinxAdapter()
 
 
-def test_speech_and_silence_alternate(real_adapter: PocketSphinx, mother: bytes) -> None:
+def test_speech_and_silence_alternate(real_adapter: PocketSphinxAdapter, mother: bytes) -> None:
     real_adapter.start(Adaptation())
     audio = mother + silence(1)
     events = [
@@ -187,7 +191,7 @@ def test_speech_and_silence_alternate(real_adapter: PocketSphinx, mother: bytes)
     ]
 
 
-def test_interim_results_reach_ever_further(real_adapter: PocketSphinx, mother: bytes) -> None:
+def test_interim_results_reach_ever_further(real_adapter: PocketSphinxAdapter, mother: bytes) -> None:
     real_adapter.start(Adaptation())
     events = [
         event for start in range(0, len(mother), 3_200) for event in real_adapter.audio(mother[start : start + 3_200])
@@ -197,7 +201,7 @@ def test_interim_results_reach_ever_further(real_adapter: PocketSphinx, mother: 
     assert all(before < after for before, after in pairwise(reached))
 
 
-def test_hot_words_reach_the_decoder_with_their_weights(adapter: PocketSphinx, decoder: ScriptedDecoder) -> None:
+def test_hot_words_reach_the_decoder_with_their_weights(adapter: PocketSphinxAdapter, decoder: ScriptedDecoder) -> None:
     words = (Hotword(text="Kestrel"), Hotword(text=" oak tree ", weight=1))
     adapter.start(Adaptation(hotwords=words))
     assert decoder.hotwords == {"Kestrel": 4, "oak tree": 1}

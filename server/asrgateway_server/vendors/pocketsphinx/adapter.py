@@ -17,7 +17,7 @@ from asrgateway_server.events import (
 from asrgateway_server.vendors.pocketsphinx.decoder import Hypothesis, SpeechDecoder, SpokenWord
 
 
-class PocketSphinx:
+class PocketSphinxAdapter:
     """US English, without punctuation; see ``InProcessAdapter``."""
 
     def __init__(self) -> None:

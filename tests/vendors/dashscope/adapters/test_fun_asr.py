@@ -23,12 +23,12 @@ from asrgateway_server.config import (
     ServerVad,
 )
 from asrgateway_server.events import FinalResult, Finished, InterimResult, SpeechEnded, SpeechStarted, UpdateApplied
-from asrgateway_server.models import catalogue
 from asrgateway_server.vendors.dashscope.adapters.fun_asr import fun_asr
 from asrgateway_server.vendors.dashscope.adapters.run_task import TaskAdapter
+from catalogues import WITH_KEY
 from messages import event, final, interim, started
 
-MODELS = catalogue(default_model="", has_key=True)
+MODELS = WITH_KEY
 MAIN = "fun-asr-realtime"
 EIGHT_K = "fun-asr-flash-8k-realtime"
 STREAMING = "qwen-audio-3.1-asr-flash-streaming"

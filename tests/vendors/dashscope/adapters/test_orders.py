@@ -17,14 +17,14 @@ from asrgateway_server.call.responses import Result
 from asrgateway_server.call.results import ResultNumbering
 from asrgateway_server.config import AudioFormat, ManualEndpointing, RecognitionConfig
 from asrgateway_server.events import CommitEmpty, FinalResult, Finished, InterimResult
-from asrgateway_server.models import catalogue
 from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3Asr
 from asrgateway_server.vendors.dashscope.adapters.run_task import TaskAdapter
+from catalogues import WITH_KEY
 from messages import final, finished, interim, started, word
 from session_messages import committed, completed, created, error, item_created, text, updated
 from session_messages import finished as session_finished
 
-MODELS = catalogue(default_model="", has_key=True)
+MODELS = WITH_KEY
 SECOND = bytes(32_000)
 SEED = 8
 T = TypeVar("T")

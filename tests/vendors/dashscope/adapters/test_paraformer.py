@@ -16,10 +16,10 @@ from asrgateway_server.config import (
     SemanticEndpointing,
     ServerVad,
 )
-from asrgateway_server.models import catalogue
 from asrgateway_server.vendors.dashscope.adapters.paraformer import paraformer
+from catalogues import WITH_KEY
 
-MODELS = catalogue(default_model="", has_key=True)
+MODELS = WITH_KEY
 
 
 def asked(model: str, *, rate: int = 16_000, **options_set: Any) -> dict[str, Any]:

@@ -37,8 +37,8 @@ from asrgateway_server.events import (
     SpeechStarted,
     UpdateApplied,
 )
-from asrgateway_server.models import catalogue
 from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3Asr
+from catalogues import WITH_KEY
 from session_messages import (
     SESSION,
     committed,
@@ -56,7 +56,7 @@ from session_messages import (
 )
 
 MODEL = "qwen3-asr-flash-realtime"
-MODELS = catalogue(default_model="", has_key=True)
+MODELS = WITH_KEY
 NEUTRAL = Emotion(label="neutral")
 SECOND = bytes(32_000)
 #: What a commit sends in VAD mode with the vendor's own values.

@@ -29,11 +29,11 @@ from asrgateway_server.events import (
     SpeechStarted,
     Word,
 )
-from asrgateway_server.models import catalogue
 from asrgateway_server.vendors.dashscope.adapters.run_task import TaskAdapter
+from catalogues import WITH_KEY
 from messages import event, failed, final, finished, interim, started, word
 
-MODELS = catalogue(default_model="", has_key=True)
+MODELS = WITH_KEY
 SECOND_OF_AUDIO = bytes(32_000)
 
 

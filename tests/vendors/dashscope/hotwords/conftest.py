@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from asrgateway_server.config import Adaptation, AudioFormat, Hotword, RecognitionConfig
-from asrgateway_server.models import catalogue
 from asrgateway_server.settings import Settings
 from asrgateway_server.vendors.dashscope.credentials import Keyring
 from asrgateway_server.vendors.dashscope.hotwords.preparation import HotwordPreparation
+from catalogues import WITH_KEY
 from dashscope_emulator import Emulator, EmulatorOptions, Knobs, running_emulator
 
-MODELS = catalogue(default_model="", has_key=True).models
+MODELS = WITH_KEY.models
 
 
 def call(*texts: str, model: str = "fun-asr-realtime", **values: Any) -> RecognitionConfig:

@@ -9,12 +9,13 @@ import pytest
 from asrgateway_server.config import Adaptation, ContextMessage, ContextRole, Hotword
 from asrgateway_server.errors import InvalidRequest
 from asrgateway_server.events import WarningCode
-from asrgateway_server.models import Model, catalogue
+from asrgateway_server.models import Model
 from asrgateway_server.vendors.dashscope.hotwords.families import Mechanism, family_of
 from asrgateway_server.vendors.dashscope.hotwords.limits import corpus_tokens, verified
+from catalogues import WITH_KEY
 from cpu_time import cpu_seconds
 
-MODELS = catalogue(default_model="", has_key=True).models
+MODELS = WITH_KEY.models
 V1, V2 = MODELS["paraformer-realtime-v1"], MODELS["paraformer-realtime-v2"]
 FUN_ASR, EIGHT_K = MODELS["fun-asr-realtime"], MODELS["fun-asr-flash-8k-realtime"]
 QWEN_AUDIO, QWEN3 = MODELS["qwen-audio-3.0-asr-flash-streaming"], MODELS["qwen3-asr-flash-realtime"]

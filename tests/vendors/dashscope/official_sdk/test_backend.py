@@ -18,7 +18,8 @@ from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import Settings, SettingsError
 from asrgateway_server.vendors.dashscope.official_sdk.tasks import RESERVED, Frame, Link, Task, TaskConnection
 from asrgateway_server.vendors.dashscope.official_sdk.threads import Access, Closed, Inbox, message_of, unreadable
-from asrgateway_server.vendors.registry import open_backends
+from asrgateway_server.vendors.dashscope.vendor import DashScope
+from catalogues import WITHOUT_KEY
 
 PATIENCE_SECONDS = 60.0
 
@@ -226,5 +227,5 @@ def test_a_transport_that_is_none_ends_the_start(value: str) -> None:
 async def test_what_has_one_transport_only_has_none_to_choose(name: str) -> None:
     settings = Settings(transports={name: "official_sdk"}, embedded_workers=0)
     with pytest.raises(SettingsError, match="no model or backend with a transport to choose; known are: fun-asr"):
-        async with open_backends(settings, Metrics(CollectorRegistry())):
+        async with DashScope().open(settings, WITHOUT_KEY, Metrics(CollectorRegistry())):
             pass

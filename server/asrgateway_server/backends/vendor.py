@@ -1,0 +1,67 @@
+"""What a vendor's folder offers: its models, and what reaches them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from asrgateway_server.backends.base import Backend
+from asrgateway_server.metrics import Metrics
+from asrgateway_server.models import Catalogue, Model
+from asrgateway_server.settings import Settings
+
+
+class Vendor(Protocol):
+    """Offers models under the operator's settings, and opens the backends that reach them."""
+
+    @property
+    def catalogue(self) -> Sequence[Model]:
+        """All models of the vendor, whether they are served or not."""
+
+    @property
+    def backends(self) -> Mapping[str, Model]:
+        """What an operator's own model begins as, for each backend of the vendor by name; no two vendors share one."""
+
+    @property
+    def default_model(self) -> str:
+        """The model for clients that name none."""
+
+    def has_account(self, settings: Settings) -> bool:
+        """Whether clients need no key of their own for ``default_model``."""
+
+    def served(self, settings: Settings) -> Sequence[Model]:
+        """Return the models that can be reached, each at its endpoint.
+
+        Raises:
+            SettingsError: An endpoint is not what it may be.
+        """
+
+    def placed(self, model: Model, endpoint: str, settings: Settings) -> Model:
+        """Return an operator's own model at an endpoint; at the vendor's own one for an empty name.
+
+        Raises:
+            ValueError: It cannot be there; the message says why.
+        """
+
+    def endpoints(self, settings: Settings) -> Collection[str]:
+        """Return the names of all endpoints, as metrics show them."""
+
+    def open_files(self, settings: Settings) -> int:
+        """Return how many files it keeps open, besides one for each call."""
+
+    def at_emulator(self, settings: Settings, url: str) -> Settings:
+        """Return the settings with which an emulator is tried out that listens there."""
+
+    def open(
+        self, settings: Settings, served: Catalogue, metrics: Metrics
+    ) -> AbstractAsyncContextManager[Mapping[str, Backend]]:
+        """Open every backend, by its name, for the life of the process.
+
+        Raises:
+            SettingsError: A setting names something that is not there.
+        """
+
+
+#: Vendors by name.
+Vendors = Mapping[str, Vendor]

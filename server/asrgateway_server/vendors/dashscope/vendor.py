@@ -1,0 +1,141 @@
+"""Model Studio as a vendor of models."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+from pydantic import SecretStr
+
+from asrgateway_server.backends.base import Backend, Emit, ItemSource, OpenBackend
+from asrgateway_server.backends.prepared import PreparedBackend
+from asrgateway_server.backends.websocket import over_websocket
+from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.metrics import Metrics
+from asrgateway_server.models import Catalogue, Model
+from asrgateway_server.settings import Settings, SettingsError, unknown_value
+from asrgateway_server.vendors.dashscope.adapters.fun_asr import fun_asr
+from asrgateway_server.vendors.dashscope.adapters.paraformer import paraformer
+from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3Asr
+from asrgateway_server.vendors.dashscope.catalogue import BLANK_MODELS, DASHSCOPE_MODELS, DEFAULT_MODEL
+from asrgateway_server.vendors.dashscope.credentials import Keyring
+from asrgateway_server.vendors.dashscope.endpoints import DEFAULT_ENDPOINT, Endpoint, endpoints_of
+from asrgateway_server.vendors.dashscope.hotwords.preparation import HotwordPreparation
+from asrgateway_server.vendors.dashscope.official_sdk.backend import over_sdk, sessions, tasks
+
+ON_WEBSOCKET: Final[Mapping[str, OpenBackend]] = {
+    "paraformer": over_websocket(paraformer),
+    "fun_asr": over_websocket(fun_asr),
+    "qwen3_asr": over_websocket(Qwen3Asr),
+}
+
+#: The same on the official SDK, for the models that the operator wants on it.
+ON_OFFICIAL_SDK: Final[Mapping[str, OpenBackend]] = {
+    "paraformer": over_sdk(paraformer, tasks),
+    "fun_asr": over_sdk(fun_asr, tasks),
+    "qwen3_asr": over_sdk(Qwen3Asr, sessions),
+}
+
+
+class DashScope:
+    """See ``Vendor``."""
+
+    catalogue: Sequence[Model] = DASHSCOPE_MODELS
+    backends: Mapping[str, Model] = BLANK_MODELS
+    default_model = DEFAULT_MODEL
+
+    def has_account(self, settings: Settings) -> bool:
+        """See ``Vendor``."""
+        return settings.has_key
+
+    def served(self, settings: Settings) -> Sequence[Model]:
+        """See ``Vendor``.
+
+        A model that is not served in a region cannot be there; elsewhere, as in an emulator, it may be.
+        """
+        default = endpoints_of(settings)[DEFAULT_ENDPOINT]
+        if not default.has_key and not settings.allow_caller_keys:
+            return ()
+        rows = (row for row in DASHSCOPE_MODELS if not default.region or default.region in row.regions)
+        return [_placed(row, default) for row in rows]
+
+    def placed(self, model: Model, endpoint: str, settings: Settings) -> Model:
+        """See ``Vendor``."""
+        endpoints = endpoints_of(settings)
+        chosen = endpoints.get(endpoint or DEFAULT_ENDPOINT)
+        if chosen is None:
+            raise ValueError(f".endpoint: {unknown_value(endpoint, endpoints, 'endpoint')}")
+        if not chosen.has_key and not settings.allow_caller_keys:
+            raise ValueError(f": there is no key for its endpoint {chosen.name}")
+        return _placed(model, chosen)
+
+    def endpoints(self, settings: Settings) -> Collection[str]:
+        """See ``Vendor``."""
+        return endpoints_of(settings).keys()
+
+    def open_files(self, _settings: Settings) -> int:
+        """See ``Vendor``."""
+        return 0
+
+    def at_emulator(self, settings: Settings, url: str) -> Settings:
+        """See ``Vendor``."""
+        here = {"url": url, "api_key_file": "", "api_key": None}
+        endpoints = {name: endpoint.model_copy(update=here) for name, endpoint in settings.endpoints.items()}
+        return settings.model_copy(
+            update={"dashscope_url": url, "dashscope_api_key": SecretStr("emulator"), "endpoints": endpoints}
+        )
+
+    @asynccontextmanager
+    async def open(
+        self, settings: Settings, served: Catalogue, metrics: Metrics
+    ) -> AsyncIterator[Mapping[str, Backend]]:
+        """See ``Vendor``."""
+        on_sdk = _models_on_sdk(settings, served)
+        async with AsyncExitStack() as stack:
+            keyring = await stack.enter_async_context(Keyring(settings))
+            # One for all of them: an account's tables are few.
+            hotwords = await stack.enter_async_context(HotwordPreparation(settings, keyring))
+
+            async def opened(name: str) -> Backend:
+                usual = await stack.enter_async_context(ON_WEBSOCKET[name](settings, keyring, metrics))
+                if name not in on_sdk.values():
+                    return usual
+                other = await stack.enter_async_context(ON_OFFICIAL_SDK[name](settings, keyring, metrics))
+                return _ByModel(usual, other, on_sdk)
+
+            yield {name: PreparedBackend(await opened(name), hotwords) for name in ON_WEBSOCKET}
+
+
+class _ByModel:
+    """One backend on two transports; see ``Backend``."""
+
+    def __init__(self, usual: Backend, other: Backend, models: Collection[str]) -> None:
+        self._usual = usual
+        self._other = other
+        self._models = models
+
+    async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
+        """Run one connection on the transport that is chosen for the model; see ``Backend``."""
+        backend = self._other if config.model.name in self._models else self._usual
+        await backend.converse(config, next_item, emit)
+
+
+def _placed(model: Model, endpoint: Endpoint) -> Model:
+    return replace(model, endpoint=endpoint.name, regions=(endpoint.region,) if endpoint.region else ())
+
+
+def _models_on_sdk(settings: Settings, served: Catalogue) -> Mapping[str, str]:
+    """Return the models that go over the official SDK, with their backends; what is said of a model goes first."""
+    models = {model.name: model for model in (*DASHSCOPE_MODELS, *served.models.values())}
+    rows = [model for model in models.values() if model.backend in ON_OFFICIAL_SDK]
+    known = {model.name for model in rows} | ON_OFFICIAL_SDK.keys()
+    if unknown := sorted(settings.transports.keys() - known):
+        unknown_name = unknown_value(unknown[0], known, "model or backend with a transport to choose")
+        raise SettingsError(f"transports: {unknown_name}; known are: {', '.join(sorted(known))}")
+    return {
+        model.name: model.backend
+        for model in rows
+        if settings.transports.get(model.name, settings.transports.get(model.backend)) == "official_sdk"
+    }
