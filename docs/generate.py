@@ -13,8 +13,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from asrgateway_server.settings import CONFIG_VARIABLE, PREFIX, EndpointSettings, ModelSettings, Settings
+from asrgateway_server.backends.vendor import settings_class
+from asrgateway_server.settings import CONFIG_VARIABLE, PREFIX, record_of
+from asrgateway_server.vendors.registry import VENDORS
 
+SETTINGS: Final = settings_class(VENDORS)
 PAGE: Final = Path(__file__).resolve().parent / "settings.md"
 
 # Any: JSON Schema values.
@@ -22,7 +25,7 @@ Schema = Mapping[str, Any]
 
 HEAD: Final = f"""# Settings
 
-Written from `server/asrgateway_server/settings.py` by `make docs`.
+Written from the settings of the server and of its vendors by `make docs`.
 
 Each setting is an environment variable, or a line of a YAML file that `{CONFIG_VARIABLE}` or `--config` names:
 
@@ -45,10 +48,10 @@ range ends the program with exit code 2 and a sentence that says what would be r
 """
 
 
-#: What the settings that hold records hold, by the setting's name: a paragraph, and the record.
-RECORDS: Final[Mapping[str, tuple[str, type[BaseModel]]]] = {
-    "endpoints": ("A mapping; each name stands for a mapping of these.", EndpointSettings),
-    "models": ("A list; each item is a mapping of these. [An example](models.md).", ModelSettings),
+#: What is said of the settings that hold records.
+RECORDS: Final = {
+    "endpoints": "A mapping; each name stands for a mapping of these.",
+    "models": "A list; each item is a mapping of these. [An example](models.md).",
 }
 RECORD_HEAD: Final = """
 ## {name}
@@ -62,11 +65,11 @@ RECORD_HEAD: Final = """
 
 def page() -> str:
     """Return the whole page."""
-    properties = Settings.model_json_schema()["properties"]
+    properties = SETTINGS.model_json_schema()["properties"]
     return (
         HEAD
         + "".join(row(name, schema) for name, schema in properties.items())
-        + "".join(section(name, paragraph, record) for name, (paragraph, record) in RECORDS.items())
+        + "".join(section(name, record) for name in properties if (record := record_of(SETTINGS, name)))
     )
 
 
@@ -75,7 +78,7 @@ def row(name: str, schema: Schema) -> str:
     return line(f"`{name}`<br>`{PREFIX}{name.upper()}`", default(name), values(schema), meaning(schema))
 
 
-def section(name: str, paragraph: str, record: type[BaseModel]) -> str:
+def section(name: str, record: type[BaseModel]) -> str:
     """Return what is told of a setting that holds records."""
     properties = record.model_json_schema()["properties"]
     rows = (
@@ -83,7 +86,7 @@ def section(name: str, paragraph: str, record: type[BaseModel]) -> str:
         for key, schema in properties.items()
         if not record.model_fields[key].exclude
     )
-    return RECORD_HEAD.format(name=name, paragraph=paragraph) + "".join(rows)
+    return RECORD_HEAD.format(name=name, paragraph=RECORDS[name]) + "".join(rows)
 
 
 def line(*cells: str) -> str:
@@ -98,7 +101,7 @@ def meaning(schema: Schema) -> str:
 
 def default(name: str) -> str:
     """Return the default; empty where the meaning tells it, or there is none."""
-    field = Settings.model_fields[name]
+    field = SETTINGS.model_fields[name]
     if field.default_factory or field.default in (None, "", (), {}):
         return ""
     if isinstance(field.default, bool):

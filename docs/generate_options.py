@@ -14,9 +14,9 @@ from typing import Final
 from google.protobuf.descriptor import Descriptor
 
 from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.backends.vendor import settings_class
 from asrgateway_server.models import Model
 from asrgateway_server.served_models import served_models
-from asrgateway_server.settings import Settings
 from asrgateway_server.vendors.dashscope.adapters.owned_parameters import owned
 from asrgateway_server.vendors.dashscope.languages import takes_all_or_none
 from asrgateway_server.vendors.registry import VENDORS
@@ -92,7 +92,8 @@ def page() -> str:
 
 def catalogue() -> dict[str, Model]:
     """Return the built-in models, those that are only dated names of another one left out."""
-    served = served_models(Settings(dashscope_api_key="any"), VENDORS).models  # type: ignore[arg-type] # validated when it is made
+    settings = settings_class(VENDORS).from_environment({"DASHSCOPE_API_KEY": "any"})
+    served = served_models(settings, VENDORS).models
     return {name: model for name, model in served.items() if not name[-1].isdigit() or name.startswith("paraformer")}
 
 

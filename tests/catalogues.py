@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from all_settings import Settings
 from asrgateway_server.models import Catalogue
 from asrgateway_server.served_models import served_models
-from asrgateway_server.settings import Settings
 from asrgateway_server.vendors.registry import VENDORS
 
 

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 import grpc
 
+from all_settings import Settings
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server.grpc_api.lifecycle import Gateway, running_gateway
-from asrgateway_server.settings import Settings
 from asrgateway_server.vendors.registry import VENDORS
 from calls import Stub
 

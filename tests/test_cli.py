@@ -48,4 +48,4 @@ def test_a_wrong_setting_is_told_in_one_line(tmp_path: Path, capsys: pytest.Capt
     assert main(["models", "--config", configured(tmp_path, CONFIG.replace("like: para", "like: pra"))]) == 2
     output = capsys.readouterr()
     assert output.out == ""
-    assert output.err.startswith("asr-gateway: models[0].like: praformer-realtime-v2 is no model of the vendor")
+    assert output.err.startswith("asr-gateway: models[0].like: praformer-realtime-v2 is no model of a vendor")

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from all_settings import Settings
 from asrgateway_server.grpc_api.status import STATUSES
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.served_models import served_models
-from asrgateway_server.settings import Settings
 from asrgateway_server.vendors.registry import VENDORS
 from calls import ROOT
 

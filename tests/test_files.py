@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from all_settings import Settings
 from asrgateway_server.backends.network import tls
 from asrgateway_server.files import NotAFile, read_file, shown
 from asrgateway_server.grpc_api.keys import CallerKeys, hashed_line
 from asrgateway_server.grpc_api.tls import CertificateFiles
 from asrgateway_server.grpc_api.watched_files import WatchedFiles
 from asrgateway_server.metrics import Metrics
-from asrgateway_server.settings import Settings, SettingsError
+from asrgateway_server.settings import SettingsError
 from asrgateway_server.vendors.dashscope.credentials import KeyFile
 
 

@@ -23,8 +23,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from all_settings import Settings
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
-from asrgateway_server.settings import Settings
 from calls import RECORDINGS, ROOT, config, in_messages, pcm, recognize
 from charts import environment, objects, only, pod
 from processes import GatewayProcess

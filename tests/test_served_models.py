@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from all_settings import Settings
 from asrgateway_server.models import Catalogue, Feature
 from asrgateway_server.served_models import served_models
-from asrgateway_server.settings import Settings, SettingsError
+from asrgateway_server.settings import SettingsError
 from asrgateway_server.vendors.dashscope.catalogue import DASHSCOPE_MODELS
 from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
 from asrgateway_server.vendors.registry import VENDORS

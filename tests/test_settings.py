@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from asrgateway_server.settings import Address, Settings, SettingsError, parse_address
+from all_settings import Settings
+from asrgateway_server.backends.vendor import settings_class
+from asrgateway_server.settings import Address, SettingsError, parse_address
+from asrgateway_server.settings import Settings as GatewaySettings
+from asrgateway_server.vendors.registry import VENDORS
 
 SECRET = "sk-c0ffee"  # noqa: S105 nobody's
 
@@ -18,6 +22,19 @@ def file(folder: Path, text: str) -> str:
     path = folder / "gateway.yaml"
     path.write_text(text)
     return str(path)
+
+
+def test_the_command_line_composes_the_settings_of_all_vendors() -> None:
+    composed = settings_class(VENDORS)
+    assert composed.model_json_schema()["properties"] == Settings.model_json_schema()["properties"]
+    assert (
+        composed.from_environment({"DASHSCOPE_API_KEY": SECRET}).model_dump()
+        == read(DASHSCOPE_API_KEY=SECRET).model_dump()
+    )
+
+
+def test_without_vendors_there_are_the_gateways_own_settings() -> None:
+    assert settings_class({}).model_fields.keys() == GatewaySettings.model_fields.keys()
 
 
 # Variables --------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import uvloop
 
 import dashscope_emulator as emulator
 from asrgateway_server import logs
+from asrgateway_server.backends.vendor import settings_class
 from asrgateway_server.errors import GatewayError
 from asrgateway_server.grpc_api.keys import hashed_line
 from asrgateway_server.grpc_api.lifecycle import serve
@@ -73,7 +74,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     environ = dict(os.environ)
     if options.config:
         environ[CONFIG_VARIABLE] = options.config
-    return Settings.from_environment(environ)
+    return settings_class(VENDORS).from_environment(environ)
 
 
 def _serve(options: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from asrgateway_server.backends.vendor import Vendor, Vendors
+from asrgateway_server.backends.vendor import AnyVendor, Vendors
 from asrgateway_server.models import DEFAULT_ALIAS, Catalogue, Model
 from asrgateway_server.settings import ModelSettings, Settings, SettingsError, unknown_value
 
@@ -58,7 +58,7 @@ def _operators_models(settings: Settings, vendors: Vendors) -> Mapping[str, Mode
     return own
 
 
-def _start(path: str, chosen: ModelSettings, known: Mapping[str, Model], vendor_of: Mapping[str, Vendor]) -> Model:
+def _start(path: str, chosen: ModelSettings, known: Mapping[str, Model], vendor_of: Mapping[str, AnyVendor]) -> Model:
     """Return what an operator's model begins as: the model that it is like, or a blank one of its backend."""
     if chosen.like and chosen.like not in known:
         raise SettingsError(f"{path}.like: {unknown_value(chosen.like, known, 'model of a vendor')}")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Collection, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, Self
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -20,7 +19,6 @@ from pydantic import (
     PlainSerializer,
     SecretStr,
     ValidationError,
-    WithJsonSchema,
     model_validator,
 )
 from pydantic_settings import (
@@ -37,12 +35,7 @@ from asrgateway_server.files import read_file, shown
 
 PREFIX: Final = "ASRGATEWAY_"
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
-KEY_VARIABLE: Final = "DASHSCOPE_API_KEY"
-KEY_FILE_VARIABLE: Final = "DASHSCOPE_API_KEY_FILE_PATH"
-#: Source: Model Studio manual, "regions"; the official SDK refuses every other.
-WORKSPACE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-_URL: Final = re.compile(r"wss?://[^\s/?#@{}]+/?")
 _KEY: Final = re.compile(r"[!-~]{1,1024}")
 # Kubernetes describes every service of the namespace in variables such as ASRGATEWAY_SERVICE_HOST.
 _OF_KUBERNETES: Final = re.compile(r"_(SERVICE_|PORT(_|$))")
@@ -100,20 +93,6 @@ def read_key_file(path: Path) -> str:
     return key
 
 
-def _verify_url(url: str) -> str:
-    """Take ``wss://host:port``; a part of the host may be ``{workspace}``."""
-    message = "must be scheme, host and port, such as wss://dashscope.aliyuncs.com or ws://127.0.0.1:8765"
-    plain = url.replace("{workspace}", "workspace")
-    try:
-        parts = urlsplit(plain)
-        is_valid = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_valid = False
-    if not is_valid or not _URL.fullmatch(plain):
-        raise ValueError(message)
-    return url.rstrip("/")
-
-
 def _verify_collector(url: str) -> str:
     """Take what ``/v1/traces`` can follow."""
     try:
@@ -128,66 +107,20 @@ def _verify_collector(url: str) -> str:
     return url
 
 
-def parse_transports(value: object) -> object:
-    """Read ``name=transport``, several of them parted by commas."""
-    if not isinstance(value, str):
-        return value
-    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
-    if not all(equals for _, equals, _ in pairs):
-        raise ValueError("must be name=transport, such as paraformer=official_sdk, parted by commas")
-    return {name.strip(): transport.strip() for name, _, transport in pairs}
-
-
-Transport = Literal["websocket", "official_sdk"]
-Transports = Annotated[
-    dict[str, Transport], NoDecode, BeforeValidator(parse_transports), WithJsonSchema({"type": "string"})
-]
 ListenAddress = Annotated[Address, NoDecode, BeforeValidator(parse_address), PlainSerializer(str)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 ApiKey = Annotated[SecretStr, AfterValidator(_verify_key)]
 Name = Annotated[str, Field(pattern=_NAME_PATTERN)]
-Url = Annotated[str, AfterValidator(_verify_url)]
-Workspace = Annotated[str, Field(pattern=rf"^({WORKSPACE_PATTERN.strip('^$')})?$")]
-
-_RECORD: Final = ConfigDict(
+#: How records within settings are read.
+RECORD: Final = ConfigDict(
     extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True, str_strip_whitespace=True
 )
-
-
-class EndpointSettings(BaseModel):
-    """One more place where the vendor is reached: another region, a workspace's own host, another account."""
-
-    model_config = _RECORD
-
-    url: Url
-    """Scheme, host and port; `{workspace}` in it stands for the workspace's id."""
-
-    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{0,63}$")] = ""
-    """What callers are told, such as `ap-southeast-1`. Default: what the vendor's own host names tell."""
-
-    workspace: Workspace = ""
-    """Id of the workspace, sent as `X-DashScope-WorkSpace`."""
-
-    api_key_file: str = ""
-    """The file that holds its key; read again when it changes."""
-
-    api_key_variable: str = ""
-    """The environment variable that holds its key. Default, without a file: the key of `dashscope_url`."""
-
-    api_key: Annotated[ApiKey | None, Field(exclude=True, repr=False)] = None
-    """What the variable holds. Never written in a file."""
-
-    @model_validator(mode="after")
-    def _verify_one_key(self) -> Self:
-        if self.api_key_file and self.api_key_variable:
-            raise ValueError("takes api_key_file or api_key_variable, not both")
-        return self
 
 
 class ModelSettings(BaseModel):
     """One more model of a kind that the gateway knows, or a known one with other properties."""
 
-    model_config = _RECORD
+    model_config = RECORD
 
     name: Name
     """What callers ask for. The name of a model that is there anyway replaces it."""
@@ -196,13 +129,13 @@ class ModelSettings(BaseModel):
     """The model whose properties it has, but for those given here."""
 
     backend: str = ""
-    """How it is spoken to: `paraformer` and so on, as `asr-gateway models` shows. Needed without `like`."""
+    """How it is reached: a backend, as `asr-gateway models` shows them. Needed without `like`."""
 
     vendor_model: str = ""
     """What the vendor calls it. Default: its name."""
 
     endpoint: str = ""
-    """Where it is reached: a name of `endpoints`. Default: `dashscope`, which is `dashscope_url`."""
+    """Where it is reached: a name of `endpoints`. Default: the vendor's own."""
 
     languages: tuple[str, ...] | None = None
     """BCP-47 codes of the languages it knows. Needed without `like`."""
@@ -228,7 +161,7 @@ class ModelSettings(BaseModel):
 
 
 class Settings(BaseSettings):
-    """Every setting, with its default; docs/settings.md is written from these descriptions."""
+    """The gateway's own settings; each vendor adds its own. docs/settings.md is written from the descriptions."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -266,31 +199,8 @@ class Settings(BaseSettings):
     reflection: bool = True
     """Whether the gRPC port tells its contract, so that tools need no files."""
 
-    dashscope_api_key: ApiKey | None = None
-    """Key of Alibaba Cloud's Model Studio, from `DASHSCOPE_API_KEY`; never in the file. Without a key only the embedded
-    model is served."""
-
-    dashscope_api_key_file: str = ""
-    """The file that holds it in its place, also from `DASHSCOPE_API_KEY_FILE_PATH`; read again when it changes."""
-
-    dashscope_url: Url = "wss://dashscope.aliyuncs.com"
-    """Scheme, host and port of Model Studio; `ws://127.0.0.1:8765` is the emulator. `{workspace}` in it stands for the
-    workspace's id. `HTTPS_PROXY` is honoured."""
-
-    dashscope_workspace: Workspace = ""
-    """Id of the workspace, sent as `X-DashScope-WorkSpace`. Default: that of the key."""
-
-    dashscope_temporary_tokens: bool = False
-    """Show the vendor a token of short life, made of the key, in place of the key itself."""
-
-    dashscope_token_seconds: Annotated[int, Field(ge=10, le=1800)] = 600
-    """How long such a token lives; it is renewed when a fifth of that is left."""
-
     allow_caller_keys: bool = False
-    """Let callers bring keys of their own as metadata `x-dashscope-api-key`, with `x-dashscope-workspace` beside it."""
-
-    endpoints: dict[Name, EndpointSettings] = {}
-    """Where else the vendor is reached, by name; see [below](#endpoints)."""
+    """Let clients bring keys of their own for the vendors, in the [metadata](security.md) of their calls."""
 
     models: tuple[ModelSettings, ...] = ()
     """More models; see [below](#models)."""
@@ -302,32 +212,8 @@ class Settings(BaseSettings):
     """Certificates in PEM that the vendor's one is checked against. Default: the system's."""
 
     default_model: str = ""
-    """The model for callers that name none; the alias `default` does the same. Default: `fun-asr-realtime` with a key,
-    `embedded` without one."""
-
-    transports: Transports = Field(default_factory=dict)
-    """What carries a vendor's model, by model or backend, such as `paraformer=official_sdk`. `websocket`: the default;
-    `official_sdk`: the vendor's own SDK, which is slower; see [transports](transports.md)."""
-
-    hotword_tables: Literal["off", "create", "recycle"] = "create"
-    """Whether hot words of calls become tables stored with the vendor, for models that need them. `create`: ten of
-    them, the vendor's limit, and none is ever deleted; `recycle`: the gateway's own least used one makes room; see
-    [hot words](hotwords.md)."""
-
-    hotword_table_age_seconds: Annotated[float, Field(ge=0, le=31_536_000)] = 3600.0
-    """How long a table must have been unchanged to be recycled; calls that run keep theirs, with several gateways from
-    900 s on."""
-
-    hotword_timeout_seconds: Seconds = 5.0
-    """How long a call may wait for its hot words to be compiled."""
-
-    hotword_failures: Literal["warn", "fail"] = "warn"
-    """What becomes of a call whose hot words cannot be compiled: it goes on with a warning, or ends."""
-
-    embedded_workers: Annotated[int, Field(ge=0, le=256)] | None = None
-    """Worker processes of the embedded recogniser, 105 MB each: as many calls may speak to it at once; one more is
-    refused with RESOURCE_EXHAUSTED at its first audio. 0: the model is not served. Default: one for each core, loaded
-    at the start, or by the first calls if there is a key and the model is neither the default nor an alias."""
+    """The model for callers that name none; the alias `default` does the same. Default: the best one
+    that there is a key for, else the embedded one."""
 
     max_streams: int = Field(default=500, ge=1)
     """Open calls of `Recognize`; one more is refused with RESOURCE_EXHAUSTED."""
@@ -444,16 +330,6 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least important lines that are logged."""
 
-    @property
-    def worker_count(self) -> int:
-        """How many embedded workers there may be."""
-        return len(os.sched_getaffinity(0)) if self.embedded_workers is None else self.embedded_workers
-
-    @property
-    def has_key(self) -> bool:
-        """Whether there is a key for ``dashscope_url``."""
-        return self.dashscope_api_key is not None or bool(self.dashscope_api_key_file)
-
     @classmethod
     def settings_customise_sources(
         cls,
@@ -476,37 +352,42 @@ class Settings(BaseSettings):
         values: dict[str, Any] = {}  # Any: what stands in the file is only known once it is validated
         if path := environ.get(CONFIG_VARIABLE):
             values = _from_file(cls, Path(path))
-        if key := environ.get(KEY_VARIABLE, "").strip():
-            values["dashscope_api_key"] = key
-        elif path := environ.get(KEY_FILE_VARIABLE):
-            values["dashscope_api_key_file"] = path
-            _verify_key_file(KEY_FILE_VARIABLE, path)
+        values |= cls.values_from(environ)
         try:
             values |= _Environment(cls, environ)()
-            _refuse_keys(values.get("endpoints"))
+            cls.refuse_secrets(values)
             settings = cls(**values)
         except ValidationError as error:
-            raise SettingsError(_explain(error)) from None
+            raise SettingsError(_explain(cls, error)) from None
         except SourceError as error:
             raise SettingsError(f"{error}; lists and mappings are written in JSON there") from None
-        return settings._with_keys(environ)
+        return settings.completed(environ)
 
-    def _with_keys(self, environ: Mapping[str, str]) -> Self:
-        """Add what the variables of the endpoints hold, and see that their files can be read."""
-        if self.dashscope_api_key_file and not self.dashscope_api_key:
-            _verify_key_file("dashscope_api_key_file", self.dashscope_api_key_file)
-        endpoints = {}
-        for name, endpoint in self.endpoints.items():
-            endpoints[name] = endpoint
-            path = f"endpoints.{name}"
-            if endpoint.api_key_file:
-                _verify_key_file(f"{path}.api_key_file", endpoint.api_key_file)
-            if variable := endpoint.api_key_variable:
-                key = environ.get(variable, "").strip()
-                if not is_key(key):
-                    raise SettingsError(f"{path}.api_key_variable: the variable that it names holds no key")
-                endpoints[name] = endpoint.model_copy(update={"api_key": SecretStr(key)})
-        return self.model_copy(update={"endpoints": endpoints})
+    @classmethod
+    def values_from(cls, environ: Mapping[str, str]) -> dict[str, Any]:  # noqa: ARG003  Any: as above
+        """Return what variables of other names than the prefix's say; vendors add theirs.
+
+        Raises:
+            SettingsError: One names a file that is of no use.
+        """
+        return {}
+
+    @classmethod
+    def refuse_secrets(cls, values: Mapping[str, object], file: str = "") -> None:
+        """Raise SettingsError for a secret that stands where none may; vendors know theirs.
+
+        Args:
+            values: What was read.
+            file: Where, as errors show it; empty: variables too.
+        """
+
+    def completed(self, environ: Mapping[str, str]) -> Self:  # noqa: ARG002 for vendors
+        """Return the settings with what they refer to, once they are valid; vendors add theirs.
+
+        Raises:
+            SettingsError: What is referred to is not there.
+        """
+        return self
 
 
 class _Environment(EnvSettingsSource):
@@ -520,17 +401,8 @@ class _Environment(EnvSettingsSource):
         return {name.lower(): value for name, value in self._environ.items()}
 
 
-def _refuse_keys(endpoints: object) -> None:
-    """Keep keys out of what is written down; only files and variables hold them."""
-    for name, endpoint in endpoints.items() if isinstance(endpoints, dict) else ():
-        if isinstance(endpoint, dict) and "api_key" in endpoint:
-            raise SettingsError(
-                f"endpoints.{name}.api_key: a key never stands here; name its file in api_key_file, or its variable in "
-                "api_key_variable"
-            )
-
-
-def _verify_key_file(name: str, path: str) -> None:
+def verify_key_file(name: str, path: str) -> None:
+    """Raise SettingsError if the file that a setting names holds no key."""
     try:
         read_key_file(Path(path))
     except ValueError as error:
@@ -550,10 +422,7 @@ def _from_file(settings: type[Settings], path: Path) -> dict[str, Any]:
     names = set(settings.model_fields)
     if unknown := sorted(str(name) for name in values if name not in names):
         raise SettingsError("; ".join(f"{shown(path)}: {did_you_mean(name, names)}" for name in unknown))
-    if "dashscope_api_key" in values:
-        raise SettingsError(
-            f"{shown(path)}: a key never stands in this file: dashscope_api_key_file names the one it is in"
-        )
+    settings.refuse_secrets(values, shown(path))
     return values
 
 
@@ -578,23 +447,27 @@ def unknown_value(value: str, known: Collection[str], what: str) -> str:
     return did_you_mean(value, known, what) if is_near else f"this is no {what}"
 
 
-_RECORDS: Final[Mapping[str, type[BaseModel]]] = {"endpoints": EndpointSettings, "models": ModelSettings}
+def record_of(settings: type[BaseModel], field: str) -> type[BaseModel] | None:
+    """Return what a list or mapping of a setting holds; None if that is no record."""
+    parts = get_args(settings.model_fields[field].annotation)
+    return next((part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)), None)
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(settings: type[BaseModel], error: ValidationError) -> str:
     """Say what is wrong with each setting, without its value: it may be a secret."""
     return "; ".join(
-        _explain_one(detail["loc"], detail["type"], detail["msg"].removeprefix("Value error, "))
+        _explain_one(settings, detail["loc"], detail["type"], detail["msg"].removeprefix("Value error, "))
         for detail in error.errors(include_url=False, include_input=False, include_context=False)
     )
 
 
-def _explain_one(location: tuple[int | str, ...], kind: str, message: str) -> str:
+def _explain_one(settings: type[BaseModel], location: tuple[int | str, ...], kind: str, message: str) -> str:
     field = str(location[0])
     if len(location) == 1:
         return f"{PREFIX}{field.upper()}: {message}"
     path = field + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location[1:])
-    if kind == "extra_forbidden" and field in _RECORDS:
-        known = {name for name in _RECORDS[field].model_fields if name != "api_key"}
+    record = record_of(settings, field)
+    if kind == "extra_forbidden" and record:
+        known = {name for name, info in record.model_fields.items() if not info.exclude}
         return did_you_mean(path, [path.rpartition(".")[0] + "." + name for name in known])
     return f"{path}: {message}"

@@ -8,8 +8,10 @@ from typing import Final
 import pytest
 import yaml
 
+from all_settings import Settings
 from asrgateway_server.grpc_api.health import LIVENESS, READINESS
-from asrgateway_server.settings import CONFIG_VARIABLE, KEY_FILE_VARIABLE, PREFIX, Settings, parse_address
+from asrgateway_server.settings import CONFIG_VARIABLE, PREFIX, parse_address
+from asrgateway_server.vendors.dashscope.settings import KEY_FILE_VARIABLE
 from charts import (
     FILES,
     Manifest,

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import grpc
 import pytest
 
+from all_settings import Settings
 from asrgateway import RecognitionClient, RecognitionError, StreamingConfig
 from asrgateway.channel import with_defaults
 from asrgateway.sync import RecognitionClient as SyncRecognitionClient
@@ -22,7 +23,6 @@ from asrgateway.v1.recognition_pb2_grpc import (
     add_SpeechRecognitionServiceServicer_to_server,
 )
 from asrgateway_server.grpc_api.server import _options
-from asrgateway_server.settings import Settings
 from calls import ROOT
 from scripted_gateway import finished, started
 

@@ -15,9 +15,9 @@ import aiohttp
 import grpc
 import pytest
 
+from all_settings import Settings
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.grpc_api.keys import hashed_line
-from asrgateway_server.settings import Settings
 from calls import Stub, audio, config, in_messages
 from dashscope_emulator import EmulatorOptions, running_emulator
 from dashscope_emulator.faults import Action, Close, Drop, Fail, Fault, Garbage, Garble, Phase, Refuse

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from all_settings import Settings
 from asrgateway_server.errors import GatewayError
 from asrgateway_server.grpc_api.lifecycle import running_gateway
-from asrgateway_server.settings import EndpointSettings, ModelSettings, Settings, SettingsError
+from asrgateway_server.settings import ModelSettings, SettingsError
+from asrgateway_server.vendors.dashscope.settings import EndpointSettings
 from asrgateway_server.vendors.registry import VENDORS
 
 SECRET = "sk-4f7c1d9e2b8a4c6d"  # noqa: S105 nobody's

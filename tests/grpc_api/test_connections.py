@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from all_settings import Settings
 from asrgateway_server.grpc_api.connections import (
     ConnectionLimits,
     connection_limits,
@@ -22,7 +23,6 @@ from asrgateway_server.grpc_api.connections import (
     raise_file_limit,
 )
 from asrgateway_server.metrics import Metrics
-from asrgateway_server.settings import Settings
 from gateways import eventually
 
 WANTED = ConnectionLimits(grpc=2000, health=100, http=100, http_per_peer=20)

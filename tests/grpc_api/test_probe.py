@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
+from all_settings import Settings
 from asrgateway_server.grpc_api.health import HealthServer
 from asrgateway_server.grpc_api.probe import DEFAULT_ADDRESS, main, reachable
-from asrgateway_server.settings import Address, Settings
+from asrgateway_server.settings import Address
 
 
 @pytest.mark.parametrize(("is_ready", "code", "said"), [(True, 0, "SERVING\n"), (False, 1, "NOT_SERVING\n")])

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from pydantic import create_model
 
 from asrgateway_server.backends.base import Backend
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import Catalogue, Model
 from asrgateway_server.settings import Settings
 
+S = TypeVar("S", bound=Settings)
 
-class Vendor(Protocol):
+
+class Vendor(Protocol[S]):
     """Offers models under the operator's settings, and opens the backends that reach them."""
+
+    @property
+    def settings(self) -> type[S]:
+        """The gateway's settings and the vendor's own."""
 
     @property
     def catalogue(self) -> Sequence[Model]:
@@ -27,34 +35,34 @@ class Vendor(Protocol):
     def default_model(self) -> str:
         """The model for clients that name none."""
 
-    def has_account(self, settings: Settings) -> bool:
+    def has_account(self, settings: S) -> bool:
         """Whether clients need no key of their own for ``default_model``."""
 
-    def served(self, settings: Settings) -> Sequence[Model]:
+    def served(self, settings: S) -> Sequence[Model]:
         """Return the models that can be reached, each at its endpoint.
 
         Raises:
             SettingsError: An endpoint is not what it may be.
         """
 
-    def placed(self, model: Model, endpoint: str, settings: Settings) -> Model:
+    def placed(self, model: Model, endpoint: str, settings: S) -> Model:
         """Return an operator's own model at an endpoint; at the vendor's own one for an empty name.
 
         Raises:
             ValueError: It cannot be there; the message says why.
         """
 
-    def endpoints(self, settings: Settings) -> Collection[str]:
+    def endpoints(self, settings: S) -> Collection[str]:
         """Return the names of all endpoints, as metrics show them."""
 
-    def open_files(self, settings: Settings) -> int:
+    def open_files(self, settings: S) -> int:
         """Return how many files it keeps open, besides one for each call."""
 
-    def at_emulator(self, settings: Settings, url: str) -> Settings:
+    def at_emulator(self, settings: S, url: str) -> S:
         """Return the settings with which an emulator is tried out that listens there."""
 
     def open(
-        self, settings: Settings, served: Catalogue, metrics: Metrics
+        self, settings: S, served: Catalogue, metrics: Metrics
     ) -> AbstractAsyncContextManager[Mapping[str, Backend]]:
         """Open every backend, by its name, for the life of the process.
 
@@ -63,5 +71,14 @@ class Vendor(Protocol):
         """
 
 
+# Any: whose own settings it takes, which those of ``settings_class`` are too.
+AnyVendor: TypeAlias = Vendor[Any]
 #: Vendors by name.
-Vendors = Mapping[str, Vendor]
+Vendors = Mapping[str, AnyVendor]
+
+
+def settings_class(vendors: Vendors) -> type[Settings]:
+    """Return the settings of a gateway with these vendors: its own, and those of each of them."""
+    classes = dict.fromkeys(vendor.settings for vendor in vendors.values())
+    lasts = [one for one in classes if not any(other is not one and issubclass(other, one) for other in classes)]
+    return create_model("GatewaySettings", __base__=tuple(lasts) or (Settings,))

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from asrgateway_server.config import CALLER_KEY, CALLER_WORKSPACE
 from asrgateway_server.errors import InvalidRequest
 from asrgateway_server.grpc_api.keys import BLANKS
-from asrgateway_server.settings import WORKSPACE_PATTERN, is_key
+from asrgateway_server.settings import is_key
+from asrgateway_server.vendors.dashscope.settings import WORKSPACE_PATTERN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

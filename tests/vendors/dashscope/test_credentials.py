@@ -13,11 +13,12 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
+from all_settings import Settings
 from asrgateway_server.config import AudioFormat, RecognitionConfig
 from asrgateway_server.errors import GatewayError, InvalidRequest, Unauthenticated, UpstreamLost, UpstreamRefused
 from asrgateway_server.models import Model
 from asrgateway_server.served_models import served_models
-from asrgateway_server.settings import Settings, SettingsError
+from asrgateway_server.settings import SettingsError
 from asrgateway_server.vendors.dashscope.credentials import FixedKey, KeyFile, Keyring, TemporaryTokens
 from asrgateway_server.vendors.dashscope.endpoints import Endpoint
 from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from asrgateway_server.settings import Settings, SettingsError
+from all_settings import Settings
+from asrgateway_server.settings import SettingsError
 from asrgateway_server.vendors.dashscope.endpoints import DEFAULT_ENDPOINT, Endpoint, endpoints_of, region_of
 
 HOST = "wss://{workspace}.cn-beijing.maas.aliyuncs.com"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from all_settings import Settings
 from asrgateway_server.backends.worker_process import WorkerPool
 from asrgateway_server.metrics import Metrics
-from asrgateway_server.settings import Settings
 from asrgateway_server.vendors.pocketsphinx.vendor import PocketSphinx, loaded_workers
 from catalogues import WITHOUT_KEY, served
 

@@ -21,8 +21,9 @@ from asrgateway_server.backends.network import proxy_for, tls
 from asrgateway_server.config import CALLER_KEY, CALLER_WORKSPACE, RecognitionConfig
 from asrgateway_server.errors import GatewayError, InvalidRequest, Unauthenticated, UpstreamLost, UpstreamRefused
 from asrgateway_server.files import shown
-from asrgateway_server.settings import Settings, SettingsError, is_key, read_key_file
+from asrgateway_server.settings import SettingsError, is_key, read_key_file
 from asrgateway_server.vendors.dashscope.endpoints import DEFAULT_ENDPOINT, Endpoint, endpoints_of, http_url_beside
+from asrgateway_server.vendors.dashscope.settings import DashScopeSettings
 
 log = logging.getLogger(__name__)
 
@@ -243,7 +244,7 @@ class Keyring:
         SettingsError: A key file cannot be read, or an endpoint is not what it may be.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DashScopeSettings) -> None:
         self._settings = settings
         self._endpoints = endpoints_of(settings)
         self._session: aiohttp.ClientSession | None = None

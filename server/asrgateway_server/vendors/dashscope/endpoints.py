@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from asrgateway_server.settings import EndpointSettings, Settings, SettingsError
+from asrgateway_server.settings import SettingsError
+from asrgateway_server.vendors.dashscope.settings import DashScopeSettings, EndpointSettings
 
 #: The endpoint of ``dashscope_url`` and its key.
 DEFAULT_ENDPOINT: Final = "dashscope"
@@ -72,7 +73,7 @@ def http_url_beside(websocket_url: str) -> str:
     return f"{'https' if scheme == 'wss' else 'http'}://{rest}/api/v1"
 
 
-def endpoints_of(settings: Settings) -> Mapping[str, Endpoint]:
+def endpoints_of(settings: DashScopeSettings) -> Mapping[str, Endpoint]:
     """Return every endpoint by its name.
 
     Raises:

@@ -15,7 +15,7 @@ from asrgateway_server.backends.websocket import over_websocket
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import Catalogue, Model
-from asrgateway_server.settings import Settings, SettingsError, unknown_value
+from asrgateway_server.settings import SettingsError, unknown_value
 from asrgateway_server.vendors.dashscope.adapters.fun_asr import fun_asr
 from asrgateway_server.vendors.dashscope.adapters.paraformer import paraformer
 from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3Asr
@@ -24,6 +24,7 @@ from asrgateway_server.vendors.dashscope.credentials import Keyring
 from asrgateway_server.vendors.dashscope.endpoints import DEFAULT_ENDPOINT, Endpoint, endpoints_of
 from asrgateway_server.vendors.dashscope.hotwords.preparation import HotwordPreparation
 from asrgateway_server.vendors.dashscope.official_sdk.backend import over_sdk, sessions, tasks
+from asrgateway_server.vendors.dashscope.settings import DashScopeSettings
 
 ON_WEBSOCKET: Final[Mapping[str, OpenBackend]] = {
     "paraformer": over_websocket(paraformer),
@@ -42,15 +43,16 @@ ON_OFFICIAL_SDK: Final[Mapping[str, OpenBackend]] = {
 class DashScope:
     """See ``Vendor``."""
 
+    settings = DashScopeSettings
     catalogue: Sequence[Model] = DASHSCOPE_MODELS
     backends: Mapping[str, Model] = BLANK_MODELS
     default_model = DEFAULT_MODEL
 
-    def has_account(self, settings: Settings) -> bool:
+    def has_account(self, settings: DashScopeSettings) -> bool:
         """See ``Vendor``."""
         return settings.has_key
 
-    def served(self, settings: Settings) -> Sequence[Model]:
+    def served(self, settings: DashScopeSettings) -> Sequence[Model]:
         """See ``Vendor``.
 
         A model that is not served in a region cannot be there; elsewhere, as in an emulator, it may be.
@@ -61,7 +63,7 @@ class DashScope:
         rows = (row for row in DASHSCOPE_MODELS if not default.region or default.region in row.regions)
         return [_placed(row, default) for row in rows]
 
-    def placed(self, model: Model, endpoint: str, settings: Settings) -> Model:
+    def placed(self, model: Model, endpoint: str, settings: DashScopeSettings) -> Model:
         """See ``Vendor``."""
         endpoints = endpoints_of(settings)
         chosen = endpoints.get(endpoint or DEFAULT_ENDPOINT)
@@ -71,15 +73,15 @@ class DashScope:
             raise ValueError(f": there is no key for its endpoint {chosen.name}")
         return _placed(model, chosen)
 
-    def endpoints(self, settings: Settings) -> Collection[str]:
+    def endpoints(self, settings: DashScopeSettings) -> Collection[str]:
         """See ``Vendor``."""
         return endpoints_of(settings).keys()
 
-    def open_files(self, _settings: Settings) -> int:
+    def open_files(self, _settings: DashScopeSettings) -> int:
         """See ``Vendor``."""
         return 0
 
-    def at_emulator(self, settings: Settings, url: str) -> Settings:
+    def at_emulator(self, settings: DashScopeSettings, url: str) -> DashScopeSettings:
         """See ``Vendor``."""
         here = {"url": url, "api_key_file": "", "api_key": None}
         endpoints = {name: endpoint.model_copy(update=here) for name, endpoint in settings.endpoints.items()}
@@ -89,7 +91,7 @@ class DashScope:
 
     @asynccontextmanager
     async def open(
-        self, settings: Settings, served: Catalogue, metrics: Metrics
+        self, settings: DashScopeSettings, served: Catalogue, metrics: Metrics
     ) -> AsyncIterator[Mapping[str, Backend]]:
         """See ``Vendor``."""
         on_sdk = _models_on_sdk(settings, served)
@@ -126,7 +128,7 @@ def _placed(model: Model, endpoint: Endpoint) -> Model:
     return replace(model, endpoint=endpoint.name, regions=(endpoint.region,) if endpoint.region else ())
 
 
-def _models_on_sdk(settings: Settings, served: Catalogue) -> Mapping[str, str]:
+def _models_on_sdk(settings: DashScopeSettings, served: Catalogue) -> Mapping[str, str]:
     """Return the models that go over the official SDK, with their backends; what is said of a model goes first."""
     models = {model.name: model for model in (*DASHSCOPE_MODELS, *served.models.values())}
     rows = [model for model in models.values() if model.backend in ON_OFFICIAL_SDK]

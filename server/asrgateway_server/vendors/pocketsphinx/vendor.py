@@ -11,9 +11,9 @@ from asrgateway_server.backends.base import Backend
 from asrgateway_server.backends.worker_process import WorkerPool
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import DEFAULT_ALIAS, Catalogue, Model
-from asrgateway_server.settings import Settings
 from asrgateway_server.vendors.pocketsphinx.adapter import PocketSphinxAdapter
 from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
+from asrgateway_server.vendors.pocketsphinx.settings import PocketSphinxSettings
 
 _FILES_PER_WORKER: Final = 4
 
@@ -21,33 +21,34 @@ _FILES_PER_WORKER: Final = 4
 class PocketSphinx:
     """See ``Vendor``."""
 
+    settings = PocketSphinxSettings
     catalogue: Sequence[Model] = (EMBEDDED,)
     backends: Mapping[str, Model] = {EMBEDDED.backend: replace(EMBEDDED, options=frozenset())}
     default_model = EMBEDDED.name
 
-    def has_account(self, settings: Settings) -> bool:
+    def has_account(self, settings: PocketSphinxSettings) -> bool:
         """See ``Vendor``; where its workers run, it needs none."""
         return settings.worker_count > 0
 
-    def served(self, settings: Settings) -> Sequence[Model]:
+    def served(self, settings: PocketSphinxSettings) -> Sequence[Model]:
         """See ``Vendor``."""
         return (EMBEDDED,) if settings.worker_count else ()
 
-    def placed(self, model: Model, endpoint: str, _settings: Settings) -> Model:
+    def placed(self, model: Model, endpoint: str, _settings: PocketSphinxSettings) -> Model:
         """See ``Vendor``."""
         if endpoint:
             raise ValueError(".endpoint: this model runs in the gateway; leave the endpoint out")
         return model
 
-    def endpoints(self, _settings: Settings) -> Collection[str]:
+    def endpoints(self, _settings: PocketSphinxSettings) -> Collection[str]:
         """See ``Vendor``."""
         return ()
 
-    def open_files(self, settings: Settings) -> int:
+    def open_files(self, settings: PocketSphinxSettings) -> int:
         """See ``Vendor``."""
         return _FILES_PER_WORKER * settings.worker_count
 
-    def at_emulator(self, settings: Settings, _url: str) -> Settings:
+    def at_emulator(self, settings: PocketSphinxSettings, _url: str) -> PocketSphinxSettings:
         """See ``Vendor``; workers are loaded at the start where they would be without the emulator."""
         default = settings.default_model or settings.aliases.get(DEFAULT_ALIAS, EMBEDDED.name)
         is_wanted = EMBEDDED.name in {default, *settings.aliases.values()}
@@ -55,7 +56,7 @@ class PocketSphinx:
 
     @asynccontextmanager
     async def open(
-        self, settings: Settings, served: Catalogue, metrics: Metrics
+        self, settings: PocketSphinxSettings, served: Catalogue, metrics: Metrics
     ) -> AsyncIterator[Mapping[str, Backend]]:
         """See ``Vendor``."""
         async with WorkerPool(
@@ -69,7 +70,7 @@ class PocketSphinx:
             yield {EMBEDDED.backend: pool}
 
 
-def loaded_workers(settings: Settings, served: Catalogue) -> int:
+def loaded_workers(settings: PocketSphinxSettings, served: Catalogue) -> int:
     """Return how many workers are loaded at the start: all, or none where no default, alias or number asks for them."""
     aliased = (served.models[name] for name in served.aliases.values())
     is_wanted = settings.embedded_workers is not None or any(row.backend == EMBEDDED.backend for row in aliased)

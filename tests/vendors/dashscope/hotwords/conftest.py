@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from all_settings import Settings
 from asrgateway_server.config import Adaptation, AudioFormat, Hotword, RecognitionConfig
-from asrgateway_server.settings import Settings
 from asrgateway_server.vendors.dashscope.credentials import Keyring
 from asrgateway_server.vendors.dashscope.hotwords.preparation import HotwordPreparation
 from catalogues import WITH_KEY

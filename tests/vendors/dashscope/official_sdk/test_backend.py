@@ -13,9 +13,10 @@ import pytest
 from aiohttp import WSMsgType
 from prometheus_client import CollectorRegistry
 
+from all_settings import Settings
 from asrgateway_server.errors import GatewayError, UnsupportedOption, UpstreamLost
 from asrgateway_server.metrics import Metrics
-from asrgateway_server.settings import Settings, SettingsError
+from asrgateway_server.settings import SettingsError
 from asrgateway_server.vendors.dashscope.official_sdk.tasks import RESERVED, Frame, Link, Task, TaskConnection
 from asrgateway_server.vendors.dashscope.official_sdk.threads import Access, Closed, Inbox, message_of, unreadable
 from asrgateway_server.vendors.dashscope.vendor import DashScope

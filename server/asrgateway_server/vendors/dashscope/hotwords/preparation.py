@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, Self
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import GatewayError, UnsupportedOption
 from asrgateway_server.events import OptionWarning, WarningCode
-from asrgateway_server.settings import Settings
 from asrgateway_server.vendors.dashscope import sdk_import as sdk
 from asrgateway_server.vendors.dashscope.error_codes import for_callers_key
 from asrgateway_server.vendors.dashscope.hotwords.account import Access, Account, Reach, account_of
@@ -23,6 +22,7 @@ from asrgateway_server.vendors.dashscope.hotwords.families import OPTION, Family
 from asrgateway_server.vendors.dashscope.hotwords.leases import Clock, Leases
 from asrgateway_server.vendors.dashscope.hotwords.service import HotwordService
 from asrgateway_server.vendors.dashscope.hotwords.tables import Tables
+from asrgateway_server.vendors.dashscope.settings import DashScopeSettings
 
 if TYPE_CHECKING:
     from asrgateway_server.vendors.dashscope.hotwords.vendor_sdk import VendorSdk
@@ -57,7 +57,7 @@ class HotwordPreparation:
     """
 
     def __init__(
-        self, settings: Settings, reach: Reach, clock: Clock = time.time, *, look_seconds: float = 60.0
+        self, settings: DashScopeSettings, reach: Reach, clock: Clock = time.time, *, look_seconds: float = 60.0
     ) -> None:
         self._settings = settings
         self._look_seconds = look_seconds
