@@ -17,8 +17,6 @@ from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.backends.vendor import settings_class
 from asrgateway_server.models import Model
 from asrgateway_server.served_models import served_models
-from asrgateway_server.vendors.dashscope.adapters.owned_parameters import owned
-from asrgateway_server.vendors.dashscope.languages import takes_all_or_none
 from asrgateway_server.vendors.registry import VENDORS
 
 PAGE: Final = Path(__file__).resolve().parent / "options.md"
@@ -143,7 +141,7 @@ def rule(model: Model) -> str:
         return f"none: it knows `{model.language_codes[0]}` only"
     if not model.max_language_hints:
         return "none: it finds out by itself"
-    if takes_all_or_none(model):
+    if model.is_bound_by_hints:
         return f"{model.max_language_hints}; of more it is told none, and finds out by itself"
     return f"the first {model.max_language_hints}" if model.max_language_hints > 1 else "the first"
 
@@ -152,7 +150,7 @@ def parameters(models: list[Model]) -> str:
     """Return the parameters that are refused, each with its option."""
     found: dict[str, str] = {}
     for model in models:
-        found |= owned(model)
+        found |= model.owned_parameters
     return "".join(
         f"| `{name}` | {option or 'there is nothing to choose'} |\n" for name, option in sorted(found.items())
     )

@@ -20,6 +20,7 @@ ROWS = (
     ("call",),
     ("backends", "vendors", "served_models"),
     ("audio",),
+    ("languages",),
     ("config",),
     ("models",),
     ("events", "settings", "errors"),
@@ -32,7 +33,7 @@ SERVICES = {"logs", "metrics", "tracing"}
 
 #: What nobody may import who only turns values into values.
 IMPURE = {"aiohttp", "asyncio", "grpc", "logging", "os", "random", "socket", "subprocess", "threading", "time"}
-PURE = ("audio", "config", "served_models", "models", "events", "errors")
+PURE = ("audio", "languages", "config", "served_models", "models", "events", "errors")
 
 #: Names of the packages that carry the contract.
 WIRE = {"asrgateway", "google", "grpc", "grpc_health", "grpc_reflection"}

@@ -111,7 +111,15 @@ def test_a_model_has_the_ways_of_the_one_that_it_is_like() -> None:
         {"name": "after", "like": "next"},
         {"name": "alone", "backend": "paraformer", "languages": ["en"], "rates_hertz": [16_000], "vendor_model": "v9"},
     )
-    assert [served.find(name).kind for name in ("next", "here", "after", "alone", v1)] == [v1, v1, v1, "v9", v1]
+    phrases, table = served.find(v1).hotwords, served.find(V2).hotwords
+    assert [served.find(name).hotwords for name in ("next", "here", "after")] == [phrases] * 3
+    assert served.find("alone").hotwords == table
+
+
+def test_what_the_gateway_fills_follows_from_the_options_that_the_operator_gives() -> None:
+    served = offer({"name": "new", "like": V2, "options": ["vendor_parameters", "endpointing.semantic"]})
+    assert "semantic_punctuation_enabled" in served.find("new").owned_parameters
+    assert "max_sentence_silence" not in served.find("new").owned_parameters
 
 
 def test_a_model_takes_the_region_of_its_endpoint() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum, auto
 from typing import Final
@@ -49,13 +49,58 @@ _OPTION_OF: Final[Mapping[Feature, str]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Length:
+    """How long a hot word may be.
+
+    Attributes:
+        applies: Whether this rule is for a word.
+        measure: Returns a word's length.
+        limit: The longest that is taken.
+        unit: What is counted, as clients read it.
+    """
+
+    applies: Callable[[str], bool]
+    measure: Callable[[str], int]
+    limit: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HotwordLimits:
+    """What a model takes as hot words, and how many.
+
+    Attributes:
+        max_words: Words of a call.
+        weights: Those that are allowed.
+        weights_text: The same as clients read it.
+        super_weight: Of super hot words; None where there are none.
+        max_super_words: How many of those.
+        max_characters: The longest text that is looked at.
+        lengths: The first rule that applies to a word holds.
+        languages: Primary language codes that a word may have; empty: any.
+        is_writable: Whether a text can be taken at all.
+        writing_text: The same as clients read it.
+    """
+
+    max_words: int = 500
+    weights: frozenset[int] = frozenset(range(1, 6))
+    weights_text: str = "1 to 5"
+    super_weight: int | None = None
+    max_super_words: int = 0
+    max_characters: int = 200
+    lengths: tuple[Length, ...] = ()
+    languages: frozenset[str] = frozenset()
+    is_writable: Callable[[str], bool] = bool
+    writing_text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """One row of the catalogue.
 
     Attributes:
         name: What callers ask for.
         vendor_model: What the vendor calls it; the name if empty.
-        like: The vendor's model whose ways it has, as that is called; its own if empty.
         retirement_date: The day the vendor ends it; None if it has named none.
         endpoint: Where it is reached, once it is in a catalogue; ``regions`` is then that of the endpoint, if known.
         backend: The registry's key of what recognizes.
@@ -63,9 +108,15 @@ class Model:
         sample_rates_hertz: Rates of audio it is given, ascending.
         options: Paths within StreamingConfig of the options it honours; ``path=value`` for one value only. What may
             change in mid-call begins with ``update.``.
-        switches: What else its dialect asks for, by the vendor's name; see ``task_parameters.py`` of its
-            vendor.
+        hotwords: What it takes as hot words, where it takes any.
+        max_context_tokens: How long context and hot words may be together; None: as long as they like.
+        kept_context_messages: How many context messages of each role it keeps, where it takes any.
+        kept_turn_characters: How much it keeps of what was said and answered in one turn, likewise.
+        owned_parameters: Names within ``vendor_parameters`` that the gateway fills by itself, each with the option that
+            does the same; the option is empty where there is none.
         max_language_hints: How many of the call's languages it can be told.
+        is_bound_by_hints: Told some of a call's languages, it recognises none of the others.
+        has_interim_on_request: It says nothing while somebody speaks, unless the call wants interim results.
         regions: Where the vendor serves it; empty for the embedded model.
         outlasts_silence: A task of it goes on for as long as silence is sent; without, it ends after 60 s.
         price_per_second_cny: List price of a second of audio, in Beijing where the regions differ; None where it costs
@@ -74,15 +125,20 @@ class Model:
 
     name: str
     vendor_model: str = ""
-    like: str = ""
     retirement_date: date | None = None
     endpoint: str = ""
     backend: str
     language_codes: tuple[str, ...]
     sample_rates_hertz: tuple[int, ...]
     options: frozenset[str]
-    switches: frozenset[str] = frozenset()
+    hotwords: HotwordLimits = HotwordLimits()
+    max_context_tokens: int | None = None
+    kept_context_messages: int = 0
+    kept_turn_characters: int = 0
+    owned_parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
     max_language_hints: int = 0
+    is_bound_by_hints: bool = False
+    has_interim_on_request: bool = False
     regions: tuple[str, ...] = ()
     price_per_second_cny: float | None = None
     outlasts_silence: bool = True
@@ -91,11 +147,6 @@ class Model:
     def upstream_name(self) -> str:
         """What the vendor calls it."""
         return self.vendor_model or self.name
-
-    @property
-    def kind(self) -> str:
-        """The vendor's name for the model whose ways it has: what hot words it takes, and how."""
-        return self.like or self.upstream_name
 
     @property
     def features(self) -> frozenset[Feature]:

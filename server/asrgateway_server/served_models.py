@@ -84,7 +84,7 @@ def _model(chosen: ModelSettings, start: Model) -> Model:
         "retirement_date": chosen.retirement_date,
     }
     changes = {name: value for name, value in said.items() if value is not None}
-    return replace(start, name=chosen.name, like=start.kind, **changes)  # type: ignore[arg-type] # each of its field
+    return replace(start, name=chosen.name, **changes)  # type: ignore[arg-type] # each of its field
 
 
 def _verify_aliases(settings: Settings, served: Collection[str]) -> None:

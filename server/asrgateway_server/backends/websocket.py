@@ -343,7 +343,7 @@ def answered_rate_hertz(config: RecognitionConfig) -> int | None:
     """Return the rate of the audio; None where the vendor says nothing while somebody speaks."""
     model = config.model
     is_manual = isinstance(config.endpointing, ManualEndpointing) and "endpointing.manual" in model.options
-    is_on_request = "intermediate_result_enabled" in model.switches
+    is_on_request = model.has_interim_on_request
     is_mute = is_manual or (is_on_request and not config.interim_results)
     return None if is_mute else config.model_rate_hertz
 

@@ -4,48 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from asrgateway_server.call.adaptation_limits import verified
 from asrgateway_server.config import RecognitionConfig, Update
-from asrgateway_server.errors import UnsupportedOption
+from asrgateway_server.errors import InvalidRequest, UnsupportedOption
 from asrgateway_server.events import OptionWarning, WarningCode
+from asrgateway_server.languages import requested_languages
 from asrgateway_server.models import Model
-from asrgateway_server.vendors.dashscope.adapters import owned_parameters as vendor_parameters
-from asrgateway_server.vendors.dashscope.hotwords.limits import verified
-from asrgateway_server.vendors.dashscope.languages import requested_languages, takes_all_or_none
 
 
 def unsupported_options(config: RecognitionConfig) -> tuple[OptionWarning, ...]:
-    """Return a notice for each option that has no effect, or another one.
+    """Return a warning for each option that has no effect, or another one.
 
     Raises:
         InvalidRequest: The hot words break a limit of the model, or the vendor is passed what the gateway fills itself.
-        UnsupportedOption: There is one, and the caller said ``strict``.
+        UnsupportedOption: There is one, and the client said ``strict``.
     """
-    vendor_parameters.verify(config)
+    _verify_vendor_parameters(config)
     options = _unsupported_options(config.model, config.options_set, prefix="streaming_config.")
     cuts = verified(config.model, config.adaptation, "streaming_config.adaptation")
-    return _insist(config, (*options, *_unsupported_languages(config), *cuts))
+    return _raise_if_strict(config, (*options, *_unsupported_languages(config), *cuts))
 
 
 def unsupported_in_update(config: RecognitionConfig, update: Update) -> tuple[OptionWarning, ...]:
-    """Return a notice for each part of an update that has no effect; raise as ``unsupported_options`` does."""
+    """Return a warning for each part of an update that has no effect; raise as ``unsupported_options`` does."""
     # One that asks for nothing takes away what was expected.
     options_set = update.options_set or (() if _takes_updates(config.model) else ("update.adaptation",))
     options = _unsupported_options(config.model, options_set, prefix="")
-    return _insist(config, (*options, *verified(config.model, update.adaptation, "update.adaptation")))
+    return _raise_if_strict(config, (*options, *verified(config.model, update.adaptation, "update.adaptation")))
 
 
 def is_supported(model: Model, update: Update) -> bool:
     """Whether the model can do something with an update."""
     if not update.options_set:
         return _takes_updates(model)
-    return any(_is_honoured(wish, model.options) for wish in update.options_set)
+    return any(_is_honoured(option, model.options) for option in update.options_set)
 
 
 def _takes_updates(model: Model) -> bool:
     return any(option.startswith("update.") for option in model.options)
 
 
-def _insist(config: RecognitionConfig, warnings: tuple[OptionWarning, ...]) -> tuple[OptionWarning, ...]:
+def _verify_vendor_parameters(config: RecognitionConfig) -> None:
+    options = config.model.owned_parameters
+    name = next((name for name in config.vendor_parameters if name in options), None)
+    if name is not None:
+        raise InvalidRequest(
+            f"vendor_parameters may not hold {name!r}, which the gateway fills by itself: "
+            + (f"{options[name]} does the same" if options[name] else "there is nothing to choose"),
+            field=f"streaming_config.vendor_parameters.{name}",
+        )
+
+
+def _raise_if_strict(config: RecognitionConfig, warnings: tuple[OptionWarning, ...]) -> tuple[OptionWarning, ...]:
     if warnings and config.is_strict:
         raise UnsupportedOption(f"{warnings[0].message}, and the call is strict", field=warnings[0].field)
     return warnings
@@ -55,23 +65,23 @@ def _unsupported_options(model: Model, options_set: tuple[str, ...], *, prefix: 
     return tuple(
         OptionWarning(
             code=WarningCode.OPTION_IGNORED,
-            field=prefix + wish.partition("=")[0],
-            message=f"the model {model.name!r} does not honour {wish.rstrip('=')}",
+            field=prefix + option.partition("=")[0],
+            message=f"the model {model.name!r} does not honour {option.rstrip('=')}",
         )
-        for wish in options_set
-        if not _is_honoured(wish, model.options)
+        for option in options_set
+        if not _is_honoured(option, model.options)
     )
 
 
-def _is_honoured(wish: str, options: frozenset[str]) -> bool:
-    """Whether the wish, its path without a value, or a part of the config that holds it, is an option."""
-    path = wish.partition("=")[0]
+def _is_honoured(option: str, options: frozenset[str]) -> bool:
+    """Whether the option, its path without a value, or a part of the config that holds it, is an option."""
+    path = option.partition("=")[0]
     parts = path.split(".")
-    return wish in options or any(".".join(parts[:count]) in options for count in range(1, len(parts) + 1))
+    return option in options or any(".".join(parts[:count]) in options for count in range(1, len(parts) + 1))
 
 
 def _unsupported_languages(config: RecognitionConfig) -> Iterator[OptionWarning]:
-    """Yield a notice for each of the call's languages that the model is not told as it stands."""
+    """Yield a warning for each of the call's languages that the model is not told as it stands."""
     model = config.model
     for position, language in enumerate(requested_languages(config)):
         field = f"streaming_config.language_codes[{position}]"
@@ -91,7 +101,7 @@ def _how_many_languages(model: Model) -> str:
     match model.max_language_hints:
         case 0:
             return "cannot be told a language: it finds out by itself"
-        case 1 if takes_all_or_none(model):
+        case 1 if model.is_bound_by_hints:
             return "can be told one language: of several it is told none, and finds out by itself"
         case count:
             return f"can be told {count} of the call's languages, and is told the first"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
-from asrgateway_server.models import Model
+from asrgateway_server.vendors.dashscope import hotword_limits
+from asrgateway_server.vendors.dashscope.model import DashScopeModel, HotwordResource
 
 # The vendor's regions: every realtime recognizer is served in Beijing, some in Singapore too.
 _BEIJING: Final = ("cn-beijing",)
@@ -36,6 +38,7 @@ _PARAFORMER_V2_OPTIONS: Final = _PARAFORMER_V1_OPTIONS | {
 _HEARTBEAT: Final = frozenset({"heartbeat"})
 #: Hot words go into the task itself.
 _INSTANT_WORDS: Final = frozenset({"vocabulary"})
+_INTERIM_SWITCH: Final = "intermediate_result_enabled"
 
 
 def _paraformer(
@@ -44,20 +47,22 @@ def _paraformer(
     sample_rates_hertz: tuple[int, ...],
     options: frozenset[str],
     *,
-    switches: frozenset[str] = _HEARTBEAT,
     max_language_hints: int = 0,
-) -> Model:
-    return Model(
+) -> DashScopeModel:
+    is_first = options is _PARAFORMER_V1_OPTIONS
+    return DashScopeModel(
         name=name,
         backend="paraformer",
         language_codes=language_codes,
         sample_rates_hertz=sample_rates_hertz,
         options=options,
-        switches=switches,
+        switches=frozenset() if is_first else _HEARTBEAT,
+        hotwords=hotword_limits.PHRASES if is_first else hotword_limits.PARAFORMER_TABLE,
+        hotword_resource=HotwordResource.PHRASES if is_first else HotwordResource.TABLE,
         max_language_hints=max_language_hints,
         regions=_BEIJING,
         price_per_second_cny=0.00024,
-        outlasts_silence=options is not _PARAFORMER_V1_OPTIONS,
+        outlasts_silence=not is_first,
     )
 
 
@@ -70,8 +75,8 @@ _PARAFORMER_MODELS: Final = (
         max_language_hints=8,
     ),
     _paraformer("paraformer-realtime-8k-v2", ("zh",), (8_000,), _PARAFORMER_V2_OPTIONS | {"features.enable_emotion"}),
-    _paraformer("paraformer-realtime-v1", ("zh",), (16_000,), _PARAFORMER_V1_OPTIONS, switches=frozenset()),
-    _paraformer("paraformer-realtime-8k-v1", ("zh",), (8_000,), _PARAFORMER_V1_OPTIONS, switches=frozenset()),
+    _paraformer("paraformer-realtime-v1", ("zh",), (16_000,), _PARAFORMER_V1_OPTIONS),
+    _paraformer("paraformer-realtime-8k-v1", ("zh",), (8_000,), _PARAFORMER_V1_OPTIONS),
 )
 
 # What follows resolves what the vendor's pages of 2025 and 2026 disagree about; each comment names both versions.
@@ -80,6 +85,9 @@ _PARAFORMER_MODELS: Final = (
 # Free text and earlier messages go into `input.context`; `continue-task` replaces them.
 _CONTEXT_OPTIONS: Final = frozenset({"adaptation.context", "adaptation.context_messages"})
 _CONTEXT_UPDATES: Final = frozenset(f"update.{option}" for option in _CONTEXT_OPTIONS)
+# Source: Model Studio manual, "improve recognition accuracy".
+_KEPT_MESSAGES: Final = 5
+_KEPT_CHARACTERS: Final = 400
 _TASK_OPTIONS: Final = frozenset(
     {
         "features.enable_word_time_offsets",
@@ -145,15 +153,21 @@ def _fun_asr(
     max_language_hints: int = 1,
     regions: tuple[str, ...] = _BEIJING,
     price_per_second_cny: float | None = 0.00033,
-) -> Model:
-    return Model(
+) -> DashScopeModel:
+    is_instant = bool(switches & _INSTANT_WORDS)
+    return DashScopeModel(
         name=name,
         backend="fun_asr",
         language_codes=language_codes,
         sample_rates_hertz=(sample_rate_hertz,),
         options=options,
         switches=switches,
+        hotwords=hotword_limits.INSTANT if is_instant else hotword_limits.FUN_ASR_TABLE,
+        hotword_resource=None if is_instant else HotwordResource.TABLE,
         max_language_hints=max_language_hints,
+        has_interim_on_request=_INTERIM_SWITCH in switches,
+        kept_context_messages=_KEPT_MESSAGES,
+        kept_turn_characters=_KEPT_CHARACTERS,
         regions=regions,
         price_per_second_cny=price_per_second_cny,
     )
@@ -173,7 +187,10 @@ _FUN_ASR_MODELS: Final = (
     _fun_asr("fun-asr-realtime-2026-02-28", ("zh", "en", "ja"), _FUN_ASR_OPTIONS),
     _fun_asr("fun-asr-realtime-2025-09-15", ("zh", "en"), _FUN_ASR_OPTIONS),
     *(
-        _fun_asr(name, ("zh",), _FUN_ASR_OPTIONS, sample_rate_hertz=8_000, price_per_second_cny=0.00022)
+        replace(
+            _fun_asr(name, ("zh",), _FUN_ASR_OPTIONS, sample_rate_hertz=8_000, price_per_second_cny=0.00022),
+            hotwords=hotword_limits.SMALL_FUN_ASR_TABLE,
+        )
         for name in ("fun-asr-flash-8k-realtime", "fun-asr-flash-8k-realtime-2026-01-28")
     ),
     _fun_asr(
@@ -198,7 +215,7 @@ _FUN_ASR_MODELS: Final = (
         "qwen-audio-3.1-asr-flash-message",
         ("zh", "en", "id", "ja", "th", "fil", "vi", "ko", "ms"),
         _MESSAGE_OPTIONS,
-        switches=_HEARTBEAT | _INSTANT_WORDS | {"intermediate_result_enabled"},
+        switches=_HEARTBEAT | _INSTANT_WORDS | {_INTERIM_SWITCH},
         # Its page of parameters has no `language_hints`, its model page says that a language can be set.
         max_language_hints=0,
         regions=_BOTH_REGIONS,
@@ -231,14 +248,18 @@ _TWENTY_SEVEN_LANGUAGES: Final = (
     *("zh", "yue", "en", "ja", "de", "ko", "ru", "fr", "pt", "ar", "it", "es", "hi", "id", "th", "tr", "uk", "vi"),
     *("cs", "da", "fil", "fi", "is", "ms", "no", "pl", "sv"),
 )
+_MAX_CORPUS_TOKENS: Final = 10_000
 _QWEN3_MODELS: Final = tuple(
-    Model(
+    DashScopeModel(
         name=name,
         backend="qwen3_asr",
         language_codes=_TWENTY_SEVEN_LANGUAGES,
         sample_rates_hertz=(8_000, 16_000),
         options=_QWEN3_OPTIONS,
+        hotwords=hotword_limits.CORPUS,
+        max_context_tokens=_MAX_CORPUS_TOKENS,
         max_language_hints=1,
+        is_bound_by_hints=True,
         regions=_BOTH_REGIONS,
         price_per_second_cny=0.00033,
     )
@@ -254,8 +275,28 @@ DASHSCOPE_MODELS: Final = (*_PARAFORMER_MODELS, *_FUN_ASR_MODELS, *_QWEN3_MODELS
 
 DEFAULT_MODEL: Final = "fun-asr-realtime"
 
+_BLANK: Final = DashScopeModel(name="", backend="", language_codes=(), sample_rates_hertz=(), options=frozenset())
 #: What an operator's own model begins as that is like no other.
-BLANK_MODELS: Final[Mapping[str, Model]] = {
-    backend: Model(name="", backend=backend, language_codes=(), sample_rates_hertz=(), options=frozenset())
-    for backend in ("paraformer", "fun_asr", "qwen3_asr")
+BLANK_MODELS: Final[Mapping[str, DashScopeModel]] = {
+    "paraformer": replace(
+        _BLANK,
+        backend="paraformer",
+        hotwords=hotword_limits.PARAFORMER_TABLE,
+        hotword_resource=HotwordResource.TABLE,
+    ),
+    "fun_asr": replace(
+        _BLANK,
+        backend="fun_asr",
+        hotwords=hotword_limits.FUN_ASR_TABLE,
+        hotword_resource=HotwordResource.TABLE,
+        kept_context_messages=_KEPT_MESSAGES,
+        kept_turn_characters=_KEPT_CHARACTERS,
+    ),
+    "qwen3_asr": replace(
+        _BLANK,
+        backend="qwen3_asr",
+        hotwords=hotword_limits.CORPUS,
+        max_context_tokens=_MAX_CORPUS_TOKENS,
+        is_bound_by_hints=True,
+    ),
 }

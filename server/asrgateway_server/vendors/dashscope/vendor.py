@@ -17,12 +17,14 @@ from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import Catalogue, Model
 from asrgateway_server.settings import SettingsError, unknown_value
 from asrgateway_server.vendors.dashscope.adapters.fun_asr import fun_asr
+from asrgateway_server.vendors.dashscope.adapters.owned_parameters import owned
 from asrgateway_server.vendors.dashscope.adapters.paraformer import paraformer
 from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3Asr
 from asrgateway_server.vendors.dashscope.catalogue import BLANK_MODELS, DASHSCOPE_MODELS, DEFAULT_MODEL
 from asrgateway_server.vendors.dashscope.credentials import Keyring
 from asrgateway_server.vendors.dashscope.endpoints import DEFAULT_ENDPOINT, Endpoint, endpoints_of
 from asrgateway_server.vendors.dashscope.hotwords.preparation import HotwordPreparation
+from asrgateway_server.vendors.dashscope.model import dashscope_model
 from asrgateway_server.vendors.dashscope.official_sdk.backend import over_sdk, sessions, tasks
 from asrgateway_server.vendors.dashscope.settings import DashScopeSettings
 
@@ -125,7 +127,8 @@ class _ByModel:
 
 
 def _placed(model: Model, endpoint: Endpoint) -> Model:
-    return replace(model, endpoint=endpoint.name, regions=(endpoint.region,) if endpoint.region else ())
+    regions = (endpoint.region,) if endpoint.region else ()
+    return replace(model, endpoint=endpoint.name, regions=regions, owned_parameters=owned(dashscope_model(model)))
 
 
 def _models_on_sdk(settings: DashScopeSettings, served: Catalogue) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from asrgateway_server.backends.adapter import Send
+from asrgateway_server.call.options import unsupported_options
 from asrgateway_server.config import (
     Adaptation,
     AudioFormat,
@@ -20,7 +21,6 @@ from asrgateway_server.config import (
 )
 from asrgateway_server.errors import InvalidRequest
 from asrgateway_server.vendors.dashscope.adapters.fun_asr import fun_asr
-from asrgateway_server.vendors.dashscope.adapters.owned_parameters import owned, verify
 from asrgateway_server.vendors.dashscope.adapters.paraformer import paraformer
 from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3Asr
 from catalogues import WITH_KEY
@@ -65,10 +65,10 @@ def sent(config: RecognitionConfig) -> dict[str, Any]:
 @pytest.mark.parametrize("model", [name for name in MODELS.models if name != "embedded"])
 def test_what_the_gateway_fills_is_not_the_callers_to_give(model: str) -> None:
     filled = {name for options_set in WISHES for name in sent(call(model, **options_set))}
-    assert filled <= owned(MODELS.find(model)).keys()
+    assert filled <= MODELS.find(model).owned_parameters.keys()
     for name in filled:
         with pytest.raises(InvalidRequest, match=f"may not hold '{name}'") as refusal:
-            verify(call(model, vendor_parameters={"something_new": 1, name: None}))
+            unsupported_options(call(model, vendor_parameters={"something_new": 1, name: None}))
         assert refusal.value.field == f"streaming_config.vendor_parameters.{name}"
 
 
@@ -85,7 +85,7 @@ def test_what_the_gateway_fills_is_not_the_callers_to_give(model: str) -> None:
 )
 def test_the_option_that_does_the_same_is_named(model: str, name: str, option: str) -> None:
     with pytest.raises(InvalidRequest, match=f": {option} does the same$"):
-        verify(call(model, vendor_parameters={name: "x"}))
+        unsupported_options(call(model, vendor_parameters={name: "x"}))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_the_option_that_does_the_same_is_named(model: str, name: str, option: s
 )
 def test_what_no_option_stands_for_is_passed_on(model: str, name: str) -> None:
     config = call(model, vendor_parameters={name: "x"})
-    verify(config)
+    unsupported_options(config)
     assert sent(config)[name] == "x"
 
 

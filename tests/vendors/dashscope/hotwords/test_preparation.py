@@ -76,7 +76,7 @@ async def test_first_models_get_a_phrase_list(account: Account) -> None:
     assert len(account.vendor.phrases) == 1
 
 
-@pytest.mark.parametrize("model", ["embedded", "qwen-audio-3.0-asr-flash-streaming", "qwen3-asr-flash-realtime"])
+@pytest.mark.parametrize("model", ["qwen-audio-3.0-asr-flash-streaming", "qwen3-asr-flash-realtime"])
 async def test_other_models_need_no_preparation(account: Account, model: str) -> None:
     await account.open()
     gateway = await account.gateway()

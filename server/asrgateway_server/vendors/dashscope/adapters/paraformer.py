@@ -7,6 +7,7 @@ from collections.abc import Callable
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.vendors.dashscope.adapters.run_task import TaskAdapter
 from asrgateway_server.vendors.dashscope.adapters.task_parameters import task_parameters
+from asrgateway_server.vendors.dashscope.model import HotwordResource, dashscope_model
 
 
 def paraformer(config: RecognitionConfig, new_task_id: Callable[[], str]) -> TaskAdapter:
@@ -15,7 +16,7 @@ def paraformer(config: RecognitionConfig, new_task_id: Callable[[], str]) -> Tas
     Source: Model Studio manual, "Paraformer client events"; the first generation takes its hot words as a resource.
     """
     options = config.model.options
-    if not config.model.kind.endswith("-v1"):
+    if dashscope_model(config.model).hotword_resource is not HotwordResource.PHRASES:
         return TaskAdapter(config, new_task_id, task_parameters(config, options))
     parameters = task_parameters(config, options - {"adaptation.vocabulary_id"})
     return TaskAdapter(config, new_task_id, parameters, _resources(config))

@@ -44,11 +44,11 @@ from asrgateway_server.events import (
     SpeechStarted,
     UpdateApplied,
 )
+from asrgateway_server.languages import language_hints
 from asrgateway_server.vendors.dashscope.adapters.json_message import Json, member, milliseconds, parse, text
 from asrgateway_server.vendors.dashscope.adapters.json_numbers import whole_numbers
 from asrgateway_server.vendors.dashscope.adapters.session_items import Item, Items
 from asrgateway_server.vendors.dashscope.error_codes import error_for
-from asrgateway_server.vendors.dashscope.languages import language_hints
 
 PATH: Final = "/api-ws/v1/realtime"
 

@@ -19,9 +19,9 @@ from asrgateway_server.config import (
     SensitiveWordFilter,
     ServerVad,
 )
-from asrgateway_server.models import Model
+from asrgateway_server.languages import language_hints
 from asrgateway_server.vendors.dashscope.adapters.json_numbers import whole_numbers
-from asrgateway_server.vendors.dashscope.languages import language_hints
+from asrgateway_server.vendors.dashscope.model import DashScopeModel, dashscope_model
 
 # Returns a parameter's value; None: the caller left it open, and the vendor's own default holds.
 Reader = Callable[[RecognitionConfig], object]
@@ -88,7 +88,7 @@ def task_parameters(config: RecognitionConfig, options: Iterable[str]) -> dict[s
         config: The call, which passes nothing through to the vendor that is owned.
         options: Those that the model takes as parameters; others are passed over.
     """
-    model = config.model
+    model = dashscope_model(config.model)
     parameters: dict[str, object] = {
         "format": "pcm",
         "sample_rate": config.model_rate_hertz,
@@ -102,7 +102,7 @@ def task_parameters(config: RecognitionConfig, options: Iterable[str]) -> dict[s
     return given | whole_numbers(config.vendor_parameters)
 
 
-def owned(model: Model) -> Mapping[str, str]:
+def owned(model: DashScopeModel) -> Mapping[str, str]:
     """Return the parameters that a model's tasks are given by its adapter, each with the option behind it."""
     by_option = {_BY_OPTION[option][0]: option for option in _BY_OPTION.keys() & model.options}
     by_switch = {name: _BEHIND_SWITCHES[name] for name in model.switches}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from asrgateway_server.config import Hotword
-from asrgateway_server.vendors.dashscope.languages import vendor_code
+from asrgateway_server.languages import vendor_code
 
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _NAME_DIGITS: Final = 8

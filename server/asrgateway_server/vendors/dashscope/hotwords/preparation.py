@@ -18,10 +18,10 @@ from asrgateway_server.vendors.dashscope import sdk_import as sdk
 from asrgateway_server.vendors.dashscope.error_codes import for_callers_key
 from asrgateway_server.vendors.dashscope.hotwords.account import Access, Account, Reach, account_of
 from asrgateway_server.vendors.dashscope.hotwords.content import content_of
-from asrgateway_server.vendors.dashscope.hotwords.families import OPTION, Family, Mechanism, family_of
 from asrgateway_server.vendors.dashscope.hotwords.leases import Clock, Leases
 from asrgateway_server.vendors.dashscope.hotwords.service import HotwordService
 from asrgateway_server.vendors.dashscope.hotwords.tables import Tables
+from asrgateway_server.vendors.dashscope.model import DashScopeModel, HotwordResource, dashscope_model
 from asrgateway_server.vendors.dashscope.settings import DashScopeSettings
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FIELD: Final = f"streaming_config.{OPTION}"
+_OPTION: Final = "adaptation.hotwords"
+_FIELD: Final = f"streaming_config.{_OPTION}"
 _THREADS: Final = 4
 _MAX_ACCOUNTS: Final = 256
 
@@ -92,15 +93,15 @@ class HotwordPreparation:
         Raises:
             GatewayError: They cannot be, and the operator or the caller insists.
         """
-        family = family_of(config.model) if config.adaptation.hotwords else None
-        if family is None or family.mechanism not in (Mechanism.TABLE, Mechanism.PHRASES):
+        model = dashscope_model(config.model)
+        if not (config.adaptation.hotwords and model.hotword_resource and _OPTION in model.options):
             yield config, ()
             return
         access = self._reach.access(config)
         warnings: tuple[OptionWarning, ...] = ()
         async with AsyncExitStack() as stack:
             try:
-                table = await stack.enter_async_context(self._compiled(config, access, family))
+                table = await stack.enter_async_context(self._compiled(config, access, model))
             except GatewayError as error:
                 is_failure = not isinstance(error, UnsupportedOption)
                 if config.is_strict or (is_failure and self._settings.hotword_failures == "fail"):
@@ -112,7 +113,7 @@ class HotwordPreparation:
             yield _with_table(config, table), warnings
 
     @asynccontextmanager
-    async def _compiled(self, config: RecognitionConfig, access: Access, family: Family) -> AsyncIterator[str]:
+    async def _compiled(self, config: RecognitionConfig, access: Access, model: DashScopeModel) -> AsyncIterator[str]:
         if config.adaptation.vocabulary_id:
             raise UnsupportedOption(
                 f"the stored table goes before the hot words of the call: {config.model.name!r} takes one of the two",
@@ -124,9 +125,9 @@ class HotwordPreparation:
                 "hotword_tables",
                 field=_FIELD,
             )
-        content = content_of(config.model.upstream_name, config.adaptation.hotwords, family.languages)
+        content = content_of(model.upstream_name, config.adaptation.hotwords, model.hotwords.languages)
         compiled = self._in_account(account_of(config, access), access)
-        leases = compiled.phrases if family.mechanism is Mechanism.PHRASES else compiled.tables
+        leases = compiled.phrases if model.hotword_resource is HotwordResource.PHRASES else compiled.tables
         async with leases.lease(content) as table:
             yield table
 

@@ -1,4 +1,4 @@
-"""The vendor's limits, family by family: what is taken, what is not, and what the caller is told."""
+"""The limits of each model: what is taken, what is not, and what the client reads of it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from itertools import product
 
 import pytest
 
+from asrgateway_server.call.adaptation_limits import count_tokens, verified
 from asrgateway_server.config import Adaptation, ContextMessage, ContextRole, Hotword
 from asrgateway_server.errors import InvalidRequest
 from asrgateway_server.events import WarningCode
 from asrgateway_server.models import Model
-from asrgateway_server.vendors.dashscope.hotwords.families import Mechanism, family_of
-from asrgateway_server.vendors.dashscope.hotwords.limits import corpus_tokens, verified
 from catalogues import WITH_KEY
 from cpu_time import cpu_seconds
 
@@ -36,33 +35,6 @@ def fault(model: Model, *words: Hotword) -> tuple[str, str]:
 def many(count: int) -> tuple[Hotword, ...]:
     letters = "abcdefghij"
     return tuple(Hotword(text=f"w{''.join(letters[int(d)] for d in str(number))}") for number in range(count))
-
-
-@pytest.mark.parametrize(
-    ("name", "mechanism"),
-    [
-        ("embedded", Mechanism.DICTIONARY),
-        ("paraformer-realtime-v1", Mechanism.PHRASES),
-        ("paraformer-realtime-8k-v1", Mechanism.PHRASES),
-        ("paraformer-realtime-v2", Mechanism.TABLE),
-        ("paraformer-realtime-8k-v2", Mechanism.TABLE),
-        ("fun-asr-realtime", Mechanism.TABLE),
-        ("fun-asr-realtime-2025-09-15", Mechanism.TABLE),
-        ("fun-asr-flash-8k-realtime", Mechanism.TABLE),
-        ("qwen-audio-3.0-asr-flash-streaming", Mechanism.INSTANT),
-        ("qwen-audio-3.1-asr-flash-streaming", Mechanism.INSTANT),
-        ("qwen-audio-3.1-asr-flash-message", Mechanism.INSTANT),
-        ("qwen3-asr-flash-realtime", Mechanism.CORPUS),
-    ],
-)
-def test_every_family_has_its_mechanism(name: str, mechanism: Mechanism) -> None:
-    family = family_of(MODELS[name])
-    assert family is not None
-    assert family.mechanism is mechanism
-
-
-def test_every_model_with_hot_words_belongs_to_a_family() -> None:
-    assert [name for name, row in MODELS.items() if "adaptation.hotwords" in row.options and not family_of(row)] == []
 
 
 @pytest.mark.parametrize(
@@ -174,7 +146,7 @@ def test_a_word_stands_once_in_each_language() -> None:
 
 @pytest.mark.parametrize(("text", "tokens"), [("", 0), ("abcd", 1), ("abcde", 2), ("红隼", 2), ("红隼 ab", 3)])
 def test_tokens_are_counted_by_characters(text: str, tokens: int) -> None:
-    assert corpus_tokens(text) == tokens
+    assert count_tokens(text) == tokens
 
 
 def test_a_corpus_has_a_limit() -> None:

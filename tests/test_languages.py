@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asrgateway_server.config import AudioFormat, RecognitionConfig
-from asrgateway_server.vendors.dashscope.languages import (
+from asrgateway_server.languages import (
     RequestedLanguage,
     language_hints,
     requested_languages,

@@ -1,4 +1,4 @@
-"""The vendor's names of languages, and what becomes of the languages that a call asks for."""
+"""What becomes of the languages that a call asks for: models know them by codes of their own."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.models import Model
 
-#: Other codes of languages that the vendor's models know, and the likeliest of its own codes first.
-#: Source: IANA's registry of language subtags; `tl` and `fil` are both the vendor's, each of other models. What it says
-#: of its `zh`: Mandarin, Sichuanese, Minnan and Wu.
+#: Other codes of languages that models know, and the likeliest of the models' own codes first.
+#: Source: IANA's registry of language subtags; `tl` and `fil` are each the code of other models. By `zh` they
+#: mean Mandarin, Sichuanese, Minnan and Wu.
 _OTHER_CODES: Final = {
     "cmn": ("zh",),
     "nan": ("zh",),
@@ -88,13 +88,8 @@ def primaries(model: Model) -> tuple[str, ...]:
     return tuple(code.partition("-")[0] for code in model.language_codes)
 
 
-def takes_all_or_none(model: Model) -> bool:
-    """Whether a model that is told some of a call's languages could not hear the others any more."""
-    return model.backend == "qwen3_asr"
-
-
 def _hints(model: Model, codes: Collection[str]) -> Iterator[str]:
-    if len(codes) <= model.max_language_hints or not takes_all_or_none(model):
+    if len(codes) <= model.max_language_hints or not model.is_bound_by_hints:
         yield from islice(codes, model.max_language_hints)
 
 
