@@ -18,8 +18,8 @@ from grpc_health.v1 import health, health_pb2_grpc
 from asrgateway_server.grpc_api.ports import ListenerOption
 from asrgateway_server.grpc_api.rotation import RotatingServer
 from asrgateway_server.grpc_api.tls import CertificateFiles
-from asrgateway_server.grpc_api.watched_files import WatchedFiles
 from asrgateway_server.settings import Address
+from asrgateway_server.watched_files import WatchedFiles
 
 CHECK_SECONDS = 0.05
 

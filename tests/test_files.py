@@ -15,10 +15,10 @@ from asrgateway_server.backends.network import tls
 from asrgateway_server.files import NotAFile, read_file, shown
 from asrgateway_server.grpc_api.keys import CallerKeys, hashed_line
 from asrgateway_server.grpc_api.tls import CertificateFiles
-from asrgateway_server.grpc_api.watched_files import WatchedFiles
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import SettingsError
 from asrgateway_server.vendors.dashscope.credentials import KeyFile
+from asrgateway_server.watched_files import WatchedFiles
 
 
 def a_pipe(path: Path) -> Path:
@@ -94,7 +94,7 @@ def test_certificates_come_from_a_file(other: tuple[Path, str]) -> None:
 
 def test_the_vendors_key_comes_from_a_file(other: tuple[Path, str]) -> None:
     path, name = other
-    with pytest.raises(ValueError, match=f"^is no file but a {name}$"):
+    with pytest.raises(SettingsError, match=f"^{path} is no file but a {name}$"):
         KeyFile(path)
     with pytest.raises(
         SettingsError, match=f"^DASHSCOPE_API_KEY_FILE_PATH names {path}, which is no file but a {name}"

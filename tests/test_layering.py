@@ -23,6 +23,7 @@ ROWS = (
     ("languages",),
     ("config",),
     ("models",),
+    ("watched_files",),
     ("events", "settings", "errors"),
     ("files",),
 )

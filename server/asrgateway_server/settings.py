@@ -76,16 +76,10 @@ def _verify_key(key: SecretStr) -> SecretStr:
     return key
 
 
-def read_key_file(path: Path) -> str:
-    """Return the key that a file holds.
-
-    Raises:
-        ValueError: It holds none, or cannot be read; the message says why, without a word of the file.
-    """
+def key_in(data: bytes) -> str:
+    """Return the key that a file's content is; raise ValueError, without a word of it, if it is none."""
     try:
-        key = read_file(path).decode().strip()
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
+        key = data.decode().strip()
     except UnicodeDecodeError:
         raise ValueError("cannot be read: it is no text") from None
     if not is_key(key):
@@ -404,7 +398,9 @@ class _Environment(EnvSettingsSource):
 def verify_key_file(name: str, path: str) -> None:
     """Raise SettingsError if the file that a setting names holds no key."""
     try:
-        read_key_file(Path(path))
+        key_in(read_file(Path(path)))
+    except OSError as error:
+        raise SettingsError(f"{name} names {shown(path)}, which cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise SettingsError(f"{name} names {shown(path)}, which {error}") from None
 

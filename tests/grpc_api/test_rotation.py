@@ -19,8 +19,8 @@ from asrgateway_server.grpc_api import rotation
 from asrgateway_server.grpc_api.ports import ONLY_ONE_LISTENER, bind
 from asrgateway_server.grpc_api.rotation import RotatingServer
 from asrgateway_server.grpc_api.tls import CertificateFiles
-from asrgateway_server.grpc_api.watched_files import WatchedFiles
 from asrgateway_server.settings import Address, SettingsError
+from asrgateway_server.watched_files import WatchedFiles
 from certificates import Certificate, make_certificate
 from gateways import eventually
 from rotating_server import make_server

@@ -20,9 +20,9 @@ from asrgateway_server.files import read_file
 from asrgateway_server.grpc_api.client_identity import ClientIdentity, key_holder
 from asrgateway_server.grpc_api.early_end import EarlyEnd
 from asrgateway_server.grpc_api.status import code_of, details_of
-from asrgateway_server.grpc_api.watched_files import CHECK_SECONDS, WatchedFiles
 from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.settings import SettingsError
+from asrgateway_server.watched_files import CHECK_SECONDS, WatchedFiles
 
 log = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ import grpc
 
 from asrgateway_server.grpc_api.ports import ANOTHER_LISTENER, ONLY_ONE_LISTENER, ListenerOption, bind
 from asrgateway_server.grpc_api.tls import Identity
-from asrgateway_server.grpc_api.watched_files import CHECK_SECONDS, WatchedFiles
 from asrgateway_server.settings import Address, SettingsError
+from asrgateway_server.watched_files import CHECK_SECONDS, WatchedFiles
 
 log = logging.getLogger(__name__)
 

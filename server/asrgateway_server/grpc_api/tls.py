@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from asrgateway_server.files import read_file
-from asrgateway_server.grpc_api.watched_files import CHECK_SECONDS, WatchedFiles
 from asrgateway_server.settings import Settings, SettingsError
+from asrgateway_server.watched_files import CHECK_SECONDS, WatchedFiles
 
 
 def identity_from(settings: Settings, check_seconds: float = CHECK_SECONDS) -> WatchedFiles[Identity] | None:

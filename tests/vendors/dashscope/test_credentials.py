@@ -111,7 +111,7 @@ async def test_a_file_that_is_spoilt_leaves_the_last_key_and_one_warning(
     spoil(path)
     assert [await file.key() for _ in range(3)] == ["sk-1"] * 3
     assert [(record.levelname, record.message) for record in caplog.records] == [
-        ("WARNING", "key file unusable, the last key is kept")
+        ("WARNING", "changed files are unusable, what they held before stays in force")
     ]
     assert "sk-" not in f"{vars(caplog.records[0])}"
     write(path, "sk-2\n")
@@ -119,7 +119,7 @@ async def test_a_file_that_is_spoilt_leaves_the_last_key_and_one_warning(
 
 
 def test_a_file_that_is_spoilt_from_the_start_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="cannot be read: No such file"):
+    with pytest.raises(SettingsError, match="/nothing cannot be read: No such file"):
         KeyFile(tmp_path / "nothing")
 
 
@@ -301,7 +301,7 @@ def test_without_any_key_the_caller_is_asked_for_one() -> None:
 
 
 def test_a_key_file_that_is_not_there_stops_the_start() -> None:
-    with pytest.raises(SettingsError, match="key file of endpoint dashscope, /nowhere, cannot be read"):
+    with pytest.raises(SettingsError, match="key file of endpoint dashscope: /nowhere cannot be read"):
         Keyring(settings(dashscope_api_key=None, dashscope_api_key_file="/nowhere"))
 
 

@@ -6,7 +6,6 @@ import asyncio
 import copy
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -20,15 +19,15 @@ from pydantic import SecretStr
 from asrgateway_server.backends.network import proxy_for, tls
 from asrgateway_server.config import CALLER_KEY, CALLER_WORKSPACE, RecognitionConfig
 from asrgateway_server.errors import GatewayError, InvalidRequest, Unauthenticated, UpstreamLost, UpstreamRefused
-from asrgateway_server.files import shown
-from asrgateway_server.settings import SettingsError, is_key, read_key_file
+from asrgateway_server.files import read_file, shown
+from asrgateway_server.settings import SettingsError, is_key, key_in
 from asrgateway_server.vendors.dashscope.endpoints import DEFAULT_ENDPOINT, Endpoint, endpoints_of, http_url_beside
 from asrgateway_server.vendors.dashscope.settings import DashScopeSettings
+from asrgateway_server.watched_files import CHECK_SECONDS, WatchedFiles
 
 log = logging.getLogger(__name__)
 
 WORKSPACE_HEADER: Final = "X-DashScope-WorkSpace"
-_CHECK_SECONDS: Final = 1.0
 # A token is renewed once so much of its life is over; until its end the old one does while there is no new one.
 _RENEWED_AFTER: Final = 0.8
 _RETRY_SECONDS: Final = 5.0
@@ -68,56 +67,27 @@ class KeyFile:
 
     Args:
         path: The file.
-        check_seconds: It is looked at so often at most.
+        check_seconds: It is looked at so often at most, but for a key that was rejected.
         clock: Monotonic seconds.
 
     Raises:
-        ValueError: The file cannot be read, or holds no key.
+        SettingsError: The file cannot be read, or holds no key.
     """
 
-    def __init__(self, path: Path, *, check_seconds: float = _CHECK_SECONDS, clock: Clock = time.monotonic) -> None:
+    def __init__(self, path: Path, *, check_seconds: float = CHECK_SECONDS, clock: Clock = time.monotonic) -> None:
         self._path = path
-        self._check_seconds = check_seconds
-        self._clock = clock
-        self._checked_at = clock()
-        self._is_bad = False
-        # Looked at before it is read, so that a change between the two is found at the next look.
-        self._version = _version(path)
-        self._key = read_key_file(path)
+        self._file = WatchedFiles([path], self._read, check_seconds, clock)
 
     async def key(self, instead_of: str = "") -> str:
         """See ``Credential``."""
-        now = self._clock()
-        if instead_of or now - self._checked_at >= self._check_seconds:
-            self._checked_at = now
-            self._look()
-        return self._key
+        return self._file.current(at_once=bool(instead_of))
 
-    def _look(self) -> None:
-        version = _version(self._path)
-        if version == self._version and not self._is_bad:
-            return
+    def _read(self) -> str:
+        data = read_file(self._path)
         try:
-            key = read_key_file(self._path)
+            return key_in(data)
         except ValueError as error:
-            if not self._is_bad:
-                log.warning(
-                    "key file unusable, the last key is kept", extra={"path": str(self._path), "why": str(error)}
-                )
-            self._is_bad = True
-            return
-        if key != self._key or self._is_bad:
-            log.info("key file read again", extra={"path": str(self._path)})
-        self._is_bad, self._version, self._key = False, version, key
-
-
-def _version(path: Path) -> tuple[int, ...]:
-    """What changes when a file does; Kubernetes replaces the whole file, so that the inode does."""
-    try:
-        status = os.stat(path)  # noqa: PTH116
-    except OSError:
-        return ()
-    return status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size
+            raise ValueError(f"{shown(self._path)} {error}") from None
 
 
 class TokenExchange(Protocol):
@@ -319,10 +289,8 @@ class Keyring:
         else:
             try:
                 permanent = KeyFile(Path(endpoint.key_file))
-            except ValueError as error:
-                raise SettingsError(
-                    f"the key file of endpoint {endpoint.name}, {shown(endpoint.key_file)}, {error}"
-                ) from None
+            except SettingsError as error:
+                raise SettingsError(f"the key file of endpoint {endpoint.name}: {error}") from None
         if not self._settings.dashscope_temporary_tokens:
             return permanent
         lifetime_seconds = self._settings.dashscope_token_seconds

@@ -30,6 +30,7 @@ class WatchedFiles(Generic[T]):
         paths: The files.
         read: Returns what they mean; raises OSError or ValueError, whose text names no content.
         check_seconds: How long one look at the files is good for.
+        clock: Monotonic seconds.
 
     Attributes:
         problem: Why the files are of no use now; empty while they are.
@@ -38,11 +39,18 @@ class WatchedFiles(Generic[T]):
         SettingsError: They make no sense from the start.
     """
 
-    def __init__(self, paths: Sequence[Path], read: Callable[[], T], check_seconds: float = CHECK_SECONDS) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        read: Callable[[], T],
+        check_seconds: float = CHECK_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._paths = tuple(paths)
         self._read = read
         self._check_seconds = check_seconds
-        self._checked_at = time.monotonic()
+        self._clock = clock
+        self._checked_at = clock()
         self.problem = ""
         try:
             self._version = self._look()
@@ -50,10 +58,14 @@ class WatchedFiles(Generic[T]):
         except (OSError, ValueError) as error:
             raise SettingsError(_told(error)) from None
 
-    def current(self) -> T:
-        """Return what the files mean now; may be called from any thread."""
-        now = time.monotonic()
-        if now - self._checked_at >= self._check_seconds:
+    def current(self, *, at_once: bool = False) -> T:
+        """Return what the files mean now; may be called from any thread.
+
+        Args:
+            at_once: Look at them whenever the last look was.
+        """
+        now = self._clock()
+        if at_once or now - self._checked_at >= self._check_seconds:
             self._checked_at = now
             self._check()
         return self._meaning
@@ -78,7 +90,7 @@ class WatchedFiles(Generic[T]):
         # A file that is gone is missed at every look.
         if problem != self.problem:
             self.problem = problem
-            log.warning("the new files are of no use, the old ones hold", extra={"problem": problem})
+            log.warning("changed files are unusable, what they held before stays in force", extra={"problem": problem})
 
     def _look(self) -> _Version:
         states = [path.stat() for path in self._paths]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from asrgateway_server.grpc_api.watched_files import WatchedFiles
 from asrgateway_server.settings import SettingsError
+from asrgateway_server.watched_files import WatchedFiles
 
 
 @pytest.fixture
