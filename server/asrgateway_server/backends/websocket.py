@@ -174,7 +174,7 @@ class WebSocketBackend:
 
 def with_upstream_name(config: RecognitionConfig) -> RecognitionConfig:
     """Return what an adapter is told: the model under the vendor's name, and no key."""
-    return replace(config, model=replace(config.model, name=config.model.upstream_name), caller_key=None)
+    return replace(config, model=replace(config.model, name=config.model.upstream_name), vendor_metadata={})
 
 
 class BoundedWebSocket(aiohttp.ClientWebSocketResponse):
