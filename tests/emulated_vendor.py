@@ -62,12 +62,23 @@ async def task_vendor(handle: Handle) -> AsyncIterator[str]:
     """A vendor that starts each task and then does as it likes; its kernel keeps next to nothing for it."""
 
     async def begin(request: web.Request, connection: web.WebSocketResponse) -> None:
-        await connection.receive_json()
+        run_task = await connection.receive_json()
+        _name_the_task(connection, run_task["header"]["task_id"])
         await connection.send_str(messages.started())
         await handle(request, connection)
 
     async with vendor(PATH, begin) as url:
         yield url
+
+
+def _name_the_task(connection: web.WebSocketResponse, task_id: str) -> None:
+    """Have every message name the task that was asked for."""
+    send_str = connection.send_str
+
+    async def send_with_its_name(data: str, compress: int | None = None) -> None:
+        await send_str(data.replace(messages.TASK, task_id), compress)
+
+    setattr(connection, "send_str", send_with_its_name)  # noqa: B010 no type has it
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import sys
 import time
 
 from asrgateway_server.config import Adaptation
-from asrgateway_server.events import BackendEvent, CommitEmpty, FinalResult, Finished, Ready
+from asrgateway_server.events import BackendEvent, CommitEmpty, FinalResult, Finished, Ready, UpdateApplied
 
 
 class Echo:
@@ -31,7 +31,11 @@ class Echo:
         self._commits += 1
         return [CommitEmpty()]
 
-    def finish(self) -> list[BackendEvent]:
+    def update(self, adaptation: Adaptation) -> list[BackendEvent]:
+        assert adaptation.context
+        return [UpdateApplied()]
+
+    def finish(self) -> list[BackendEvent | Finished]:
         return [FinalResult(text=f"{self._bytes} bytes, {self._commits} commits"), Finished()]
 
 

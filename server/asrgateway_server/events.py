@@ -139,25 +139,18 @@ class OptionWarning:
     message: str
 
 
+#: What a task sends about the audio, in its own time.
+BackendEvent = (
+    Ready | SpeechStarted | SpeechEnded | InterimResult | FinalResult | CommitEmpty | UpdateApplied | OptionWarning
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The backend has told everything; the connection has served its purpose.
+    """The task has sent everything.
 
     Attributes:
-        billed_ms: The audio that the vendor bills for the connection; None where it does not tell.
+        billed_ms: The audio that the vendor bills for it; None where it does not say.
     """
 
     billed_ms: int | None = None
-
-
-BackendEvent = (
-    Ready
-    | SpeechStarted
-    | SpeechEnded
-    | InterimResult
-    | FinalResult
-    | CommitEmpty
-    | UpdateApplied
-    | OptionWarning
-    | Finished
-)

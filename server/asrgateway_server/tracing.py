@@ -37,12 +37,15 @@ class CallTrace:
         """End the call, with the number of its status, and what that was or the reason of its error."""
 
     @contextmanager
-    def tasks(self, model: str) -> Iterator[None]:  # noqa: ARG002 no span has it here
-        """Follow a backend's tasks, the first of which begins now; an error that passes is the last one's."""
+    def task(self, model: str) -> Iterator[None]:  # noqa: ARG002 no span has it here
+        """Follow an upstream task."""
         yield
 
     def task_ready(self, request_id: str) -> None:
-        """Note that a task takes audio: the first one, or one that follows another."""
+        """Add the upstream's name for the task that runs."""
+
+    def task_failed(self, kind: str) -> None:
+        """Note the class of the error that ended the task that runs."""
 
 
 class Tracer(Protocol):

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 from array import array
-from itertools import pairwise
 
 import pytest
 
-from asrgateway_server.audio.chunk import PcmChunk
 from asrgateway_server.audio.pipeline import AudioPipeline
 from asrgateway_server.config import AudioFormat, ChannelMode, Encoding
 from asrgateway_server.errors import InvalidRequest, UndecodableAudio
@@ -24,36 +22,31 @@ def saw(rate: int, channels: int, frames: int) -> bytes:
     ).tobytes()
 
 
-def chunks_of(audio: AudioFormat, data: bytes, size: int | None = None) -> list[PcmChunk]:
+def pcm_of(audio: AudioFormat, data: bytes, size: int | None = None) -> bytes:
     pipeline = AudioPipeline(audio, 16_000)
     step = size or len(data)
-    fed = [chunk for start in range(0, len(data), step) for chunk in pipeline.feed(data[start : start + step])]
-    return fed + pipeline.flush()
+    fed = [pipeline.feed(data[start : start + step]) for start in range(0, len(data), step)]
+    return b"".join(fed) + pipeline.flush()
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 641, 3_199, 4_096])
 @pytest.mark.parametrize("channels", [1, 2, 3])
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 44_100])
-def test_audio_cut_anywhere_becomes_the_same_chunks(rate: int, channels: int, size: int) -> None:
+def test_audio_cut_anywhere_becomes_the_same_pcm(rate: int, channels: int, size: int) -> None:
     audio = AudioFormat(sample_rate_hertz=rate, channel_count=channels)
     data = saw(rate, channels, rate // 4)
-    assert chunks_of(audio, data, size) == chunks_of(audio, data)
+    assert pcm_of(audio, data, size) == pcm_of(audio, data)
 
 
-def test_audio_that_is_what_the_model_hears_passes_unchanged() -> None:
+def test_audio_that_is_what_the_model_takes_passes_unchanged() -> None:
     data = saw(16_000, 1, 4_000)
-    assert b"".join(chunk.pcm for chunk in chunks_of(MONO, data)) == data
-
-
-def test_chunks_follow_each_other_without_a_gap() -> None:
-    chunks = chunks_of(AudioFormat(sample_rate_hertz=44_100, channel_count=2), saw(44_100, 2, 20_000))
-    assert all(before.end_samples == after.start_samples for before, after in pairwise(chunks))
+    assert pcm_of(MONO, data) == data
 
 
 @pytest.mark.parametrize("size", [1, 45, 5_000])
-def test_a_wav_file_becomes_the_chunks_of_its_samples(size: int) -> None:
+def test_a_wav_file_becomes_the_pcm_of_its_samples(size: int) -> None:
     data = saw(8_000, 2, 4_000)
-    assert chunks_of(WAV, wav(fmt(rate=8_000, channels=2), samples(data)), size) == chunks_of(
+    assert pcm_of(WAV, wav(fmt(rate=8_000, channels=2), samples(data)), size) == pcm_of(
         AudioFormat(sample_rate_hertz=8_000, channel_count=2), data
     )
 
@@ -62,7 +55,7 @@ def test_a_wav_file_becomes_the_chunks_of_its_samples(size: int) -> None:
 def test_equal_channels_sound_the_same_in_every_mode(mode: ChannelMode) -> None:
     data = array("h", [1_000, 1_000, -5_000, -5_000]).tobytes()
     audio = AudioFormat(sample_rate_hertz=16_000, channel_count=2, channel_mode=mode)
-    assert chunks_of(audio, data) == [PcmChunk(array("h", [1_000, -5_000]).tobytes(), 0)]
+    assert pcm_of(audio, data) == array("h", [1_000, -5_000]).tobytes()
 
 
 # The client's clock -----------------------------------------------------------------------------------------------
@@ -94,29 +87,16 @@ def test_the_clock_stands_at_zero_while_the_header_comes() -> None:
     assert pipeline.received_ms == 0
 
 
-# Commit and end ---------------------------------------------------------------------------------------------------
-
-
-def test_what_waits_to_fill_a_chunk_can_be_had_at_once() -> None:
-    pipeline = AudioPipeline(MONO, 16_000)
-    pipeline.feed(bytes(3_202))
-    assert pipeline.drain() == [PcmChunk(bytes(2), 1_600)]
-
-
-def test_audio_goes_on_after_what_waited_was_had() -> None:
-    pipeline = AudioPipeline(MONO, 16_000)
-    pipeline.feed(bytes(320))
-    pipeline.drain()
-    assert pipeline.feed(bytes(3_200)) == [PcmChunk(bytes(3_200), 160)]
+# The end ----------------------------------------------------------------------------------------------------------
 
 
 def test_without_audio_there_is_nothing_to_flush() -> None:
-    assert AudioPipeline(MONO, 16_000).flush() == []
+    assert AudioPipeline(MONO, 16_000).flush() == b""
 
 
-def test_half_a_sample_at_the_end_is_told_after_all_whole_ones_were_given() -> None:
+def test_half_a_sample_at_the_end_is_an_error_after_all_whole_ones() -> None:
     pipeline = AudioPipeline(MONO, 16_000)
-    assert pipeline.feed(bytes(3_201)) == [PcmChunk(bytes(3_200), 0)]
+    assert pipeline.feed(bytes(3_201)) == bytes(3_200)
     with pytest.raises(UndecodableAudio, match="ends inside a sample"):
         pipeline.verify_end()
 

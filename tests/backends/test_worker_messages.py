@@ -31,7 +31,7 @@ from asrgateway_server.events import (
 )
 
 WORDS = (Word(text="红隼", start_ms=0, end_ms=10), Word(text='say "no"', start_ms=10, end_ms=20, punctuation="."))
-EVENTS: list[BackendEvent] = [
+EVENTS: list[BackendEvent | Finished] = [
     Ready(request_id="task"),
     SpeechStarted(offset_ms=1),
     SpeechEnded(offset_ms=2),
@@ -45,7 +45,7 @@ EVENTS: list[BackendEvent] = [
 
 
 def test_every_event_comes_out_as_it_went_in() -> None:
-    assert {type(event) for event in EVENTS} == set(get_args(BackendEvent))
+    assert {type(event) for event in EVENTS} == {*get_args(BackendEvent), Finished}
     assert unpack_events(pack_events(EVENTS)) == EVENTS
 
 

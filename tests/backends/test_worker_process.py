@@ -12,14 +12,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 import fake_recognizers as fakes
-from asrgateway_server.audio.chunk import PcmChunk
 from asrgateway_server.backends import worker_process
 from asrgateway_server.backends.adapter import InProcessAdapter
-from asrgateway_server.backends.base import Commit
+from asrgateway_server.backends.base import Commit, Completed, Failed, Lost
 from asrgateway_server.backends.worker_process import WINDOW, WorkerPool
-from asrgateway_server.config import Adaptation, AudioFormat, RecognitionConfig
+from asrgateway_server.config import Adaptation, AudioFormat, RecognitionConfig, Update
 from asrgateway_server.errors import Overloaded, UpstreamLost
-from asrgateway_server.events import BackendEvent, CommitEmpty, FinalResult, Finished, Ready
+from asrgateway_server.events import BackendEvent, CommitEmpty, FinalResult, Ready, UpdateApplied
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
 from gateways import eventually
@@ -28,7 +27,7 @@ from gateways import eventually
 CONFIG = RecognitionConfig(
     model=EMBEDDED, audio=AudioFormat(sample_rate_hertz=16_000), adaptation=Adaptation(context="embedded")
 )
-CHUNK = PcmChunk(bytes(3_200), 0)
+PACKET = bytes(3_200)
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +68,7 @@ class Call:
         may_read: Cleared, the client reads nothing.
     """
 
-    def __init__(self, *items: PcmChunk | Commit) -> None:
+    def __init__(self, *items: bytes | Commit | Update) -> None:
         self.told: list[BackendEvent] = []
         self.taken = 0
         self.may_end = asyncio.Event()
@@ -78,7 +77,7 @@ class Call:
         self.may_read.set()
         self._items = items
 
-    async def next_item(self) -> PcmChunk | Commit | None:
+    async def next(self) -> bytes | Commit | Update | None:
         if self.taken < len(self._items):
             self.taken += 1
             return self._items[self.taken - 1]
@@ -91,11 +90,15 @@ class Call:
         self.told.append(event)
 
     async def through(self, pool: WorkerPool) -> list[BackendEvent]:
-        await pool.converse(CONFIG, self.next_item, self.emit)
-        return self.told
+        async with pool.open(CONFIG) as upstream:
+            match await upstream.run(CONFIG, self, self.emit):
+                case Completed():
+                    return self.told
+                case Lost(error=error) | Failed(error=error):
+                    raise error
 
 
-def open_call(*items: PcmChunk | Commit) -> Call:
+def open_call(*items: bytes | Commit | Update) -> Call:
     """A call that stays open."""
     call = Call(*items)
     call.may_end.clear()
@@ -111,7 +114,7 @@ def environment_of(pid: int) -> bytes:
 
 
 def summary(byte_count: int, commits: int = 0) -> list[BackendEvent]:
-    return [Ready(), FinalResult(text=f"{byte_count} bytes, {commits} commits"), Finished()]
+    return [Ready(), FinalResult(text=f"{byte_count} bytes, {commits} commits")]
 
 
 @pytest.fixture
@@ -124,29 +127,29 @@ async def echo() -> AsyncIterator[WorkerPool]:
 
 
 async def test_a_call_runs_from_ready_to_finished(echo: WorkerPool) -> None:
-    assert await Call(CHUNK, CHUNK).through(echo) == summary(6_400)
+    assert await Call(PACKET, PACKET).through(echo) == summary(6_400)
 
 
 async def test_a_call_without_audio_needs_no_worker() -> None:
     async with pool_of(fakes.Unloadable, loaded=0) as pool:
-        assert await Call(Commit()).through(pool) == [Ready(), CommitEmpty(), Finished()]
+        assert await Call(Commit()).through(pool) == [Ready(), CommitEmpty()]
 
 
 async def test_commits_keep_their_place_among_the_audio(echo: WorkerPool) -> None:
     ready, *rest = summary(6_400, commits=2)
-    assert await Call(CHUNK, Commit(), Commit(), CHUNK).through(echo) == [ready, CommitEmpty(), CommitEmpty(), *rest]
+    assert await Call(PACKET, Commit(), Commit(), PACKET).through(echo) == [ready, CommitEmpty(), CommitEmpty(), *rest]
 
 
 async def test_one_worker_serves_one_call_after_the_other(echo: WorkerPool) -> None:
     pids = echo.pids
-    assert [await Call(CHUNK).through(echo) for _ in range(3)] == [summary(3_200)] * 3
+    assert [await Call(PACKET).through(echo) for _ in range(3)] == [summary(3_200)] * 3
     assert echo.pids == pids
 
 
 async def test_large_answers_arrive_whole_and_in_order() -> None:
-    chunks = [PcmChunk(bytes([number]) * 2, number) for number in range(20)]
+    packets = [bytes([number]) * 2 for number in range(20)]
     async with pool_of(fakes.Talkative) as pool:
-        told = await Call(*chunks).through(pool)
+        told = await Call(*packets).through(pool)
     assert [event.text.lstrip("x") for event in told if isinstance(event, FinalResult)][:-1] == [
         str(number) for number in range(20)
     ]
@@ -154,7 +157,7 @@ async def test_large_answers_arrive_whole_and_in_order() -> None:
 
 async def test_what_a_library_prints_disturbs_nothing() -> None:
     async with pool_of(fakes.Printing) as pool:
-        assert await Call(CHUNK, CHUNK).through(pool) == summary(6_400)
+        assert await Call(PACKET, PACKET).through(pool) == summary(6_400)
 
 
 async def test_workers_leave_the_processor_to_the_gateway(echo: WorkerPool) -> None:
@@ -181,7 +184,7 @@ async def test_a_worker_that_answers_nonsense_loses_its_call_and_is_replaced() -
     async with pool_of(fakes.Lying) as pool:
         pids = pool.pids
         with pytest.raises(UpstreamLost, match="no event"):
-            await Call(CHUNK).through(pool)
+            await Call(PACKET).through(pool)
         await eventually(lambda: bool(pool.pids) and pool.pids != pids)
 
 
@@ -189,13 +192,19 @@ async def test_a_worker_that_announces_an_endless_answer_loses_its_call_and_is_r
     async with pool_of(fakes.Endless) as pool:
         pids = pool.pids
         with pytest.raises(UpstreamLost, match="answers 4294967295 bytes; up to 4194304 are read"):
-            await Call(CHUNK).through(pool)
+            await Call(PACKET).through(pool)
         await eventually(lambda: bool(pool.pids) and pool.pids != pids)
 
 
 async def test_ctrl_c_does_not_end_a_worker(echo: WorkerPool) -> None:
     os.kill(echo.pids[0], signal.SIGINT)
-    assert await Call(CHUNK).through(echo) == summary(3_200)
+    assert await Call(PACKET).through(echo) == summary(3_200)
+
+
+async def test_an_update_is_answered_in_its_place(echo: WorkerPool) -> None:
+    update = Update(adaptation=Adaptation(context="ships"))
+    ready, *rest = summary(6_400)
+    assert await Call(update, PACKET, update, PACKET).through(echo) == [ready, UpdateApplied(), UpdateApplied(), *rest]
 
 
 # A full pool ------------------------------------------------------------------------------------------------------
@@ -203,11 +212,11 @@ async def test_ctrl_c_does_not_end_a_worker(echo: WorkerPool) -> None:
 
 async def test_a_full_pool_refuses_the_next_call(echo: WorkerPool) -> None:
     async with asyncio.TaskGroup() as tasks:
-        first = open_call(CHUNK)
+        first = open_call(PACKET)
         tasks.create_task(first.through(echo))
         await eventually(lambda: bool(echo.busy_pids))
         with pytest.raises(Overloaded, match="all 1 workers") as caught:
-            await Call(CHUNK).through(echo)
+            await Call(PACKET).through(echo)
         first.may_end.set()
     assert caught.value.retry_after_seconds == 1.0
 
@@ -217,18 +226,18 @@ async def test_a_call_takes_a_worker_only_with_its_first_audio(echo: WorkerPool)
     running = asyncio.create_task(silent.through(echo))
     await eventually(lambda: silent.told == [Ready(), CommitEmpty(), CommitEmpty()])
     assert echo.busy_pids == ()
-    assert await Call(Commit(), CHUNK).through(echo) == [Ready(), CommitEmpty(), *summary(3_200)[1:]]
+    assert await Call(Commit(), PACKET).through(echo) == [Ready(), CommitEmpty(), *summary(3_200)[1:]]
     silent.may_end.set()
-    assert await running == [Ready(), CommitEmpty(), CommitEmpty(), Finished()]
+    assert await running == [Ready(), CommitEmpty(), CommitEmpty()]
 
 
 async def test_a_worker_is_free_again_after_its_call(echo: WorkerPool) -> None:
     async with asyncio.TaskGroup() as tasks:
-        first = open_call(CHUNK)
+        first = open_call(PACKET)
         tasks.create_task(first.through(echo))
         await eventually(lambda: bool(echo.busy_pids))
         first.may_end.set()
-    assert await Call(CHUNK).through(echo) == summary(3_200)
+    assert await Call(PACKET).through(echo) == summary(3_200)
 
 
 async def test_a_pool_of_none_refuses_every_call() -> None:
@@ -240,17 +249,17 @@ async def test_a_pool_of_none_refuses_every_call() -> None:
 async def test_workers_that_wait_for_no_call_are_started_by_one_and_stay() -> None:
     async with pool_of(fakes.Echo, size=2, loaded=0) as pool:
         assert running_processes(pool.pids) == []
-        assert await Call(CHUNK).through(pool) == summary(3_200)
+        assert await Call(PACKET).through(pool) == summary(3_200)
         pids = pool.pids
         assert len(set(pids)) == 1
-        assert await Call(CHUNK).through(pool) == summary(3_200)
+        assert await Call(PACKET).through(pool) == summary(3_200)
         assert pool.pids == pids
     assert running_processes(pids) == []
 
 
 async def test_calls_at_once_start_no_more_workers_than_there_may_be() -> None:
     async with pool_of(fakes.Echo, size=2, loaded=0) as pool:
-        calls = [open_call(CHUNK) for _ in range(3)]
+        calls = [open_call(PACKET) for _ in range(3)]
         running = [asyncio.create_task(call.through(pool)) for call in calls]
         await eventually(lambda: any(task.done() for task in running))
         (refused,) = (task for task in running if task.done())
@@ -263,7 +272,7 @@ async def test_calls_at_once_start_no_more_workers_than_there_may_be() -> None:
 
 async def test_a_call_cancelled_while_its_worker_starts_leaves_no_process() -> None:
     async with pool_of(fakes.SlowToLoad, size=1, loaded=0) as pool:
-        running = asyncio.create_task(Call(CHUNK).through(pool))
+        running = asyncio.create_task(Call(PACKET).through(pool))
         await eventually(lambda: pool._starting == 1)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -275,16 +284,16 @@ async def test_a_call_cancelled_while_its_worker_starts_leaves_no_process() -> N
 async def test_a_worker_that_does_not_load_for_a_call_loses_that_call() -> None:
     async with pool_of(fakes.Unloadable, size=1, loaded=0) as pool:
         with pytest.raises(UpstreamLost, match="has died"):
-            await Call(CHUNK).through(pool)
+            await Call(PACKET).through(pool)
         with pytest.raises(UpstreamLost, match="has died"):
-            await Call(CHUNK).through(pool)
+            await Call(PACKET).through(pool)
 
 
 async def test_the_workers_are_counted() -> None:
     metrics = Metrics(CollectorRegistry())
     pool = WorkerPool(fakes.Echo, size=2, ready_timeout_seconds=10.0, stall_timeout_seconds=10.0, metrics=metrics)
     async with pool, asyncio.TaskGroup() as tasks:
-        call = open_call(CHUNK)
+        call = open_call(PACKET)
         tasks.create_task(call.through(pool))
         await eventually(lambda: bool(pool.busy_pids))
         assert metrics.registry.get_sample_value("asrgateway_workers_limit") == 2
@@ -297,7 +306,7 @@ async def test_the_workers_are_counted() -> None:
 
 
 async def test_a_worker_killed_in_a_call_loses_that_call(echo: WorkerPool) -> None:
-    call = open_call(CHUNK)
+    call = open_call(PACKET)
     running = asyncio.create_task(call.through(echo))
     await eventually(lambda: bool(echo.busy_pids))
     os.kill(echo.pids[0], signal.SIGKILL)
@@ -307,7 +316,7 @@ async def test_a_worker_killed_in_a_call_loses_that_call(echo: WorkerPool) -> No
 
 async def test_a_worker_killed_in_a_call_is_replaced(echo: WorkerPool) -> None:
     (pid,) = echo.pids
-    call = open_call(CHUNK)
+    call = open_call(PACKET)
     running = asyncio.create_task(call.through(echo))
     await eventually(lambda: bool(echo.busy_pids))
     os.kill(pid, signal.SIGKILL)
@@ -315,12 +324,12 @@ async def test_a_worker_killed_in_a_call_is_replaced(echo: WorkerPool) -> None:
         await running
     await eventually(lambda: bool(echo.pids))
     assert echo.pids != (pid,)
-    assert await Call(CHUNK).through(echo) == summary(3_200)
+    assert await Call(PACKET).through(echo) == summary(3_200)
 
 
 async def test_the_death_of_a_worker_hurts_no_other_call() -> None:
     async with pool_of(fakes.Echo, size=2) as pool:
-        doomed, safe = open_call(CHUNK), open_call(CHUNK)
+        doomed, safe = open_call(PACKET), open_call(PACKET)
         running_doomed = asyncio.create_task(doomed.through(pool))
         await eventually(lambda: bool(pool.busy_pids))
         (victim,) = pool.busy_pids
@@ -336,7 +345,7 @@ async def test_the_death_of_a_worker_hurts_no_other_call() -> None:
 async def test_a_recognizer_with_a_bug_loses_its_call() -> None:
     async with pool_of(fakes.Raising) as pool:
         with pytest.raises(UpstreamLost, match="has died"):
-            await Call(CHUNK).through(pool)
+            await Call(PACKET).through(pool)
 
 
 # A call that is cancelled -----------------------------------------------------------------------------------------
@@ -345,19 +354,19 @@ async def test_a_recognizer_with_a_bug_loses_its_call() -> None:
 @pytest.mark.parametrize("chunks", [0, 1, WINDOW, 3 * WINDOW])
 async def test_a_cancelled_call_leaves_nothing_to_the_next(echo: WorkerPool, chunks: int) -> None:
     pids = echo.pids
-    call = open_call(*[CHUNK] * chunks)
+    call = open_call(*[PACKET] * chunks)
     running = asyncio.create_task(call.through(echo))
     await eventually(lambda: call.taken == chunks and bool(call.told))
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert await Call(CHUNK).through(echo) == summary(3_200)
+    assert await Call(PACKET).through(echo) == summary(3_200)
     assert echo.pids == pids
 
 
 async def test_answers_to_a_cancelled_call_are_dropped() -> None:
     async with pool_of(fakes.Talkative) as pool:
-        call = open_call(*[CHUNK] * 3)
+        call = open_call(*[PACKET] * 3)
         call.may_read.clear()
         running = asyncio.create_task(call.through(pool))
         await asyncio.sleep(0)
@@ -366,11 +375,11 @@ async def test_answers_to_a_cancelled_call_are_dropped() -> None:
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert len(await Call(CHUNK).through(pool)) == len([*summary(3_200), "the answer to its audio"])
+        assert len(await Call(PACKET).through(pool)) == len([*summary(3_200), "the answer to its audio"])
 
 
 async def test_a_call_cancelled_before_its_worker_is_ready_leaves_nothing_to_the_next(echo: WorkerPool) -> None:
-    call = Call(CHUNK)
+    call = Call(PACKET)
     running = asyncio.create_task(call.through(echo))
     while not call.taken:  # noqa: ASYNC110 turn by turn, so that the worker has not answered yet
         await asyncio.sleep(0)
@@ -378,7 +387,7 @@ async def test_a_call_cancelled_before_its_worker_is_ready_leaves_nothing_to_the
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert await Call(CHUNK).through(echo) == summary(3_200)
+    assert await Call(PACKET).through(echo) == summary(3_200)
 
 
 async def test_a_call_whose_client_fails_leaves_nothing_to_the_next(echo: WorkerPool) -> None:
@@ -386,8 +395,8 @@ async def test_a_call_whose_client_fails_leaves_nothing_to_the_next(echo: Worker
         raise RuntimeError(f"nobody hears {event} of {read_at}")
 
     with pytest.raises(RuntimeError, match="nobody hears"):
-        await echo.converse(CONFIG, Call(CHUNK).next_item, fail)
-    assert await Call(CHUNK).through(echo) == summary(3_200)
+        await echo.run(CONFIG, Call(PACKET), fail)
+    assert await Call(PACKET).through(echo) == summary(3_200)
 
 
 # A worker or a client that is slow --------------------------------------------------------------------------------
@@ -396,25 +405,25 @@ async def test_a_call_whose_client_fails_leaves_nothing_to_the_next(echo: Worker
 async def test_a_worker_that_answers_nothing_is_lost_after_the_timeout() -> None:
     async with pool_of(fakes.Stalling, stall_seconds=0.1) as pool:
         with pytest.raises(UpstreamLost, match=r"has not answered for 0\.1 s"):
-            await Call(CHUNK).through(pool)
+            await Call(PACKET).through(pool)
 
 
 async def test_a_worker_that_answers_nothing_is_lost_before_the_end_of_the_audio_too() -> None:
     async with pool_of(fakes.Stalling, stall_seconds=0.1) as pool:
         with pytest.raises(UpstreamLost, match=r"has not answered for 0\.1 s"):
-            await open_call(*[CHUNK] * 3 * WINDOW).through(pool)
+            await open_call(*[PACKET] * 3 * WINDOW).through(pool)
 
 
 async def test_a_worker_that_does_not_begin_is_lost_after_the_timeout() -> None:
     async with pool_of(fakes.SlowToStart) as pool:
         pool._ready_timeout_seconds = 0.1
         with pytest.raises(UpstreamLost, match=r"not ready within 0\.1 s"):
-            await Call(CHUNK).through(pool)
+            await Call(PACKET).through(pool)
 
 
 async def test_a_client_that_reads_slowly_is_no_stall() -> None:
     async with pool_of(fakes.Talkative, stall_seconds=1.0) as pool:  # A busy machine answers late, too.
-        call = Call(*[CHUNK] * 3 * WINDOW)
+        call = Call(*[PACKET] * 3 * WINDOW)
         call.may_read.clear()
         asyncio.get_running_loop().call_later(1.5, call.may_read.set)
         told = await call.through(pool)
@@ -423,14 +432,14 @@ async def test_a_client_that_reads_slowly_is_no_stall() -> None:
 
 async def test_a_client_that_says_nothing_is_no_stall() -> None:
     async with pool_of(fakes.Echo, stall_seconds=0.05) as pool:
-        call = open_call(CHUNK)
+        call = open_call(PACKET)
         asyncio.get_running_loop().call_later(0.3, call.may_end.set)
         assert await call.through(pool) == summary(3_200)
 
 
 async def test_a_worker_that_stalls_takes_no_more_than_the_window() -> None:
     async with pool_of(fakes.Stalling, stall_seconds=0.1) as pool:
-        call = open_call(*[CHUNK] * 10 * WINDOW)
+        call = open_call(*[PACKET] * 10 * WINDOW)
         with pytest.raises(UpstreamLost):
             await call.through(pool)
     assert call.taken == WINDOW + 1
@@ -438,7 +447,7 @@ async def test_a_worker_that_stalls_takes_no_more_than_the_window() -> None:
 
 async def test_a_client_that_reads_nothing_is_not_asked_for_more_than_the_window() -> None:
     async with pool_of(fakes.Talkative) as pool:
-        call = open_call(*[CHUNK] * 10 * WINDOW)
+        call = open_call(*[PACKET] * 10 * WINDOW)
         call.may_read.clear()
         running = asyncio.create_task(call.through(pool))
         call.may_read.set()
@@ -463,7 +472,7 @@ async def test_a_closed_pool_leaves_no_process() -> None:
 async def test_a_pool_closed_after_a_cancelled_call_leaves_no_process() -> None:
     async with pool_of(fakes.Stalling) as pool:
         pids = pool.pids
-        call = open_call(CHUNK)
+        call = open_call(PACKET)
         running = asyncio.create_task(call.through(pool))
         await eventually(lambda: call.taken == 1)
         running.cancel()
@@ -476,13 +485,13 @@ async def test_a_pool_closed_while_a_stalled_worker_is_replaced_leaves_no_proces
     async with pool_of(fakes.Stalling, stall_seconds=0.05) as pool:
         pids = pool.pids
         with pytest.raises(UpstreamLost):
-            await Call(CHUNK).through(pool)
+            await Call(PACKET).through(pool)
     assert running_processes(pids) == []
 
 
 async def test_a_pool_closed_during_a_call_starts_no_other_worker() -> None:
     async with pool_of(fakes.Echo) as pool:
-        call = open_call(CHUNK)
+        call = open_call(PACKET)
         running = asyncio.create_task(call.through(pool))
         await eventually(lambda: bool(pool.busy_pids))
     with pytest.raises(UpstreamLost):

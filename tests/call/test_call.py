@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,13 +13,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 import fake_recognizers as fakes
-from asrgateway_server.audio.chunk import PcmChunk
-from asrgateway_server.backends.base import Commit, Emit, ItemSource
+from asrgateway_server.backends.base import Commit, Completed, Emit, Failed, Lost, TaskEnd, TaskInput
 from asrgateway_server.backends.worker_process import WorkerPool
-from asrgateway_server.call.call import OUTBOX_CHUNKS, Limits, recognize
+from asrgateway_server.call.call import WAITING_PACKETS, recognize
 from asrgateway_server.call.going_away import GoingAwayNotice
+from asrgateway_server.call.limits import Limits
 from asrgateway_server.call.responses import CallFinished, Cursor, Response, Result, Started
-from asrgateway_server.config import AudioFormat, Features, RecognitionConfig, Resume, Update
+from asrgateway_server.config import Adaptation, AudioFormat, Features, RecognitionConfig, Resume, Update
 from asrgateway_server.errors import (
     GatewayError,
     InvalidRequest,
@@ -32,7 +33,6 @@ from asrgateway_server.events import (
     BackendEvent,
     CommitEmpty,
     FinalResult,
-    Finished,
     InterimResult,
     OptionWarning,
     Ready,
@@ -61,44 +61,60 @@ WORDS = (Word(text="good", start_ms=10, end_ms=90),)
 
 @dataclass(kw_only=True)
 class ScriptedBackend:
-    """Answers each chunk, each commit and the end with what the script has for it.
+    """Answers each packet, each commit and the end with what the script has for it; its own upstream.
 
     Attributes:
-        chunks: Answers to the first chunks, one after the other; later ones get none.
+        packets: Answers to the first packets, one after the other; later ones get none.
         commits: The same for commits.
-        end: What is told after the end of the audio, before `Finished`.
+        end: What is sent after the end of the audio.
         request_id: The name of the task.
-        error: Raised after the first chunk.
-        remarks: Told before the task begins.
-        heard: What came, in order.
+        error: Ends the task after the first packet; raised unless it is one of ours.
+        warnings: Sent before the task begins.
+        ends_at_commit: Tasks end where an utterance is committed.
+        received: What the tasks were handed, in order.
+        tasks: How many there were.
+        contexts: The context that each of them began with.
     """
 
-    chunks: Sequence[Sequence[BackendEvent]] = ()
+    packets: Sequence[Sequence[BackendEvent]] = ()
     commits: Sequence[Sequence[BackendEvent]] = ()
     end: Sequence[BackendEvent] = ()
     request_id: str = ""
     error: Exception | None = None
-    remarks: Sequence[OptionWarning] = ()
-    heard: list[PcmChunk | Commit | Update] = field(default_factory=list)
+    warnings: Sequence[OptionWarning] = ()
+    ends_at_commit: bool = False
+    received: list[bytes | Commit | Update] = field(default_factory=list)
+    tasks: int = 0
+    contexts: list[str] = field(default_factory=list)
 
-    async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
+    @asynccontextmanager
+    async def open(self, config: RecognitionConfig) -> AsyncIterator[ScriptedBackend]:
         assert config.model.name == EMBEDDED.name
-        chunks, commits = iter(self.chunks), iter(self.commits)
-        for remark in self.remarks:
-            await emit(remark, time.monotonic())
+        yield self
+
+    async def rest(self) -> None:
+        """Keep nothing."""
+
+    async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+        self.tasks += 1
+        self.contexts.append(config.adaptation.context)
+        packets, commits = iter(self.packets), iter(self.commits)
+        for warning in self.warnings:
+            await emit(warning, time.monotonic())
         await emit(Ready(request_id=self.request_id), time.monotonic())
-        while (item := await next_item()) is not None:
-            self.heard.append(item)
+        while (item := await task_input.next()) is not None:
+            self.received.append(item)
+            if isinstance(self.error, UpstreamLost):
+                return Lost(error=self.error)
+            if isinstance(self.error, GatewayError):
+                return Failed(error=self.error)
             if self.error:
                 raise self.error
-            for event in next(commits if isinstance(item, Commit) else chunks, ()):
+            for event in next(commits if isinstance(item, Commit) else packets, ()):
                 await emit(event, time.monotonic())
-        for event in (*self.end, Finished()):
+        for event in self.end:
             await emit(event, time.monotonic())
-
-    @property
-    def heard_ms(self) -> int:
-        return sum(len(item.pcm) for item in self.heard if isinstance(item, PcmChunk)) // 32
+        return Completed(read_at=time.monotonic())
 
 
 class ScriptedClient:
@@ -109,14 +125,14 @@ class ScriptedClient:
         may_close: Cleared, the client stays silent after its items.
     """
 
-    def __init__(self, *items: bytes | Commit) -> None:
+    def __init__(self, *items: bytes | Commit | Update) -> None:
         self.told: list[tuple[Response | None, Cursor]] = []
         self.read_items = 0
         self.may_close = asyncio.Event()
         self.may_close.set()
         self._items = iter(items)
 
-    async def read(self) -> bytes | Commit | None:
+    async def read(self) -> bytes | Commit | Update | None:
         item = next(self._items, None)
         if item is None:
             await self.may_close.wait()
@@ -175,13 +191,13 @@ async def test_a_call_starts_once_and_finishes_once() -> None:
 async def test_the_backend_hears_all_the_audio_in_order() -> None:
     backend = ScriptedBackend()
     await call(ScriptedClient(CHUNK + b"\1\0", CHUNK[:-4], b"\2\0"), backend)
-    assert backend.heard == [PcmChunk(CHUNK, 0), PcmChunk(b"\1\0" + CHUNK[:-4] + b"\2\0", 1_600)]
+    assert backend.received == [CHUNK, b"\1\0" + CHUNK[:-4] + b"\2\0"]
 
 
 async def test_empty_audio_is_a_sign_of_life_and_nothing_else() -> None:
     backend = ScriptedBackend()
     await call(ScriptedClient(b"", CHUNK, b"", b""), backend)
-    assert backend.heard == [PcmChunk(CHUNK, 0)]
+    assert backend.received == [CHUNK]
 
 
 async def test_a_message_of_many_chunks_is_heard_whole_before_its_client_counts_as_quiet() -> None:
@@ -190,7 +206,7 @@ async def test_a_message_of_many_chunks_is_heard_whole_before_its_client_counts_
     at_once = replace(LIMITS, quiet_after_seconds=-2.0)  # A message's own lead is 2 s at most.
     client = ScriptedClient(speech)
     await call(client, backend, limits=at_once)
-    assert b"".join(item.pcm for item in backend.heard if isinstance(item, PcmChunk)) == speech
+    assert b"".join(item for item in backend.received if isinstance(item, bytes)) == speech
     assert client.finished.silence_ms == 0
 
 
@@ -211,7 +227,7 @@ async def test_a_recogniser_slower_than_the_lead_is_sent_a_long_message_without_
 
 async def test_the_summary_counts_the_call() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
-    await call(client, ScriptedBackend(chunks=[[final("a")], [final("b")]], request_id="task-1"))
+    await call(client, ScriptedBackend(packets=[[final("a")], [final("b")]], request_id="task-1"))
     assert client.finished.audio_ms == 200
     assert client.finished.final_results == 2
     assert client.finished.upstream_request_ids == ("task-1",)
@@ -219,7 +235,7 @@ async def test_the_summary_counts_the_call() -> None:
 
 async def test_a_call_with_text_has_all_its_delays() -> None:
     client = ScriptedClient(CHUNK)
-    await call(client, ScriptedBackend(chunks=[[final("a")]]))
+    await call(client, ScriptedBackend(packets=[[final("a")]]))
     assert client.finished.first_package_delay_seconds is not None
     assert client.finished.upstream_first_package_delay_seconds is not None
     assert client.finished.last_package_delay_seconds is not None
@@ -228,7 +244,7 @@ async def test_a_call_with_text_has_all_its_delays() -> None:
 
 async def test_a_call_without_text_has_no_first_package() -> None:
     client = ScriptedClient(CHUNK)
-    metrics = await call(client, ScriptedBackend(chunks=[[final("")]]))
+    metrics = await call(client, ScriptedBackend(packets=[[final("")]]))
     assert client.finished.first_package_delay_seconds is None
     assert client.finished.upstream_first_package_delay_seconds is None
     assert client.finished.last_package_delay_seconds is not None
@@ -239,7 +255,7 @@ async def test_a_call_without_text_has_no_first_package() -> None:
 
 async def test_audio_and_results_are_counted() -> None:
     metrics = await call(
-        ScriptedClient(CHUNK, CHUNK), ScriptedBackend(chunks=[[interim("a")], [final("a")]]), WITH_INTERIMS
+        ScriptedClient(CHUNK, CHUNK), ScriptedBackend(packets=[[interim("a")], [final("a")]]), WITH_INTERIMS
     )
     value = metrics.registry.get_sample_value
     assert value("asrgateway_audio_received_seconds_total", {"model": "embedded"}) == pytest.approx(0.2)
@@ -254,7 +270,7 @@ async def test_audio_and_results_are_counted() -> None:
 
 async def test_interim_results_are_told_on_request() -> None:
     client = ScriptedClient(CHUNK, CHUNK, CHUNK)
-    await call(client, ScriptedBackend(chunks=[[interim("a")], [interim("a b")], [final("a b")]]), WITH_INTERIMS)
+    await call(client, ScriptedBackend(packets=[[interim("a")], [interim("a b")], [final("a b")]]), WITH_INTERIMS)
     assert [(result.index, result.revision, result.is_final) for result in client.results] == [
         (0, 1, False),
         (0, 2, False),
@@ -264,13 +280,13 @@ async def test_interim_results_are_told_on_request() -> None:
 
 async def test_interim_results_are_kept_back_unless_asked_for() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
-    await call(client, ScriptedBackend(chunks=[[interim("a")], [final("a b")]]))
+    await call(client, ScriptedBackend(packets=[[interim("a")], [final("a b")]]))
     assert [(result.text, result.revision) for result in client.results] == [("a b", 1)]
 
 
 async def test_a_noise_is_not_told() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
-    await call(client, ScriptedBackend(chunks=[[interim("a"), final("")], [final("b")]]))
+    await call(client, ScriptedBackend(packets=[[interim("a"), final("")], [final("b")]]))
     assert [(result.index, result.text) for result in client.results] == [(0, "b")]
 
 
@@ -286,7 +302,7 @@ async def test_words_are_told_on_request(is_asked: bool, words: tuple[Word, ...]
 async def test_the_bounds_of_speech_are_told_on_request(is_asked: bool, count: int) -> None:
     client = ScriptedClient(CHUNK)
     config = replace(CONFIG, features=Features(voice_activity_events=is_asked))
-    await call(client, ScriptedBackend(chunks=[[SpeechStarted(offset_ms=10), SpeechEnded(offset_ms=90)]]), config)
+    await call(client, ScriptedBackend(packets=[[SpeechStarted(offset_ms=10), SpeechEnded(offset_ms=90)]]), config)
     assert (
         len([response for response in client.responses if isinstance(response, SpeechStarted | SpeechEnded)]) == count
     )
@@ -299,7 +315,7 @@ async def test_a_resumed_call_goes_on_in_time_and_number() -> None:
         resume=Resume(audio_offset_ms=60_000, next_result_index=7),
         features=Features(word_time_offsets=True, voice_activity_events=True),
     )
-    await call(client, ScriptedBackend(chunks=[[SpeechStarted(offset_ms=10), final("good", 10, 90)]]), config)
+    await call(client, ScriptedBackend(packets=[[SpeechStarted(offset_ms=10), final("good", 10, 90)]]), config)
     assert client.responses[1:-1] == [
         SpeechStarted(offset_ms=60_010),
         Result(
@@ -332,7 +348,7 @@ async def test_an_unmet_wish_ends_a_strict_call_before_it_begins() -> None:
     client, backend = ScriptedClient(CHUNK), ScriptedBackend()
     with pytest.raises(UnsupportedOption):
         await call(client, backend, replace(CONFIG, options_set=("vendor_parameters",), is_strict=True))
-    assert (client.told, backend.heard) == ([], [])
+    assert (client.told, backend.received) == ([], [])
 
 
 # Commits ----------------------------------------------------------------------------------------------------------
@@ -341,12 +357,12 @@ async def test_an_unmet_wish_ends_a_strict_call_before_it_begins() -> None:
 async def test_a_commit_reaches_the_backend_after_all_audio_before_it() -> None:
     backend = ScriptedBackend(commits=[[CommitEmpty()]])
     await call(ScriptedClient(CHUNK[:320], Commit(), CHUNK), backend)
-    assert backend.heard == [PcmChunk(CHUNK[:320], 0), Commit(), PcmChunk(CHUNK, 160)]
+    assert backend.received == [CHUNK[:320], Commit(), CHUNK]
 
 
 async def test_a_commit_in_speech_is_answered_by_a_forced_result() -> None:
     client = ScriptedClient(CHUNK, Commit())
-    await call(client, ScriptedBackend(chunks=[[interim("a")]], commits=[[final("a", is_forced=True)]]))
+    await call(client, ScriptedBackend(packets=[[interim("a")]], commits=[[final("a", is_forced=True)]]))
     assert [(result.text, result.is_forced) for result in client.results] == [("a", True)]
 
 
@@ -374,52 +390,104 @@ ONE_SECOND = replace(LIMITS, max_utterance_seconds=1.0)
 
 async def test_an_utterance_that_goes_on_for_too_long_is_ended() -> None:
     client = ScriptedClient(*[CHUNK] * 20)
-    backend = ScriptedBackend(chunks=[[interim("a")]], commits=[[final("a b", is_forced=True)]])
+    backend = ScriptedBackend(packets=[[interim("a")]], commits=[[final("a b", is_forced=True)]])
     await call(client, backend, limits=ONE_SECOND)
-    assert backend.heard.index(Commit()) == 11
-    assert backend.heard.count(Commit()) == 1
+    assert backend.received.index(Commit()) == 11
+    assert backend.received.count(Commit()) == 1
     assert [(result.text, result.is_forced) for result in client.results] == [("a b", True)]
 
 
 async def test_speech_without_words_that_goes_on_for_too_long_is_ended_too() -> None:
-    backend = ScriptedBackend(chunks=[[SpeechStarted(offset_ms=0)]], commits=[[final("", is_forced=True)]])
+    backend = ScriptedBackend(packets=[[SpeechStarted(offset_ms=0)]], commits=[[final("", is_forced=True)]])
     await call(ScriptedClient(*[CHUNK] * 20), backend, limits=ONE_SECOND)
-    assert backend.heard.index(Commit()) == 11
+    assert backend.received.index(Commit()) == 11
 
 
 async def test_the_next_utterance_has_its_own_time() -> None:
-    chunks: list[list[BackendEvent]] = [[] for _ in range(20)]
-    chunks[0], chunks[8], chunks[9] = [interim("a")], [final("a", 0, 900)], [interim("b", 900)]
-    backend = ScriptedBackend(chunks=chunks)
+    packets: list[list[BackendEvent]] = [[] for _ in range(20)]
+    packets[0], packets[8], packets[9] = [interim("a")], [final("a", 0, 900)], [interim("b", 900)]
+    backend = ScriptedBackend(packets=packets)
     await call(ScriptedClient(*[CHUNK] * 18), backend, limits=ONE_SECOND)
-    assert Commit() not in backend.heard
+    assert Commit() not in backend.received
 
 
 async def test_silence_is_never_too_long() -> None:
     backend = ScriptedBackend()
     await call(ScriptedClient(*[CHUNK] * 20), backend, limits=ONE_SECOND)
-    assert Commit() not in backend.heard
+    assert Commit() not in backend.received
 
 
 async def test_the_empty_answer_to_a_commit_of_the_gateway_is_hidden() -> None:
     client = ScriptedClient(*[CHUNK] * 20)
-    backend = ScriptedBackend(chunks=[[interim("a")]], commits=[[CommitEmpty()]])
+    backend = ScriptedBackend(packets=[[interim("a")]], commits=[[CommitEmpty()]])
     await call(client, backend, limits=ONE_SECOND)
-    assert Commit() in backend.heard
+    assert Commit() in backend.received
     assert [type(response) for response in client.responses] == [Started, CallFinished]
 
 
 async def test_an_utterance_that_proves_to_be_over_is_not_ended_again() -> None:
-    backend = ScriptedBackend(chunks=[[interim("a")]], commits=[[CommitEmpty()]] * 20)
+    backend = ScriptedBackend(packets=[[interim("a")]], commits=[[CommitEmpty()]] * 20)
     await call(ScriptedClient(*[CHUNK] * 20), backend, limits=ONE_SECOND)
-    assert backend.heard.count(Commit()) == 1
+    assert backend.received.count(Commit()) == 1
 
 
 async def test_a_commit_of_the_client_while_one_of_the_gateway_is_out_is_answered() -> None:
     client = ScriptedClient(*[CHUNK] * 11, Commit())
-    backend = ScriptedBackend(chunks=[[interim("a")]], commits=[[final("a", is_forced=True)], [CommitEmpty()]])
+    backend = ScriptedBackend(packets=[[interim("a")]], commits=[[final("a", is_forced=True)], [CommitEmpty()]])
     await call(client, backend, limits=ONE_SECOND)
     assert [type(response) for response in client.responses[1:-1]] == [Result, CommitEmpty]
+
+
+# Commits that end the task ----------------------------------------------------------------------------------------
+
+
+async def test_the_last_result_of_a_task_answers_the_commit_that_ended_it() -> None:
+    client = ScriptedClient(CHUNK, Commit(), CHUNK)
+    backend = ScriptedBackend(end=[final("a"), final("b")], ends_at_commit=True)
+    await call(client, backend)
+    assert backend.tasks == 2
+    assert [(result.text, result.is_forced) for result in client.results] == [
+        ("a", False),
+        ("b", True),
+        ("a", False),
+        ("b", False),
+    ]
+
+
+async def test_a_task_without_a_result_answers_its_commit_with_none() -> None:
+    client = ScriptedClient(CHUNK, Commit(), CHUNK)
+    await call(client, ScriptedBackend(ends_at_commit=True))
+    assert [type(response) for response in client.responses] == [Started, CommitEmpty, CallFinished]
+
+
+async def test_a_commit_before_any_audio_of_a_task_ends_nothing() -> None:
+    client = ScriptedClient(Commit(), CHUNK, Commit(), Commit(), CHUNK)
+    backend = ScriptedBackend(ends_at_commit=True)
+    await call(client, backend)
+    assert [type(response) for response in client.responses[1:-1]] == [CommitEmpty] * 3
+    assert backend.tasks == 2
+
+
+async def test_a_task_begins_with_the_update_that_was_in_force_where_it_begins() -> None:
+    update = Update(adaptation=Adaptation(context="ships"), options_set=("update.adaptation.context",))
+    config = replace(CONFIG, model=replace(EMBEDDED, options=EMBEDDED.options | {"update.adaptation.context"}))
+    backend = ScriptedBackend(ends_at_commit=True)
+    await call(ScriptedClient(CHUNK, update, CHUNK, Commit(), CHUNK), backend, config)
+    assert backend.contexts == ["", "ships"]
+
+
+async def test_times_go_on_where_a_task_follows_another() -> None:
+    client = ScriptedClient(CHUNK, Commit(), CHUNK)
+    await call(client, ScriptedBackend(end=[final("a", 10, 90)], ends_at_commit=True))
+    assert [(result.start_ms, result.end_ms) for result in client.results] == [(10, 90), (110, 190)]
+
+
+async def test_an_utterance_that_goes_on_for_too_long_ends_with_its_task() -> None:
+    client = ScriptedClient(*[CHUNK] * 15)
+    backend = ScriptedBackend(packets=[[interim("a")]], end=[final("a b")], ends_at_commit=True)
+    await call(client, backend, limits=ONE_SECOND)
+    assert [(result.text, result.is_forced) for result in client.results] == [("a b", True), ("a b", False)]
+    assert b"".join(item for item in backend.received if isinstance(item, bytes)) == CHUNK * 15
 
 
 # Cursors ----------------------------------------------------------------------------------------------------------
@@ -433,7 +501,7 @@ async def test_the_last_cursor_has_come_to_the_end() -> None:
 
 async def test_a_cursor_tells_what_was_received_sent_and_final_so_far() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
-    await call(client, ScriptedBackend(chunks=[[final("a", 0, 80)]]))
+    await call(client, ScriptedBackend(packets=[[final("a", 0, 80)]]))
     (cursor,) = [cursor for response, cursor in client.told if isinstance(response, Result)]
     assert (cursor.sent_ms, cursor.final_ms) == (100, 80)
     assert cursor.received_ms >= cursor.sent_ms
@@ -441,13 +509,13 @@ async def test_a_cursor_tells_what_was_received_sent_and_final_so_far() -> None:
 
 async def test_a_final_result_without_times_covers_what_was_sent() -> None:
     client = ScriptedClient(CHUNK)
-    await call(client, ScriptedBackend(chunks=[[FinalResult(text="a")]]))
+    await call(client, ScriptedBackend(packets=[[FinalResult(text="a")]]))
     assert client.told[-1][1].final_ms == 100
 
 
 async def test_cursors_never_go_back() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
-    await call(client, ScriptedBackend(chunks=[[final("a", 0, 90)], [final("b", 0, 50)]]))
+    await call(client, ScriptedBackend(packets=[[final("a", 0, 90)], [final("b", 0, 50)]]))
     assert [cursor.final_ms for _, cursor in client.told] == [0, 90, 90, 90]
 
 
@@ -505,13 +573,11 @@ async def test_only_a_task_that_waits_for_audio_is_lost_unseen(is_ready: bool) -
     """The one that is to hear the first audio ends the call, whose client would else wait for ever."""
 
     class Lossy(ScriptedBackend):
-        tasks = 0
-
-        async def converse(self, _config: RecognitionConfig, _next_item: ItemSource, emit: Emit) -> None:
+        async def run(self, _config: RecognitionConfig, _task_input: TaskInput, emit: Emit) -> TaskEnd:
             self.tasks += 1
             if self.tasks == 1 or is_ready:
                 await emit(Ready(), time.monotonic())
-            raise UpstreamLost("the vendor cannot be reached")
+            return Lost(error=UpstreamLost("the vendor cannot be reached"))
 
     backend = Lossy()
     with pytest.raises(UpstreamUnavailable, match="cannot be reached"):
@@ -522,9 +588,10 @@ async def test_only_a_task_that_waits_for_audio_is_lost_unseen(is_ready: bool) -
 
 async def test_a_backend_that_ends_before_the_audio_is_a_fault() -> None:
     class Hasty(ScriptedBackend):
-        async def converse(self, _config: RecognitionConfig, _next_item: ItemSource, emit: Emit) -> None:
+        async def run(self, _config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
             await emit(Ready(), time.monotonic())
-            await emit(Finished(), time.monotonic())
+            await task_input.next()
+            return Completed(read_at=time.monotonic())
 
     with pytest.raises(UpstreamProtocolError, match="before its audio ended"):
         await call(ScriptedClient(CHUNK), Hasty())
@@ -559,14 +626,15 @@ async def test_a_cancelled_call_leaves_no_task() -> None:
 
 async def test_a_slow_backend_slows_its_client() -> None:
     class Stuck(ScriptedBackend):
-        async def converse(self, *_: object) -> None:
+        async def run(self, *_: object) -> TaskEnd:
             await asyncio.Event().wait()
+            raise AssertionError
 
     client = ScriptedClient(*[CHUNK] * 100)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await call(client, Stuck())
-    assert client.read_items == OUTBOX_CHUNKS + 1
+    assert client.read_items == WAITING_PACKETS + 1
 
 
 # Tasks that would not outlast the silence ---------------------------------------------------------------------------
@@ -576,16 +644,16 @@ MORTAL = replace(CONFIG, model=replace(EMBEDDED, outlasts_silence=False))
 
 async def test_a_task_of_silence_is_followed_by_another_unseen() -> None:
     client = ScriptedClient(*[CHUNK] * 13)
-    backend = ScriptedBackend(commits=[[CommitEmpty()]])
+    backend = ScriptedBackend(ends_at_commit=True)
     await call(client, backend, MORTAL, replace(LIMITS, task_silence_seconds=1.0))
-    assert [type(item).__name__ for item in backend.heard].index("Commit") == 11
-    assert CommitEmpty() not in client.responses
+    assert (backend.tasks, len(backend.received)) == (2, 13)
+    assert [type(response) for response in client.responses] == [Started, CallFinished]
 
 
 async def test_a_task_that_outlasts_silence_goes_on() -> None:
     backend = ScriptedBackend()
     await call(ScriptedClient(*[CHUNK] * 13), backend, CONFIG, replace(LIMITS, task_silence_seconds=1.0))
-    assert Commit() not in backend.heard
+    assert Commit() not in backend.received
 
 
 # What the backend finds out ---------------------------------------------------------------------------------------
@@ -597,7 +665,7 @@ REMARK = OptionWarning(
 
 async def test_what_the_backend_finds_out_is_told_once_the_call_has_begun() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
-    await call(client, ScriptedBackend(remarks=[REMARK, REMARK], chunks=[[REMARK]]))
+    await call(client, ScriptedBackend(warnings=[REMARK, REMARK], packets=[[REMARK]]))
     assert isinstance(client.responses[0], Started)
     assert client.responses[0].downgrades == (REMARK,)
     assert [response for response in client.responses if isinstance(response, OptionWarning)] == [REMARK]
@@ -605,5 +673,5 @@ async def test_what_the_backend_finds_out_is_told_once_the_call_has_begun() -> N
 
 async def test_what_the_backend_finds_out_in_mid_call_is_told_then() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
-    await call(client, ScriptedBackend(chunks=[[REMARK]]))
+    await call(client, ScriptedBackend(packets=[[REMARK]]))
     assert [type(response) for response in client.responses[:2]] == [Started, OptionWarning]

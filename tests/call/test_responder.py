@@ -1,25 +1,29 @@
-"""In which order the client is told."""
+"""In which order responses are written."""
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 from prometheus_client import CollectorRegistry
 
-from asrgateway_server.call.delays import Delays
 from asrgateway_server.call.going_away import GoingAwayNotice
 from asrgateway_server.call.responder import Responder
-from asrgateway_server.call.responses import Cursor, Response, Started
+from asrgateway_server.call.responses import Cursor, GoingAway, Response, Result, Started
+from asrgateway_server.call.statistics import Statistics
 from asrgateway_server.config import AudioFormat, RecognitionConfig
-from asrgateway_server.events import OptionWarning, Ready, WarningCode
+from asrgateway_server.events import Emotion, OptionWarning, Ready, WarningCode, Word
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
 
+CONFIG = RecognitionConfig(model=EMBEDDED, audio=AudioFormat(sample_rate_hertz=16_000))
 OF_THE_CALL, OF_THE_BACKEND, OF_AN_UPDATE = (
     OptionWarning(code=WarningCode.OPTION_IGNORED, field=field, message="it has no effect") for field in "abc"
 )
 
 
 class Notebook:
-    """A client that writes down what it is told."""
+    """A client that writes down its responses."""
 
     def __init__(self) -> None:
         self.responses: list[Response | None] = []
@@ -29,31 +33,67 @@ class Notebook:
         self.responses.append(response)
 
 
-def responder(client: Notebook) -> Responder:
-    config = RecognitionConfig(model=EMBEDDED, audio=AudioFormat())
-    cursor = Cursor(received_ms=0, sent_ms=0, final_ms=0, silence_ms=0)
-    metrics = Metrics(CollectorRegistry()).of_model(EMBEDDED.name)
-    return Responder(config, client, lambda: cursor, Delays(), metrics, GoingAwayNotice())
+def responder(client: Notebook, *warnings: OptionWarning) -> Responder:
+    statistics = Statistics(CONFIG, Metrics(CollectorRegistry()))
+    return Responder(CONFIG, client, statistics, GoingAwayNotice(), warnings)
 
 
 async def test_no_warning_comes_before_the_start() -> None:
     client = Notebook()
-    told = responder(client)
-    await told.remark(OF_THE_BACKEND)
-    await told.warnings((OF_AN_UPDATE,))
+    writing = responder(client, OF_THE_CALL)
+    await writing.warn(OF_THE_BACKEND)
+    await writing.warn_of_update((OF_AN_UPDATE,))
     assert client.responses == []
-    await told.ready(Ready(request_id="task-1"), (OF_THE_CALL,))
+    await writing.start(Ready(request_id="task-1"), CONFIG)
     started, *warnings = client.responses
     assert isinstance(started, Started)
     assert started.downgrades == (OF_THE_CALL, OF_THE_BACKEND)
     assert warnings == [OF_THE_CALL, OF_THE_BACKEND, OF_AN_UPDATE]
-    await told.ready(Ready(request_id="task-2"), (OF_THE_CALL,))
-    assert len(client.responses) == 4
+
+
+async def test_a_call_starts_once() -> None:
+    client = Notebook()
+    writing = responder(client)
+    await writing.start(Ready(request_id="task-1"), CONFIG)
+    await writing.start(Ready(request_id="task-2"), CONFIG)
+    assert len(client.responses) == 1
 
 
 async def test_after_the_start_warnings_come_at_once() -> None:
     client = Notebook()
-    told = responder(client)
-    await told.ready(Ready(), ())
-    await told.warnings((OF_AN_UPDATE,))
-    assert client.responses[1:] == [OF_AN_UPDATE]
+    writing = responder(client)
+    await writing.start(Ready(), CONFIG)
+    await writing.warn_of_update((OF_AN_UPDATE,))
+    await writing.warn(OF_THE_BACKEND)
+    assert client.responses[1:] == [OF_AN_UPDATE, OF_THE_BACKEND]
+
+
+async def test_a_result_goes_out_without_what_nobody_asked_for() -> None:
+    client = Notebook()
+    word = Word(text="good", start_ms=0, end_ms=200)
+    result = Result(
+        index=0,
+        revision=1,
+        is_final=True,
+        text="good",
+        committed="good",
+        words=(word,),
+        emotion=Emotion(label="happy"),
+    )
+    await responder(client).write_result(result, 0.0)
+    assert client.responses == [replace(result, words=(), emotion=None)]
+
+
+async def test_the_client_learns_when_its_call_has_to_end() -> None:
+    client, notice = Notebook(), GoingAwayNotice()
+    statistics = Statistics(CONFIG, Metrics(CollectorRegistry()))
+    writing = Responder(CONFIG, client, statistics, notice, ())
+    notice.announce(30.0)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(writing.keep_awake(60.0))
+        while not client.responses:  # noqa: ASYNC110 what is waited for shows nowhere else
+            await asyncio.sleep(0)
+        writing.rest()
+    (going_away,) = client.responses
+    assert isinstance(going_away, GoingAway)
+    assert going_away.left_ms <= 30_000

@@ -3,21 +3,23 @@ from __future__ import annotations
 import pytest
 
 from asrgateway_server.call.responses import Result
-from asrgateway_server.call.results import ResultNumbering
-from asrgateway_server.events import FinalResult, InterimResult, Word
+from asrgateway_server.call.results import CommitOrigin, Results
+from asrgateway_server.events import CommitEmpty, FinalResult, InterimResult, Word
 
 WORDS = (Word(text="good", start_ms=0, end_ms=200),)
 
 
-def numbered(*events: InterimResult | FinalResult, next_index: int = 0) -> list[Result | None]:
-    numbering = ResultNumbering(next_index)
+def numbered(*events: InterimResult | FinalResult, next_index: int = 0) -> list[Result]:
+    results = Results(next_index)
     return [
-        numbering.interim(event) if isinstance(event, InterimResult) else numbering.final(event) for event in events
+        result
+        for event in events
+        for result in (results.interim(event) if isinstance(event, InterimResult) else results.final(event))
     ]
 
 
-def places(results: list[Result | None]) -> list[tuple[int, int, bool] | None]:
-    return [(result.index, result.revision, result.is_final) if result else None for result in results]
+def places(results: list[Result]) -> list[tuple[int, int, bool]]:
+    return [(result.index, result.revision, result.is_final) for result in results]
 
 
 def interim(text: str, committed: str = "") -> InterimResult:
@@ -46,7 +48,7 @@ def test_numbers_go_on_where_an_earlier_call_stopped() -> None:
 
 
 def test_a_noise_of_which_nothing_was_told_takes_no_number() -> None:
-    assert places(numbered(final(""), final("a"))) == [None, (0, 1, True)]
+    assert places(numbered(final(""), final("a"))) == [(0, 1, True)]
 
 
 def test_an_utterance_that_was_begun_is_ended_though_nothing_is_left_of_it() -> None:
@@ -55,14 +57,6 @@ def test_an_utterance_that_was_begun_is_ended_though_nothing_is_left_of_it() -> 
 
 def test_a_commit_is_answered_though_there_was_no_word() -> None:
     assert places(numbered(FinalResult(text="", is_forced=True))) == [(0, 1, True)]
-
-
-def test_finals_are_counted_as_they_are_numbered() -> None:
-    numbering = ResultNumbering(5)
-    numbering.final(final("a"))
-    numbering.final(final(""))
-    numbering.final(final("b"))
-    assert numbering.finals == 2
 
 
 def test_everything_that_was_heard_is_passed_on() -> None:
@@ -98,22 +92,20 @@ def test_everything_that_was_heard_is_passed_on() -> None:
 )
 def test_stability_is_the_share_of_words_that_stayed_in_place(before: str, now: str, stability: float | None) -> None:
     *_, last = numbered(interim(before), interim(now))
-    assert last is not None
     assert last.stability == stability
 
 
 def test_a_first_text_has_no_stability() -> None:
-    assert [result and result.stability for result in numbered(interim("a"), final("a"), interim("a"))] == [None] * 3
+    assert [result.stability for result in numbered(interim("a"), final("a"), interim("a"))] == [None] * 3
 
 
 def test_stability_is_not_told_where_the_backend_promises_a_beginning() -> None:
     *_, last = numbered(interim("a b"), interim("a b c", committed="a "))
-    assert last is not None
     assert (last.committed, last.stability) == ("a ", None)
 
 
-def committed(*events: InterimResult | FinalResult) -> list[str | None]:
-    return [result.committed if result else None for result in numbered(*events)]
+def committed(*events: InterimResult | FinalResult) -> list[str]:
+    return [result.committed for result in numbered(*events)]
 
 
 def test_what_was_promised_stays_so_though_a_later_text_does_not_say_it_again() -> None:
@@ -123,7 +115,6 @@ def test_what_was_promised_stays_so_though_a_later_text_does_not_say_it_again() 
 def test_a_late_text_that_lacks_what_was_promised_is_no_revision() -> None:
     assert places(numbered(interim("a b", "a b"), interim("a"), interim("a b c"))) == [
         (0, 1, False),
-        None,
         (0, 2, False),
     ]
 
@@ -134,5 +125,75 @@ def test_a_promise_ends_with_its_utterance() -> None:
 
 def test_nothing_is_committed_that_was_not_promised() -> None:
     (result,) = numbered(interim("a b"))
-    assert result is not None
+
     assert result.committed == ""
+
+
+# Commits ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_forced_result_answers_a_commit() -> None:
+    results = Results(0)
+    results.commit(CommitOrigin.CLIENT)
+    assert results.has_open_commit
+    assert places([*results.final(FinalResult(text="a", is_forced=True))]) == [(0, 1, True)]
+    assert not results.has_open_commit
+
+
+@pytest.mark.parametrize(("origin", "is_shown"), [(CommitOrigin.CLIENT, True), (CommitOrigin.GATEWAY, False)])
+def test_only_a_client_that_asked_gets_an_empty_answer(origin: CommitOrigin, is_shown: bool) -> None:
+    results = Results(0)
+    results.commit(origin)
+    assert results.commit_empty() is is_shown
+    assert not results.has_open_commit
+
+
+def test_commits_are_answered_in_order() -> None:
+    results = Results(0)
+    results.commit(CommitOrigin.GATEWAY)
+    results.commit(CommitOrigin.CLIENT)
+    results.final(FinalResult(text="a", is_forced=True))
+    assert results.commit_empty()
+
+
+def test_the_end_of_a_task_answers_with_its_last_final_result() -> None:
+    results = Results(0)
+    results.end_by_commit(CommitOrigin.CLIENT)
+    assert results.has_open_commit
+    assert results.final(final("a")) == ()
+    (first,) = results.final(final("b"))
+    assert (first.text, first.is_forced) == ("a", False)
+    (answer,) = results.task_ended()
+    assert isinstance(answer, Result)
+    assert (answer.text, answer.is_forced) == ("b", True)
+    assert not results.has_open_commit
+
+
+def test_a_result_that_waited_goes_out_before_the_next_text() -> None:
+    results = Results(0)
+    results.end_by_commit(CommitOrigin.CLIENT)
+    results.final(final("a"))
+    assert places([*results.interim(interim("b"))]) == [(0, 1, True), (1, 1, False)]
+    assert [*results.task_ended()] == [CommitEmpty()]
+
+
+def test_a_result_that_waited_goes_out_when_speech_begins_again() -> None:
+    results = Results(0)
+    results.end_by_commit(CommitOrigin.CLIENT)
+    results.final(final("a"))
+    assert places([*results.speech_started()]) == [(0, 1, True)]
+
+
+@pytest.mark.parametrize(("origin", "answers"), [(CommitOrigin.CLIENT, [CommitEmpty()]), (CommitOrigin.GATEWAY, [])])
+def test_the_end_of_a_task_without_results_is_an_empty_answer(origin: CommitOrigin, answers: list[CommitEmpty]) -> None:
+    results = Results(0)
+    results.end_by_commit(origin)
+    assert [*results.task_ended()] == answers
+
+
+def test_a_task_that_ends_leaves_no_commit_without_an_answer() -> None:
+    results = Results(0)
+    results.commit(CommitOrigin.CLIENT)
+    results.commit(CommitOrigin.CLIENT)
+    assert [*results.task_ended()] == [CommitEmpty(), CommitEmpty()]
+    assert not results.has_open_commit

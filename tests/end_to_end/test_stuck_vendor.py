@@ -16,9 +16,9 @@ from aiohttp import WSMsgType, web
 import messages
 import session_messages
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.backends import websocket
+from asrgateway_server.backends import task_exchange
+from asrgateway_server.backends.task_exchange import UpstreamTimeouts
 from asrgateway_server.backends.unanswered_speech import UnansweredSpeech
-from asrgateway_server.backends.websocket import UpstreamTimeouts
 from asrgateway_server.grpc_api.lifecycle import Gateway
 from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import PATH as SESSION_PATH
 from asrgateway_server.vendors.dashscope.official_sdk import backend as official_sdk
@@ -166,7 +166,7 @@ STEADY: dict[str, Any] = {"backlog_speed": 1000.0, "upstream_stall_timeout_secon
 @pytest.fixture
 def _little_speech(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take 0.4 s of speech for too much, and leave all else the time that a busy machine needs."""
-    monkeypatch.setattr(websocket, "UnansweredSpeech", lambda _, rate_hertz: UnansweredSpeech(0.4, rate_hertz))
+    monkeypatch.setattr(task_exchange, "UnansweredSpeech", lambda _, rate_hertz: UnansweredSpeech(0.4, rate_hertz))
 
 
 class Mute:

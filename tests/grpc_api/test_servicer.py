@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,12 +17,11 @@ from prometheus_client import CollectorRegistry
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server import logs
-from asrgateway_server.backends.base import Emit, ItemSource
-from asrgateway_server.call.call import Limits
+from asrgateway_server.backends.base import Completed, Emit, TaskEnd, TaskInput
+from asrgateway_server.call.limits import Limits
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import Overloaded
-from asrgateway_server.events import FinalResult, Finished, Ready
-from asrgateway_server.grpc_api.caller import VendorMetadata
+from asrgateway_server.events import FinalResult, Ready
 from asrgateway_server.grpc_api.drain import Drain
 from asrgateway_server.grpc_api.interceptor import CallInterceptor
 from asrgateway_server.grpc_api.ports import ONLY_ONE_LISTENER
@@ -42,7 +42,6 @@ LIMITS = Limits(
     task_idle_seconds=10.0,
 )
 EDGE = EdgeLimits(
-    vendor_metadata=VendorMetadata({}, is_allowed=False),
     max_streams=2,
     max_message_bytes=10_000,
     config_timeout_seconds=10.0,
@@ -63,15 +62,26 @@ class Counting:
     def __init__(self) -> None:
         self.error: Exception | None = None
 
-    async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
+    @property
+    def ends_at_commit(self) -> bool:
+        return False
+
+    @asynccontextmanager
+    async def open(self, _config: RecognitionConfig) -> AsyncIterator[Counting]:
+        yield self
+
+    async def rest(self) -> None:
+        """Keep nothing."""
+
+    async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
         await emit(Ready(request_id=config.model.name), time.monotonic())
         if self.error:
             raise self.error
         count = 0
-        while await next_item() is not None:
+        while await task_input.next() is not None:
             count += 1
         await emit(FinalResult(text=f"{count} chunks"), time.monotonic())
-        await emit(Finished(), time.monotonic())
+        return Completed(read_at=time.monotonic())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

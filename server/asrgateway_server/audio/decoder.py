@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from asrgateway_server.audio.chunk import BYTES_PER_SAMPLE
+from asrgateway_server.audio.pcm import BYTES_PER_SAMPLE
 from asrgateway_server.config import AudioFormat, Encoding
 from asrgateway_server.errors import InvalidRequest, UndecodableAudio
 

@@ -1,30 +1,25 @@
-"""One call's audio: the client's bytes in, chunks at the model's rate out."""
+"""One call's audio: the client's bytes in, PCM at the rate of a model out."""
 
 from __future__ import annotations
 
-from asrgateway_server.audio.chunk import PcmChunk
-from asrgateway_server.audio.chunker import Chunker
 from asrgateway_server.audio.decoder import DECODERS, PcmFormat
 from asrgateway_server.audio.resampler import Resampler
 from asrgateway_server.config import AudioFormat, ChannelMode
 
 
 class AudioPipeline:
-    """Decodes, mixes, resamples and cuts.
+    """Decodes, mixes and resamples.
 
     Attributes:
-        received_bytes: The client's audio as it came, headers included.
-        sample_rate_hertz: Of the chunks.
+        sample_rate_hertz: Of what it returns: mono, 16-bit little-endian.
     """
 
     def __init__(self, audio: AudioFormat, sample_rate_hertz: int) -> None:
-        self.received_bytes = 0
         self.sample_rate_hertz = sample_rate_hertz
         self._mode = audio.channel_mode
         self._decoder = DECODERS[audio.encoding](audio)
         self._resampler: Resampler | None = None
         self._is_open = False
-        self._chunker = Chunker(sample_rate_hertz)
         self._received_frames = 0
 
     @property
@@ -33,34 +28,26 @@ class AudioPipeline:
         pcm_format = self._decoder.pcm_format
         return self._received_frames * 1000 // pcm_format.sample_rate_hertz if pcm_format else 0
 
-    def feed(self, data: bytes) -> list[PcmChunk]:
-        """Return the chunks that ``data`` completes.
+    def feed(self, data: bytes) -> bytes:
+        """Return the PCM that ``data`` completes.
 
         Raises:
             UndecodableAudio: The bytes are not what the config says.
             InvalidRequest: Their header contradicts the config.
         """
-        self.received_bytes += len(data)
         pcm = self._decoder.decode(data)
         pcm_format = self._decoder.pcm_format
         if pcm_format is None or not pcm:
-            return []
+            return b""
         self._received_frames += len(pcm) // pcm_format.frame_bytes
         if not self._is_open:
             self._resampler = _resampler(pcm_format, self.sample_rate_hertz, self._mode)
             self._is_open = True
-        if self._resampler:
-            pcm = self._resampler.resample(pcm)
-        return self._chunker.cut(pcm)
+        return self._resampler.resample(pcm) if self._resampler else pcm
 
-    def drain(self) -> list[PcmChunk]:
-        """Return at once what waits to fill a chunk; more audio may follow."""
-        return self._chunker.flush()
-
-    def flush(self) -> list[PcmChunk]:
+    def flush(self) -> bytes:
         """Return the rest; nothing may follow."""
-        tail = self._chunker.cut(self._resampler.flush()) if self._resampler else []
-        return tail + self._chunker.flush()
+        return self._resampler.flush() if self._resampler else b""
 
     def verify_end(self) -> None:
         """Raise UndecodableAudio if the audio may not end where it has."""
@@ -68,7 +55,7 @@ class AudioPipeline:
 
 
 def _resampler(source: PcmFormat, sample_rate_hertz: int, mode: ChannelMode) -> Resampler | None:
-    """Return what the audio needs; None where it already is what the model hears."""
+    """Return what the audio needs; None where it already is what the model takes."""
     if source == PcmFormat(sample_rate_hertz, 1):
         return None
     return Resampler(source, sample_rate_hertz, mode)

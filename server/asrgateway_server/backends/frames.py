@@ -1,4 +1,4 @@
-"""What gateway and worker say to each other: frames of a kind, a length and a payload, on two pipes."""
+"""What gateway and worker send each other: frames of a kind, a length and a payload, on two pipes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 
 
 class Frame(IntEnum):
-    """What a frame means. To the worker: the first four. From it: the last two, of up to ``MAX_ANSWER_BYTES``."""
+    """What a frame means. From the worker: the fifth and sixth, of up to ``MAX_ANSWER_BYTES``. To it: the others."""
 
     START = 1
-    """Begin a call, whatever became of the last one; its adaptation. Answered by EVENTS."""
+    """Begin a task, whatever became of the last one; its adaptation. Answered by EVENTS."""
     AUDIO = 2
     """PCM at the model's rate. Answered by EVENTS, be there any or none."""
     COMMIT = 3
@@ -27,6 +27,8 @@ class Frame(IntEnum):
     """A list of events: the answer to one frame."""
     LOADED = 6
     """The recognizer is loaded; sent once, before anything else."""
+    UPDATE = 7
+    """Replace the adaptation. Answered by EVENTS."""
 
 
 def pack(kind: Frame, payload: bytes = b"") -> bytes:

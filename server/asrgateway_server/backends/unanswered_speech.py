@@ -6,7 +6,7 @@ import math
 from array import array
 from typing import Final
 
-from asrgateway_server.audio.chunk import BYTES_PER_SAMPLE
+from asrgateway_server.audio.pcm import BYTES_PER_SAMPLE
 
 _LOUD_DBFS: Final = -45.0
 _LOUD: Final = 32_768 * 10 ** (_LOUD_DBFS / 20)

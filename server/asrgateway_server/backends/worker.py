@@ -1,6 +1,7 @@
-"""A worker process: one in-process recognizer, one call at a time, until its input ends.
+"""A worker process: one in-process recognizer, one task at a time, until its input ends.
 
-Run as ``python -m asrgateway_server.backends.worker MODULE:CLASS``; standard input and output carry ``frames``.
+Run as ``python -m asrgateway_server.backends.worker MODULE:CLASS [ARGUMENT ...]``; standard input and output carry
+``frames``.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import BinaryIO, Final
 
 from asrgateway_server.backends.adapter import InProcessAdapter
 from asrgateway_server.backends.frames import HEADER, Frame, pack
 from asrgateway_server.backends.worker_messages import pack_events, unpack_adaptation
-from asrgateway_server.events import BackendEvent
+from asrgateway_server.events import BackendEvent, Finished
 
 # Decoding may wait for a moment; the process that answers every other caller may not.
 NICENESS: Final = 10
@@ -27,7 +29,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # What a library prints must not land between two frames.
     module, _, name = sys.argv[1].partition(":")
-    adapter: InProcessAdapter = getattr(importlib.import_module(module), name)()
+    adapter: InProcessAdapter = getattr(importlib.import_module(module), name)(*sys.argv[2:])
     answers.write(pack(Frame.LOADED))
     answers.flush()
     try:
@@ -45,8 +47,8 @@ def serve(adapter: InProcessAdapter, questions: BinaryIO, answers: BinaryIO) -> 
         answers.flush()
 
 
-def answer(adapter: InProcessAdapter, kind: Frame, payload: bytes) -> list[BackendEvent]:
-    """Return what the recognizer tells about one frame."""
+def answer(adapter: InProcessAdapter, kind: Frame, payload: bytes) -> Sequence[BackendEvent | Finished]:
+    """Return the events that one frame leads to."""
     match kind:
         case Frame.START:
             return adapter.start(unpack_adaptation(payload))
@@ -54,6 +56,8 @@ def answer(adapter: InProcessAdapter, kind: Frame, payload: bytes) -> list[Backe
             return adapter.audio(payload)
         case Frame.COMMIT:
             return adapter.commit()
+        case Frame.UPDATE:
+            return adapter.update(unpack_adaptation(payload))
         case Frame.FINISH:
             return adapter.finish()
         case _:

@@ -12,16 +12,16 @@ from typing import Final, get_args
 from pydantic import TypeAdapter
 
 from asrgateway_server.config import Adaptation
-from asrgateway_server.events import BackendEvent
+from asrgateway_server.events import BackendEvent, Finished
 
 _ADAPTATION: Final = TypeAdapter(Adaptation)
-_EVENTS: Final[dict[str, TypeAdapter[BackendEvent]]] = {
-    kind.__name__: TypeAdapter(kind) for kind in get_args(BackendEvent)
+_EVENTS: Final[dict[str, TypeAdapter[BackendEvent | Finished]]] = {
+    kind.__name__: TypeAdapter(kind) for kind in (*get_args(BackendEvent), Finished)
 }
 
 
 def pack_adaptation(adaptation: Adaptation) -> bytes:
-    """Return what a worker needs to begin a call."""
+    """Return what a worker needs to begin a task."""
     return _ADAPTATION.dump_json(adaptation)
 
 
@@ -30,13 +30,13 @@ def unpack_adaptation(payload: bytes) -> Adaptation:
     return _ADAPTATION.validate_json(payload)
 
 
-def pack_events(events: Iterable[BackendEvent]) -> bytes:
+def pack_events(events: Iterable[BackendEvent | Finished]) -> bytes:
     """Return events, each with the name of its class."""
     named = (b'["%s",%s]' % (type(event).__name__.encode(), _dumped(event)) for event in events)
     return b"[" + b",".join(named) + b"]"
 
 
-def unpack_events(payload: bytes) -> list[BackendEvent]:
+def unpack_events(payload: bytes) -> list[BackendEvent | Finished]:
     """Return what ``pack_events`` was given.
 
     Raises:
@@ -48,5 +48,5 @@ def unpack_events(payload: bytes) -> list[BackendEvent]:
         raise ValueError("no events") from error
 
 
-def _dumped(event: BackendEvent) -> bytes:
+def _dumped(event: BackendEvent | Finished) -> bytes:
     return _EVENTS[type(event).__name__].dump_json(event)

@@ -1,4 +1,4 @@
-"""WorkerPool: a Backend in worker processes, one call each.
+"""A backend in worker processes, one call each.
 
 PocketSphinx holds the interpreter's lock while it decodes: in a thread it would stop the event loop for 266 ms at the
 99th percentile and 537 ms at worst. A process hurts nobody, and its death ends one call only.
@@ -14,18 +14,18 @@ import os
 import re
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Final, Self
 
-from asrgateway_server.audio.chunk import PcmChunk
 from asrgateway_server.backends.adapter import InProcessAdapter
-from asrgateway_server.backends.base import Commit, Emit, ItemSource
+from asrgateway_server.backends.base import Commit, Completed, Emit, TaskEnd, TaskInput, end_of
 from asrgateway_server.backends.frames import HEADER, MAX_ANSWER_BYTES, Frame, pack
 from asrgateway_server.backends.worker_messages import pack_adaptation, unpack_events
-from asrgateway_server.config import RecognitionConfig, Update
-from asrgateway_server.errors import Overloaded, UpstreamLost, first_error
-from asrgateway_server.events import BackendEvent, CommitEmpty, Finished, Ready
+from asrgateway_server.config import Adaptation, RecognitionConfig, Update
+from asrgateway_server.errors import ClientStalled, GatewayError, Overloaded, UpstreamLost, first_error
+from asrgateway_server.events import BackendEvent, CommitEmpty, Finished, Ready, UpdateApplied
 from asrgateway_server.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class Worker:
         with contextlib.suppress(ConnectionError):  # Its death shows in the answers.
             await self._stdin.drain()
 
-    async def answer(self) -> list[BackendEvent]:
+    async def answer(self) -> list[BackendEvent | Finished]:
         """Return the events of the next answer; safe to cancel.
 
         Raises:
@@ -246,24 +246,44 @@ class WorkerPool:
         """The process ids of those that have a call."""
         return tuple(worker.pid for worker in self._busy)
 
-    async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
-        """Run one call in a worker, which is taken by its first audio: see ``Backend``.
+    @asynccontextmanager
+    async def open(self, config: RecognitionConfig) -> AsyncIterator[Self]:  # noqa: ARG002 every call is alike here
+        """Return the pool: a worker is taken for each task; see ``Backend``."""
+        yield self
+
+    @property
+    def ends_at_commit(self) -> bool:
+        """See ``Upstream``."""
+        return False
+
+    async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+        """Run one task in a worker, which is taken by its first audio: see ``Upstream``.
 
         A call that says nothing keeps none from one that speaks.
         """
+        try:
+            return await self._run(config, task_input, emit)
+        except ClientStalled:
+            raise
+        except GatewayError as error:
+            return end_of(error)
+
+    async def rest(self) -> None:
+        """See ``Upstream``; a worker is kept for no longer than a task."""
+
+    async def _run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> Completed:
         if not self._size:
             raise Overloaded("this gateway runs no embedded recogniser; its operator can set embedded_workers")
         await emit(Ready(), time.monotonic())
-        first = await _first_audio(next_item, emit)
+        first = await _first_audio(task_input, emit)
         if first is None:
-            await emit(Finished(), time.monotonic())
-            return
+            return Completed(read_at=time.monotonic())
         worker = await self._taken()
-        conversation = _Conversation(worker, first, next_item, emit, self._stall_timeout_seconds)
+        task = _WorkerTask(worker, first, task_input, emit, self._stall_timeout_seconds)
         is_sound = True
         try:
-            await conversation.begin(config, self._ready_timeout_seconds)
-            await conversation.run()
+            await task.begin(config.adaptation, self._ready_timeout_seconds)
+            return await task.run()
         except UpstreamLost:
             is_sound = False
             raise
@@ -349,97 +369,93 @@ class WorkerPool:
         self._leaving.clear()
 
 
-async def _first_audio(next_item: ItemSource, emit: Emit) -> PcmChunk | None:
-    """Return the first audio; None at the end of a call that had none. Commits before it end nothing."""
-    while (item := await next_item()) is not None:
+async def _first_audio(task_input: TaskInput, emit: Emit) -> bytes | None:
+    """Return the first audio; None at the end of a task that had none. Commits before it end nothing."""
+    while (item := await task_input.next()) is not None:
         match item:
-            case PcmChunk():
+            case bytes():
                 return item
             case Commit():
                 await emit(CommitEmpty(), time.monotonic())
             case Update():
-                raise _no_updates()
+                await emit(UpdateApplied(), time.monotonic())
     return None
 
 
-def _no_updates() -> NotImplementedError:
-    return NotImplementedError("no recognizer in a worker honours updates, so none is sent here")
-
-
-class _Conversation:
-    """One call in one worker: frames there, answers back, never more than ``WINDOW`` on the way."""
+class _WorkerTask:
+    """One task in one worker: frames there, answers back, never more than ``WINDOW`` on the way."""
 
     def __init__(
-        self,
-        worker: Worker,
-        first: PcmChunk,
-        next_item: ItemSource,
-        emit: Emit,
-        stall_timeout_seconds: float,
+        self, worker: Worker, first: bytes, task_input: TaskInput, emit: Emit, stall_timeout_seconds: float
     ) -> None:
         self._worker = worker
         self._first = first
-        self._next_item = next_item
+        self._task_input = task_input
         self._emit = emit
         self._stall_timeout_seconds = stall_timeout_seconds
         self._window = asyncio.Semaphore(WINDOW)
-        self._finished = asyncio.Event()
         self._is_client_slow = False
 
-    async def begin(self, config: RecognitionConfig, timeout_seconds: float) -> None:
-        """Start the call, once the worker has got over an abandoned one; raise UpstreamLost if it does not."""
+    async def begin(self, adaptation: Adaptation, timeout_seconds: float) -> None:
+        """Start the task, once the worker has got over an abandoned one; raise UpstreamLost if it does not."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._worker.forget()
-                await self._worker.ask(Frame.START, pack_adaptation(config.adaptation))
+                await self._worker.ask(Frame.START, pack_adaptation(adaptation))
                 events = await self._worker.answer()
         except TimeoutError as error:
             raise UpstreamLost(f"the recognizer was not ready within {timeout_seconds:g} s") from error
-        await self._tell(events)
+        await self._emit_all(events)
 
-    async def run(self) -> None:
+    async def run(self) -> Completed:
         """Carry audio and events until ``Finished``; raise UpstreamLost if the worker dies or stalls."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._speak(), name="speak")
-                tasks.create_task(self._listen(), name="listen")
+                sending = tasks.create_task(self._send_loop(), name="send loop")
+                completed = await self._receive_loop()
+                sending.cancel()
         except BaseExceptionGroup as group:
             raise first_error(group) from group
+        return completed
 
-    async def _speak(self) -> None:
-        item: PcmChunk | Commit | Update | None = self._first
+    async def _send_loop(self) -> None:
+        item: bytes | Commit | Update | None = self._first
         while item is not None:
-            await self._with_timeout(self._window.acquire)
+            await self._within_stall_timeout(self._window.acquire)
             match item:
-                case PcmChunk():
-                    await self._worker.ask(Frame.AUDIO, item.pcm)
+                case bytes():
+                    await self._worker.ask(Frame.AUDIO, item)
                 case Commit():
                     await self._worker.ask(Frame.COMMIT)
                 case Update():
-                    raise _no_updates()
-            item = await self._next_item()
-        await self._with_timeout(self._window.acquire)
+                    await self._worker.ask(Frame.UPDATE, pack_adaptation(item.adaptation))
+            item = await self._task_input.next()
+        await self._within_stall_timeout(self._window.acquire)
         await self._worker.ask(Frame.FINISH)
-        await self._with_timeout(self._finished.wait)
+        await self._within_stall_timeout(asyncio.Event().wait)
 
-    async def _listen(self) -> None:
-        while not self._finished.is_set():
+    async def _receive_loop(self) -> Completed:
+        while True:
             events = await self._worker.answer()
             self._window.release()
-            await self._tell(events)
+            if completed := await self._emit_all(events):
+                return completed
 
-    async def _tell(self, events: list[BackendEvent]) -> None:
+    async def _emit_all(self, events: list[BackendEvent | Finished]) -> Completed | None:
         read_at = time.monotonic()
         for event in events:
-            if isinstance(event, Ready):
-                continue  # Told before the worker was taken.
-            self._is_client_slow = True
-            await self._emit(event, read_at)
-            self._is_client_slow = False
-            if isinstance(event, Finished):
-                self._finished.set()
+            match event:
+                case Finished():
+                    return Completed(read_at=read_at)
+                case Ready():
+                    pass  # Emitted before the worker was taken.
+                case _:
+                    self._is_client_slow = True
+                    await self._emit(event, read_at)
+                    self._is_client_slow = False
+        return None
 
-    async def _with_timeout(self, wait: Callable[[], Awaitable[object]]) -> None:
+    async def _within_stall_timeout(self, wait: Callable[[], Awaitable[object]]) -> None:
         """Wait for the worker; raise UpstreamLost when it stalls, which it does not while the client reads slowly."""
         while True:
             try:

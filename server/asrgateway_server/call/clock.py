@@ -1,4 +1,4 @@
-"""Backend time to client time: silence that was added never shows in it."""
+"""Positions: the times of whichever task runs, and the client's own. Pure."""
 
 from __future__ import annotations
 
@@ -11,46 +11,58 @@ from asrgateway_server.events import FinalResult, InterimResult, SpeechEnded, Sp
 ResultEvent = TypeVar("ResultEvent", InterimResult, FinalResult)
 
 
-class Timeline:
-    """Where the backend's times lie on the client's clock.
+class Clock:
+    """Moves times from a task to the client's clock: a task begins at zero, and silence that was added counts in it.
 
     Attributes:
-        sent_ms: The client's audio handed to the backend.
+        sent_samples: The client's audio handed to tasks so far.
+        silence_ms: The silence handed to tasks in the client's place.
+        offset_ms: The client's time of its first sample in this call.
 
     Args:
-        offset_ms: The client's time of its first sample in this call.
+        sample_rate_hertz: Of the samples.
+        offset_ms: See above.
     """
 
-    def __init__(self, offset_ms: int) -> None:
-        self.sent_ms = 0
-        self._offset_ms = offset_ms
+    def __init__(self, sample_rate_hertz: int, offset_ms: int) -> None:
+        self.sent_samples = 0
+        self.silence_ms = 0
+        self._sample_rate_hertz = sample_rate_hertz
+        self.offset_ms = offset_ms
+        self._task_start_ms = 0
         self._inserted = InsertedSilence()
 
     @property
-    def position_ms(self) -> int:
-        """All that was handed to the backend, in its own time."""
-        return self.sent_ms + self._inserted.added_ms
+    def sent_ms(self) -> int:
+        """The client's audio handed to tasks so far."""
+        return self.sent_samples * 1000 // self._sample_rate_hertz
 
     @property
-    def silence_ms(self) -> int:
-        """The silence among it."""
-        return self._inserted.added_ms
+    def task_ms(self) -> int:
+        """All that was handed to the task that runs, in its own time."""
+        return self.sent_ms - self._task_start_ms + self._inserted.added_ms
+
+    def begin_task(self) -> None:
+        """Count from zero: a task begins with the audio that is handed over next."""
+        self._task_start_ms = self.sent_ms
+        self._inserted = InsertedSilence()
 
     def add_silence(self, length_ms: int) -> None:
-        """Note silence handed to the backend after everything before."""
-        self._inserted.add(self.position_ms, length_ms)
+        """Count silence handed to the task after everything before."""
+        self._inserted.add(self.task_ms, length_ms)
+        self.silence_ms += length_ms
 
-    def audio_ms(self, backend_ms: int) -> int:
-        """Return how much of this call's audio lies before a backend time."""
-        return self._inserted.without(backend_ms)
+    def audio_ms(self, task_ms: int) -> int:
+        """Return how much of this call's audio lies before a time of the task."""
+        return self._task_start_ms + self._inserted.without(task_ms)
 
-    def client_ms(self, backend_ms: int) -> int:
-        """Return the client's time of a backend time."""
-        return self._offset_ms + self._inserted.without(backend_ms)
+    def client_ms(self, task_ms: int) -> int:
+        """Return the client's time of a time of the task."""
+        return self.offset_ms + self.audio_ms(task_ms)
 
     def move_result(self, event: ResultEvent) -> ResultEvent:
-        """Return the result on the client's clock."""
-        if not self._offset_ms and not self._inserted.added_ms:
+        """Return a result on the client's clock."""
+        if not (self.offset_ms or self._task_start_ms or self._inserted.added_ms):
             return event
         return replace(
             event,

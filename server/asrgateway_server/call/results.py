@@ -1,36 +1,87 @@
-"""Numbers results, and tells how steady they are."""
+"""Numbers results, and answers commits. Pure."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import Enum, auto
+
 from asrgateway_server.call.responses import Result
-from asrgateway_server.events import FinalResult, InterimResult
+from asrgateway_server.events import CommitEmpty, FinalResult, InterimResult
 
 
-class ResultNumbering:
-    """Gives every utterance the next index, and every text of it the next revision.
+class CommitOrigin(Enum):
+    """Who asked for a commit."""
 
-    Attributes:
-        finals: How many final results were numbered.
+    CLIENT = auto()
+    GATEWAY = auto()
+
+
+class Results:
+    """Gives every utterance the next index, every text of it the next revision, and every commit one answer.
+
+    A commit is answered by the task itself, or by its end: then the last final result of the task is the answer, or
+    there is none. So finals are held until it is known whether another one follows.
     """
 
     def __init__(self, next_index: int) -> None:
-        self.finals = 0
         self._index = next_index
         self._revision = 0
         self._committed = ""
         self._last_words: list[str] = []
+        self._commits: deque[CommitOrigin] = deque()
+        self._ending: CommitOrigin | None = None
+        self._held: FinalResult | None = None
 
-    def interim(self, event: InterimResult) -> Result | None:
-        """Return the text as the next revision of the open utterance; None if it takes a promise back: it is late."""
+    # Commits ----------------------------------------------------------------------------------------------------
+
+    @property
+    def has_open_commit(self) -> bool:
+        """Whether a commit has no answer yet."""
+        return bool(self._commits) or self._ending is not None
+
+    def commit(self, origin: CommitOrigin) -> None:
+        """Expect an answer of the task that runs."""
+        self._commits.append(origin)
+
+    def end_by_commit(self, origin: CommitOrigin) -> None:
+        """Expect the end of the task that runs; it is the answer."""
+        self._ending = origin
+
+    def commit_empty(self) -> bool:
+        """Take the answer that no utterance was open; return whether the client asked."""
+        return not self._commits or self._commits.popleft() is CommitOrigin.CLIENT
+
+    def task_ended(self) -> Sequence[Result | CommitEmpty]:
+        """Return the answers to the commits that the end of a task leaves open."""
+        origin, self._ending = self._ending, None
+        origins = [*self._commits] if origin is None else [origin, *self._commits]
+        self._commits.clear()
+        held, self._held = self._held, None
+        if held is None:
+            return [CommitEmpty() for open_one in origins if open_one is CommitOrigin.CLIENT]
+        return [*self._numbered(replace(held, is_forced=True))]
+
+    # Texts ------------------------------------------------------------------------------------------------------
+
+    def speech_started(self) -> Sequence[Result]:
+        """Return the final result that was held, if any: another utterance follows it."""
+        held, self._held = self._held, None
+        return self._numbered(held) if held else ()
+
+    def interim(self, event: InterimResult) -> Sequence[Result]:
+        """Return the text as the next revision of the open utterance; none if it takes a promise back: it is late."""
+        released = self.speech_started()
         if not event.text.startswith(self._committed):
-            return None
+            return released
         if len(event.committed) > len(self._committed):
             self._committed = event.committed
         words = event.text.split()
         stability = None if self._committed else _share_kept(self._last_words, words)
         self._revision += 1
         self._last_words = words
-        return Result(
+        result = Result(
             index=self._index,
             revision=self._revision,
             is_final=False,
@@ -42,11 +93,21 @@ class ResultNumbering:
             words=event.words,
             language_code=event.language_code,
         )
+        return (*released, result) if released else (result,)
 
-    def final(self, event: FinalResult) -> Result | None:
-        """Return the text as the last revision of the utterance; None for a noise of which nothing was told."""
+    def final(self, event: FinalResult) -> Sequence[Result]:
+        """Return the text as the last revision of the utterance; none for a noise without a text so far."""
+        if event.is_forced and self._commits:
+            self._commits.popleft()
+        if self._ending is None:
+            return self._numbered(event)
+        released = self.speech_started()
+        self._held = event
+        return released
+
+    def _numbered(self, event: FinalResult) -> Sequence[Result]:
         if not (event.text or event.is_forced or self._revision):
-            return None
+            return ()
         result = Result(
             index=self._index,
             revision=self._revision + 1,
@@ -60,12 +121,11 @@ class ResultNumbering:
             emotion=event.emotion,
             is_forced=event.is_forced,
         )
-        self.finals += 1
         self._index += 1
         self._revision = 0
         self._committed = ""
         self._last_words = []
-        return result
+        return (result,)
 
 
 def _share_kept(before: list[str], now: list[str]) -> float | None:

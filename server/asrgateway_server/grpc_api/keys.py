@@ -15,10 +15,10 @@ from typing import Any, Final, NoReturn
 
 import grpc
 
+from asrgateway_server.early_end import EarlyEnd
 from asrgateway_server.errors import Unauthenticated
 from asrgateway_server.files import read_file
 from asrgateway_server.grpc_api.client_identity import ClientIdentity, key_holder
-from asrgateway_server.grpc_api.early_end import EarlyEnd
 from asrgateway_server.grpc_api.status import code_of, details_of
 from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.settings import SettingsError

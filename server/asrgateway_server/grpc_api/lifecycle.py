@@ -16,8 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from asrgateway_server.backends.base import Backend
 from asrgateway_server.backends.vendor import Vendors
-from asrgateway_server.call.call import Limits
-from asrgateway_server.grpc_api.caller import VendorMetadata
+from asrgateway_server.call.limits import Limits
 from asrgateway_server.grpc_api.connections import connection_limits, counted_connections
 from asrgateway_server.grpc_api.drain import Drain
 from asrgateway_server.grpc_api.freed_memory import freed_memory_given_back
@@ -141,7 +140,7 @@ async def running_gateway(settings: Settings, vendors: Vendors) -> AsyncIterator
         servicer = RecognitionServicer(
             catalogue,
             backends,
-            _edge_limits(settings, vendors),
+            _edge_limits(settings),
             _call_limits(settings),
             metrics,
             drain,
@@ -169,10 +168,10 @@ async def running_gateway(settings: Settings, vendors: Vendors) -> AsyncIterator
         await health.set_ready(is_ready=False)
 
 
-def _edge_limits(settings: Settings, vendors: Vendors) -> EdgeLimits:
+def _edge_limits(settings: Settings) -> EdgeLimits:
     return EdgeLimits(
         max_streams=settings.max_streams,
-        vendor_metadata=VendorMetadata(vendors, is_allowed=settings.allow_caller_keys),
+        allow_caller_keys=settings.allow_caller_keys,
         max_message_bytes=settings.max_message_bytes,
         max_client_streams=settings.max_client_streams,
         max_client_starts_per_minute=settings.max_client_starts_per_minute,

@@ -69,9 +69,7 @@ class _ExportedCall(CallTrace):
         super().__init__(f"{context.trace_id:032x}", is_sampled=context.trace_flags.sampled)
         self._tracer = tracer
         self._span = span
-        self._model = ""
         self._task: Span | None = None
-        self._is_task_ready = False
 
     def tell(self, **attributes: str) -> None:
         self._span.set_attributes({f"asrgateway.{name}": value for name, value in attributes.items() if value})
@@ -83,37 +81,22 @@ class _ExportedCall(CallTrace):
         self._span.end()
 
     @contextmanager
-    def tasks(self, model: str) -> Iterator[None]:
-        self._model = model
-        self._begin_task()
-        try:
-            yield
-        except Exception as error:
-            self._end_task(Status(StatusCode.ERROR, type(error).__name__))
-            raise
-        finally:
-            self._end_task()
-
-    def task_ready(self, request_id: str) -> None:
-        if self._is_task_ready:
-            self._end_task()
-            self._begin_task()
-        self._is_task_ready = True
-        if self._task and request_id:
-            self._task.set_attribute("asrgateway.upstream_request_id", request_id)
-
-    def _begin_task(self) -> None:
-        self._is_task_ready = False
+    def task(self, model: str) -> Iterator[None]:
         self._task = self._tracer.start_span(
             "upstream task",
             context=set_span_in_context(self._span, Context()),
             kind=SpanKind.CLIENT,
-            attributes={"asrgateway.model": self._model},
+            attributes={"asrgateway.model": model},
         )
-
-    def _end_task(self, status: Status | None = None) -> None:
-        if self._task:
-            if status:
-                self._task.set_status(status)
+        try:
+            yield
+        finally:
             self._task.end()
-            self._task = None
+
+    def task_ready(self, request_id: str) -> None:
+        if self._task and request_id:
+            self._task.set_attribute("asrgateway.upstream_request_id", request_id)
+
+    def task_failed(self, kind: str) -> None:
+        if self._task:
+            self._task.set_status(Status(StatusCode.ERROR, kind))

@@ -2,9 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from asrgateway_server.errors import Unauthenticated, UpstreamRefused
+from asrgateway_server.errors import GatewayError, Overloaded, Unauthenticated, UpstreamLost, UpstreamRefused
 from asrgateway_server.metrics import CALLERS_KEY, UPSTREAM_CODES
-from asrgateway_server.vendors.dashscope.error_codes import _FAMILIES, code_family, error_for, for_callers_key
+from asrgateway_server.vendors.dashscope.error_codes import (
+    _FAMILIES,
+    close_error,
+    code_family,
+    error_for,
+    for_callers_key,
+    handshake_error,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +59,29 @@ def test_a_refused_account_of_the_callers_is_not_called_the_gateways(code: str) 
 def test_other_errors_have_nothing_to_do_with_the_key(code: str) -> None:
     error = error_for(code, "", "task-1")
     assert for_callers_key(error) is error
+
+
+@pytest.mark.parametrize(
+    ("status", "means"),
+    [
+        (401, UpstreamRefused),
+        (403, UpstreamRefused),
+        (429, Overloaded),
+        (500, UpstreamLost),
+        (503, UpstreamLost),
+        (200, UpstreamLost),
+    ],
+)
+def test_a_refused_handshake_means_what_its_status_says(status: int, means: type[GatewayError]) -> None:
+    error = handshake_error(status)
+    assert type(error) is means
+    assert error.upstream_code == f"HTTP {status}"
+
+
+@pytest.mark.parametrize(
+    ("code", "means", "shown"),
+    [(None, UpstreamLost, ""), (1000, UpstreamLost, "close 1000"), (1007, UpstreamRefused, "close 1007")],
+)
+def test_a_closed_connection_means_what_its_code_says(code: int | None, means: type[GatewayError], shown: str) -> None:
+    error = close_error(code)
+    assert (type(error), error.upstream_code) == (means, shown)

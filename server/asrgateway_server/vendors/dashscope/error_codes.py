@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
+from asrgateway_server.config import CALLER_KEY
 from asrgateway_server.errors import (
     GatewayError,
     Overloaded,
@@ -19,7 +20,6 @@ from asrgateway_server.errors import (
     UpstreamLost,
     UpstreamRefused,
 )
-from asrgateway_server.vendors.dashscope.caller_key import CALLER_KEY
 
 MakeError = Callable[..., GatewayError]
 
@@ -138,3 +138,39 @@ def for_callers_key(error: GatewayError) -> GatewayError:
 
 def _meaning(code: str) -> MakeError:
     return _ERRORS.get(code) or _ERRORS.get(code.partition(".")[0], _LOST)
+
+
+# Source: tests of users; the model's name stands in the URL of the realtime dialect.
+_MODEL_NOT_FOUND: Final = 1007
+
+
+def handshake_error(status: int) -> GatewayError:
+    """Return what a handshake's HTTP status means."""
+    code = f"HTTP {status}"
+    match status:
+        case 401 | 403:
+            return UpstreamRefused(
+                "the vendor rejected the gateway's key or its right to the workspace; its operator must look at it",
+                upstream_code=code,
+            )
+        case _ if 300 <= status < 400:
+            return UpstreamRefused(
+                "the vendor sends the gateway to another address, which it does not follow; its operator must look at "
+                "the url",
+                upstream_code=code,
+            )
+        case 429:
+            return Overloaded(
+                "the vendor limits the rate of new connections; try again later",
+                retry_after_seconds=5.0,
+                upstream_code=code,
+            )
+        case _:
+            return UpstreamLost(f"the vendor refused the connection with HTTP status {status}", upstream_code=code)
+
+
+def close_error(code: int | None) -> GatewayError:
+    """Return what it means that a connection was closed too soon."""
+    if code == _MODEL_NOT_FOUND:
+        return UpstreamRefused("the vendor does not know the model", upstream_code=f"close {code}")
+    return UpstreamLost("the vendor closed the connection too soon", upstream_code=f"close {code}" if code else "")

@@ -3,43 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
 from pydantic import SecretStr
 
-from asrgateway_server.backends.base import Backend, Emit, ItemSource, OpenBackend
+from asrgateway_server.backends.base import Backend, Upstream
 from asrgateway_server.backends.prepared import PreparedBackend
-from asrgateway_server.backends.websocket import over_websocket
+from asrgateway_server.backends.websocket import MakeAdapter, WebSocketBackend
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import Catalogue, Model
 from asrgateway_server.settings import SettingsError, unknown_value
-from asrgateway_server.vendors.dashscope.adapters.fun_asr import fun_asr
+from asrgateway_server.vendors.dashscope.adapters.fun_asr import FunAsrAdapter
 from asrgateway_server.vendors.dashscope.adapters.owned_parameters import owned
-from asrgateway_server.vendors.dashscope.adapters.paraformer import paraformer
-from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3Asr
-from asrgateway_server.vendors.dashscope.caller_key import CALLER_METADATA, verify_caller_key
+from asrgateway_server.vendors.dashscope.adapters.paraformer import ParaformerAdapter
+from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3AsrAdapter
 from asrgateway_server.vendors.dashscope.catalogue import BLANK_MODELS, DASHSCOPE_MODELS, DEFAULT_MODEL
 from asrgateway_server.vendors.dashscope.credentials import Keyring
 from asrgateway_server.vendors.dashscope.endpoints import DEFAULT_ENDPOINT, Endpoint, endpoints_of
 from asrgateway_server.vendors.dashscope.hotwords.preparation import HotwordPreparation
 from asrgateway_server.vendors.dashscope.model import dashscope_model
-from asrgateway_server.vendors.dashscope.official_sdk.backend import over_sdk, sessions, tasks
+from asrgateway_server.vendors.dashscope.official_sdk.backend import MakeConnection, SdkBackend, sessions, tasks
+from asrgateway_server.vendors.dashscope.remote import DashScopeRemote
 from asrgateway_server.vendors.dashscope.settings import DashScopeSettings
 
-ON_WEBSOCKET: Final[Mapping[str, OpenBackend]] = {
-    "paraformer": over_websocket(paraformer),
-    "fun_asr": over_websocket(fun_asr),
-    "qwen3_asr": over_websocket(Qwen3Asr),
+ON_WEBSOCKET: Final[Mapping[str, MakeAdapter]] = {
+    "paraformer": ParaformerAdapter,
+    "fun_asr": FunAsrAdapter,
+    "qwen3_asr": Qwen3AsrAdapter,
 }
 
-#: The same on the official SDK, for the models that the operator wants on it.
-ON_OFFICIAL_SDK: Final[Mapping[str, OpenBackend]] = {
-    "paraformer": over_sdk(paraformer, tasks),
-    "fun_asr": over_sdk(fun_asr, tasks),
-    "qwen3_asr": over_sdk(Qwen3Asr, sessions),
+#: What carries the same adapters on the official SDK, for the models that the operator wants on it.
+ON_OFFICIAL_SDK: Final[Mapping[str, MakeConnection]] = {
+    "paraformer": tasks,
+    "fun_asr": tasks,
+    "qwen3_asr": sessions,
 }
 
 
@@ -50,12 +50,6 @@ class DashScope:
     catalogue: Sequence[Model] = DASHSCOPE_MODELS
     backends: Mapping[str, Model] = BLANK_MODELS
     default_model = DEFAULT_MODEL
-
-    metadata: Collection[str] = CALLER_METADATA
-
-    def verify_metadata(self, brought: Mapping[str, str]) -> None:
-        """See ``Vendor``."""
-        verify_caller_key(brought)
 
     def has_account(self, settings: DashScopeSettings) -> bool:
         """See ``Vendor``."""
@@ -106,14 +100,16 @@ class DashScope:
         on_sdk = _models_on_sdk(settings, served)
         async with AsyncExitStack() as stack:
             keyring = await stack.enter_async_context(Keyring(settings))
+            remote = DashScopeRemote(keyring)
             # One for all of them: an account's tables are few.
             hotwords = await stack.enter_async_context(HotwordPreparation(settings, keyring))
 
             async def opened(name: str) -> Backend:
-                usual = await stack.enter_async_context(ON_WEBSOCKET[name](settings, keyring, metrics))
+                adapter, connection = ON_WEBSOCKET[name], ON_OFFICIAL_SDK[name]
+                usual = await stack.enter_async_context(WebSocketBackend(adapter, remote, settings, metrics))
                 if name not in on_sdk.values():
                     return usual
-                other = await stack.enter_async_context(ON_OFFICIAL_SDK[name](settings, keyring, metrics))
+                other = await stack.enter_async_context(SdkBackend(adapter, connection, remote, settings, metrics))
                 return _ByModel(usual, other, on_sdk)
 
             yield {name: PreparedBackend(await opened(name), hotwords) for name in ON_WEBSOCKET}
@@ -127,10 +123,10 @@ class _ByModel:
         self._other = other
         self._models = models
 
-    async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
-        """Run one connection on the transport that is chosen for the model; see ``Backend``."""
+    def open(self, config: RecognitionConfig) -> AbstractAsyncContextManager[Upstream]:
+        """Return what recognizes one call on the transport that is chosen for the model; see ``Backend``."""
         backend = self._other if config.model.name in self._models else self._usual
-        await backend.converse(config, next_item, emit)
+        return backend.open(config)
 
 
 def _placed(model: Model, endpoint: Endpoint) -> Model:

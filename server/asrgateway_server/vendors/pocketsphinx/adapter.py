@@ -39,7 +39,11 @@ class PocketSphinxAdapter:
         final = self._decoder.commit()
         return self._events(final, is_forced=True) if final else [CommitEmpty()]
 
-    def finish(self) -> list[BackendEvent]:
+    def update(self, adaptation: Adaptation) -> list[BackendEvent]:
+        """See ``InProcessAdapter``; never called, since the decoder takes words only between tasks."""
+        raise NotImplementedError
+
+    def finish(self) -> list[BackendEvent | Finished]:
         """End the stream; see ``InProcessAdapter``."""
         final = self._decoder.finish()
         return [*(self._events(final) if final else []), Finished()]

@@ -14,11 +14,11 @@ import pytest
 
 from asrgateway_server.backends.adapter import Output, Send
 from asrgateway_server.call.responses import Result
-from asrgateway_server.call.results import ResultNumbering
+from asrgateway_server.call.results import CommitOrigin, Results
 from asrgateway_server.config import AudioFormat, ManualEndpointing, RecognitionConfig
-from asrgateway_server.events import CommitEmpty, FinalResult, Finished, InterimResult
-from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3Asr
-from asrgateway_server.vendors.dashscope.adapters.run_task import TaskAdapter
+from asrgateway_server.events import CommitEmpty, FinalResult, Finished, InterimResult, SpeechStarted
+from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3AsrAdapter
+from asrgateway_server.vendors.dashscope.adapters.run_task import RunTaskAdapter
 from catalogues import WITH_KEY
 from messages import final, finished, interim, started, word
 from session_messages import committed, completed, created, error, item_created, text, updated
@@ -45,13 +45,13 @@ def finals(outputs: Sequence[Output]) -> list[str]:
 
 def numbered(outputs: Sequence[Output]) -> list[Result]:
     """What a client reads of them."""
-    numbering = ResultNumbering(0)
-    results = [
-        numbering.interim(output) if isinstance(output, InterimResult) else numbering.final(output)
+    results = Results(0)
+    return [
+        result
         for output in outputs
         if isinstance(output, InterimResult | FinalResult)
+        for result in (results.interim(output) if isinstance(output, InterimResult) else results.final(output))
     ]
-    return [result for result in results if result is not None]
 
 
 def assert_in_order(results: Sequence[Result]) -> None:
@@ -97,34 +97,52 @@ def with_repeats(messages: Sequence[str], count: int) -> Iterator[tuple[str, ...
                 yield (*order[:place], message, *order[place:])
 
 
-def running_task() -> TaskAdapter:
-    names = itertools.count(1)
+def running_task() -> RunTaskAdapter:
     config = RecognitionConfig(model=MODELS.find("fun-asr-realtime"), audio=AudioFormat(sample_rate_hertz=16_000))
-    task = TaskAdapter(config, lambda: f"task-{next(names)}", {})
+    task = RunTaskAdapter(config, "task-1", {})
     task.start()
     task.receive(started())
     task.audio(SECOND)
     return task
 
 
+def until_finished(task: RunTaskAdapter, messages: Sequence[str]) -> list[Output]:
+    """What a task makes of messages, the last of which ends it."""
+    outputs: list[Output] = []
+    for message in messages:
+        outputs += task.receive(message)
+        if Finished(billed_ms=1000) in outputs:
+            break
+    return outputs
+
+
 @pytest.mark.parametrize("place", range(len(SENTENCES) + 1))
 def test_a_commit_anywhere_among_sentences_has_one_answer(place: int) -> None:
-    """In the task that it finishes, or of the one before."""
-    for order in some(with_repeats((*SENTENCES, finished()), 2), 200):
-        task = running_task()
+    """It ends the task, whose last sentence is the answer."""
+    for order in some(with_repeats(SENTENCES, 2), 200):
+        task, results = running_task(), Results(0)
         outputs = [output for message in order[:place] for output in task.receive(message)]
-        outputs += task.commit()
-        outputs += [output for message in order[place:] for output in task.receive(message)]
-        outputs += [*task.receive(started("task-2")), *task.receive(started("task-2"))]
-        task.audio(SECOND)
-        outputs += task.finish()
-        outputs += [*task.receive(finished()), *task.receive(finished("task-2"))]
-        if finished() in order[:place]:
-            continue  # The vendor ended the task by itself: another story.
-        assert finals(outputs) == ["One bird.", "Two birds."]
-        assert len(answers(outputs)) == 1
-        assert outputs.count(Finished(billed_ms=1000)) == 1
-        assert_in_order(numbered(outputs))
+        shown: list[Result | CommitEmpty] = [*written(results, outputs)]
+        task.finish()
+        results.end_by_commit(CommitOrigin.CLIENT)
+        rest = until_finished(task, (*order[place:], finished()))
+        shown += [*written(results, rest), *results.task_ended()]
+        assert finals([*outputs, *rest]) == ["One bird.", "Two birds."]
+        assert len([one for one in shown if isinstance(one, CommitEmpty) or one.is_forced]) == 1
+        assert rest[-1] == Finished(billed_ms=1000)
+        assert_in_order([one for one in shown if isinstance(one, Result)])
+
+
+def written(results: Results, outputs: Sequence[Output]) -> Iterator[Result]:
+    """What is written of them."""
+    for output in outputs:
+        match output:
+            case InterimResult():
+                yield from results.interim(output)
+            case FinalResult():
+                yield from results.final(output)
+            case SpeechStarted():
+                yield from results.speech_started()
 
 
 def test_sentences_that_are_numbered_are_known_by_their_number() -> None:
@@ -146,14 +164,14 @@ def test_sentences_that_are_numbered_are_known_by_their_number() -> None:
 # Manual sessions: in any order --------------------------------------------------------------------------------------
 
 
-def manual(*, commits: int) -> Qwen3Asr:
+def manual(*, commits: int) -> Qwen3AsrAdapter:
     """A session with so many commits, whose requests are ``event_c_3``, ``event_c_5`` and so on."""
     config = RecognitionConfig(
         model=MODELS.find("qwen3-asr-flash-realtime"),
         audio=AudioFormat(sample_rate_hertz=16_000),
         endpointing=ManualEndpointing(),
     )
-    session = Qwen3Asr(config, lambda: "c")
+    session = Qwen3AsrAdapter(config, "c")
     session.receive(created())
     session.receive(updated())
     for _ in range(commits):
@@ -220,7 +238,7 @@ def test_so_it_has_when_the_end_commits_the_rest(story: str) -> None:
         assert_answers(session, outputs, texts, order)
 
 
-def assert_answers(session: Qwen3Asr, outputs: list[Output], texts: list[str], order: Any) -> None:
+def assert_answers(session: Qwen3AsrAdapter, outputs: list[Output], texts: list[str], order: Any) -> None:
     assert sorted(finals(outputs)) == texts, order
     outputs += session.finish() if session.is_ready else ()
     assert sum('"session.finish"' in str(output) for output in outputs) == 1, order

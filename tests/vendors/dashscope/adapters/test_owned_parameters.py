@@ -20,9 +20,9 @@ from asrgateway_server.config import (
     ServerVad,
 )
 from asrgateway_server.errors import InvalidRequest
-from asrgateway_server.vendors.dashscope.adapters.fun_asr import fun_asr
-from asrgateway_server.vendors.dashscope.adapters.paraformer import paraformer
-from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3Asr
+from asrgateway_server.vendors.dashscope.adapters.fun_asr import FunAsrAdapter
+from asrgateway_server.vendors.dashscope.adapters.paraformer import ParaformerAdapter
+from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3AsrAdapter
 from catalogues import WITH_KEY
 from session_messages import created
 
@@ -52,9 +52,11 @@ def call(model: str, **options_set: Any) -> RecognitionConfig:
 def sent(config: RecognitionConfig) -> dict[str, Any]:
     """The parameters or settings that a call begins with."""
     if config.model.backend == "qwen3_asr":
-        outputs = Qwen3Asr(config, lambda: "c").receive(created())
+        outputs = Qwen3AsrAdapter(config, "c").receive(created())
     else:
-        outputs = (paraformer if config.model.backend == "paraformer" else fun_asr)(config, lambda: "task-1").start()
+        outputs = (ParaformerAdapter if config.model.backend == "paraformer" else FunAsrAdapter)(
+            config, "task-1"
+        ).start()
     (send,) = outputs
     assert isinstance(send, Send)
     message = json.loads(send.message)

@@ -16,7 +16,7 @@ from asrgateway_server.config import (
     SemanticEndpointing,
     ServerVad,
 )
-from asrgateway_server.vendors.dashscope.adapters.paraformer import paraformer
+from asrgateway_server.vendors.dashscope.adapters.paraformer import ParaformerAdapter
 from catalogues import WITH_KEY
 
 MODELS = WITH_KEY
@@ -25,7 +25,7 @@ MODELS = WITH_KEY
 def asked(model: str, *, rate: int = 16_000, **options_set: Any) -> dict[str, Any]:
     """The payload of the first task."""
     config = RecognitionConfig(model=MODELS.find(model), audio=AudioFormat(sample_rate_hertz=rate), **options_set)
-    (run,) = paraformer(config, lambda: "task-1").start()
+    (run,) = ParaformerAdapter(config, "task-1").start()
     assert isinstance(run, Send)
     payload: dict[str, Any] = json.loads(run.message)["payload"]
     return payload

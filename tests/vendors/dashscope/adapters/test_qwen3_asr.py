@@ -37,7 +37,7 @@ from asrgateway_server.events import (
     SpeechStarted,
     UpdateApplied,
 )
-from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3Asr
+from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3AsrAdapter
 from catalogues import WITH_KEY
 from session_messages import (
     SESSION,
@@ -63,9 +63,9 @@ SECOND = bytes(32_000)
 CLOSING_PACKETS = 12
 
 
-def adapter(*, rate: int = 16_000, **options_set: Any) -> Qwen3Asr:
+def adapter(*, rate: int = 16_000, **options_set: Any) -> Qwen3AsrAdapter:
     config = RecognitionConfig(model=MODELS.find(MODEL), audio=AudioFormat(sample_rate_hertz=rate), **options_set)
-    return Qwen3Asr(config, lambda: "c")
+    return Qwen3AsrAdapter(config, "c")
 
 
 def sent(outputs: Sequence[Output]) -> list[dict[str, Any]]:
@@ -89,12 +89,12 @@ def session(**options_set: Any) -> dict[str, Any]:
     return settings
 
 
-def said(adapter: Qwen3Asr, *messages: str) -> list[Output]:
+def said(adapter: Qwen3AsrAdapter, *messages: str) -> list[Output]:
     """All that is told for some messages."""
     return [output for message in messages for output in told(adapter.receive(message))]
 
 
-def running(**options_set: Any) -> Qwen3Asr:
+def running(**options_set: Any) -> Qwen3AsrAdapter:
     """A session in which a second of audio was sent."""
     session = adapter(**options_set)
     session.start()
@@ -104,7 +104,7 @@ def running(**options_set: Any) -> Qwen3Asr:
     return session
 
 
-def manual() -> Qwen3Asr:
+def manual() -> Qwen3AsrAdapter:
     return running(endpointing=ManualEndpointing())
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from asrgateway_server.backends.adapter import Output, Reopen, Send
+from asrgateway_server.backends.adapter import Send
 from asrgateway_server.config import AudioFormat, RecognitionConfig
 from asrgateway_server.errors import (
     GatewayError,
@@ -19,7 +19,6 @@ from asrgateway_server.errors import (
     UpstreamRefused,
 )
 from asrgateway_server.events import (
-    CommitEmpty,
     Emotion,
     FinalResult,
     Finished,
@@ -29,7 +28,7 @@ from asrgateway_server.events import (
     SpeechStarted,
     Word,
 )
-from asrgateway_server.vendors.dashscope.adapters.run_task import TaskAdapter
+from asrgateway_server.vendors.dashscope.adapters.run_task import RunTaskAdapter
 from catalogues import WITH_KEY
 from messages import event, failed, final, finished, interim, started, word
 
@@ -38,14 +37,13 @@ SECOND_OF_AUDIO = bytes(32_000)
 
 
 @pytest.fixture
-def adapter() -> TaskAdapter:
+def adapter() -> RunTaskAdapter:
     config = RecognitionConfig(model=MODELS.find("paraformer-realtime-v2"), audio=AudioFormat(sample_rate_hertz=16_000))
-    numbers = itertools.count(1)
-    return TaskAdapter(config, lambda: f"task-{next(numbers)}", {"format": "pcm"})
+    return RunTaskAdapter(config, "task-1", {"format": "pcm"})
 
 
 @pytest.fixture
-def running(adapter: TaskAdapter) -> TaskAdapter:
+def running(adapter: RunTaskAdapter) -> RunTaskAdapter:
     adapter.start()
     adapter.receive(started())
     adapter.audio(SECOND_OF_AUDIO)
@@ -56,11 +54,7 @@ def sent(outputs: Any) -> list[dict[str, Any]]:
     return [json.loads(output.message) for output in outputs if isinstance(output, Send)]
 
 
-def told(outputs: Any) -> list[Output]:
-    return [output for output in outputs if not isinstance(output, Send)]
-
-
-def test_a_task_begins_with_run_task(adapter: TaskAdapter) -> None:
+def test_a_task_begins_with_run_task(adapter: RunTaskAdapter) -> None:
     (message,) = sent(adapter.start())
     assert message == {
         "header": {"action": "run-task", "task_id": "task-1", "streaming": "duplex"},
@@ -75,18 +69,18 @@ def test_a_task_begins_with_run_task(adapter: TaskAdapter) -> None:
     }
 
 
-def test_audio_waits_until_the_task_has_started(adapter: TaskAdapter) -> None:
+def test_audio_waits_until_the_task_has_started(adapter: RunTaskAdapter) -> None:
     adapter.start()
     assert not adapter.is_ready
     assert adapter.receive(started()) == [Ready(request_id="task-1")]
     assert adapter.is_ready
 
 
-def test_audio_is_sent_as_it_is(running: TaskAdapter) -> None:
+def test_audio_is_sent_as_it_is(running: RunTaskAdapter) -> None:
     assert running.audio(b"\1\2") == b"\1\2"
 
 
-def test_the_end_is_told_with_an_empty_input(running: TaskAdapter) -> None:
+def test_the_end_is_told_with_an_empty_input(running: RunTaskAdapter) -> None:
     (message,) = sent(running.finish())
     assert message == {
         "header": {"action": "finish-task", "task_id": "task-1", "streaming": "duplex"},
@@ -95,7 +89,7 @@ def test_the_end_is_told_with_an_empty_input(running: TaskAdapter) -> None:
     assert not running.is_ready
 
 
-def test_an_open_sentence_becomes_interim_results(running: TaskAdapter) -> None:
+def test_an_open_sentence_becomes_interim_results(running: RunTaskAdapter) -> None:
     assert running.receive(interim("please", words=[word("please", 170, 400)])) == [
         SpeechStarted(offset_ms=170),
         InterimResult(text="please", start_ms=170, end_ms=400, words=(Word(text="please", start_ms=170, end_ms=400),)),
@@ -103,7 +97,7 @@ def test_an_open_sentence_becomes_interim_results(running: TaskAdapter) -> None:
     assert running.receive(interim("please open")) == [InterimResult(text="please open", start_ms=170, end_ms=170)]
 
 
-def test_a_closed_sentence_becomes_one_final_result(running: TaskAdapter) -> None:
+def test_a_closed_sentence_becomes_one_final_result(running: RunTaskAdapter) -> None:
     running.receive(interim("你好"))
     assert running.receive(final("你好。", words=[word("你好", 170, 920, "。")])) == [
         SpeechEnded(offset_ms=920),
@@ -116,7 +110,7 @@ def test_a_closed_sentence_becomes_one_final_result(running: TaskAdapter) -> Non
     ]
 
 
-def test_either_mark_closes_a_sentence(running: TaskAdapter) -> None:
+def test_either_mark_closes_a_sentence(running: RunTaskAdapter) -> None:
     by_time = running.receive(final("a", sentence_end=False))
     by_mark = running.receive(final("b", 1200, None, words=[word("b", 1200, 1300)]))
     assert [output for output in (*by_time, *by_mark) if isinstance(output, FinalResult)] == [
@@ -125,7 +119,7 @@ def test_either_mark_closes_a_sentence(running: TaskAdapter) -> None:
     ]
 
 
-def test_only_words_that_are_fixed_are_committed(running: TaskAdapter) -> None:
+def test_only_words_that_are_fixed_are_committed(running: RunTaskAdapter) -> None:
     words = [
         word("please", 0, 1, fixed=True),
         word(" open", 1, 2, ",", fixed=True),
@@ -137,7 +131,7 @@ def test_only_words_that_are_fixed_are_committed(running: TaskAdapter) -> None:
     assert result.committed == "please open,"
 
 
-def test_fixed_words_that_are_not_the_text_commit_nothing(running: TaskAdapter) -> None:
+def test_fixed_words_that_are_not_the_text_commit_nothing(running: RunTaskAdapter) -> None:
     (_, result) = running.receive(interim("Please open", words=[word("please", 0, 1, fixed=True)]))
     assert isinstance(result, InterimResult)
     assert result.committed == ""
@@ -152,126 +146,76 @@ def test_fixed_words_that_are_not_the_text_commit_nothing(running: TaskAdapter) 
     ],
     ids=["heartbeat", "empty interim", "unknown event"],
 )
-def test_what_carries_no_news_is_passed_over(running: TaskAdapter, message: str) -> None:
+def test_what_carries_no_news_is_passed_over(running: RunTaskAdapter, message: str) -> None:
     assert running.receive(message) == []
 
 
-def test_a_heartbeat_mark_beside_text_is_no_reason_to_lose_it(running: TaskAdapter) -> None:
-    assert told(running.receive(interim("yes", heartbeat=True)))[-1] == InterimResult(
-        text="yes", start_ms=170, end_ms=170
-    )
+def test_a_heartbeat_mark_beside_text_is_no_reason_to_lose_it(running: RunTaskAdapter) -> None:
+    assert (running.receive(interim("yes", heartbeat=True)))[-1] == InterimResult(text="yes", start_ms=170, end_ms=170)
 
 
 @pytest.mark.parametrize("confidence", [0.9, 1, None])
-def test_emotion_comes_with_its_confidence(running: TaskAdapter, confidence: float | None) -> None:
+def test_emotion_comes_with_its_confidence(running: RunTaskAdapter, confidence: float | None) -> None:
     (*_, result) = running.receive(final("good", emo_tag="positive", emo_confidence=confidence))
     assert isinstance(result, FinalResult)
     assert result.emotion == Emotion(label="positive", confidence=confidence)
 
 
-def test_what_is_billed_is_the_last_count_and_no_sum(running: TaskAdapter) -> None:
+def test_what_is_billed_is_the_last_count_and_no_sum(running: RunTaskAdapter) -> None:
     running.receive(final("a", billed_seconds=2))
     running.receive(final("b", billed_seconds=5))
     running.finish()
     assert running.receive(finished()) == [Finished(billed_ms=5000)]
 
 
-def test_without_a_count_nothing_is_said_of_the_bill(running: TaskAdapter) -> None:
+def test_without_a_count_nothing_is_said_of_the_bill(running: RunTaskAdapter) -> None:
     running.finish()
     assert running.receive(finished()) == [Finished(billed_ms=None)]
 
 
-def test_a_commit_finishes_the_task_and_starts_the_next(running: TaskAdapter) -> None:
-    (finish,) = sent(running.commit())
-    assert finish["header"]["action"] == "finish-task"
-    assert not running.is_ready
-    outputs = running.receive(finished())
-    (run,) = sent(outputs)
-    assert (run["header"]["action"], run["header"]["task_id"]) == ("run-task", "task-2")
-    assert told(outputs) == [CommitEmpty()]
-    assert running.receive(started("task-2")) == [Ready(request_id="task-2")]
+def test_it_ends_where_an_utterance_is_committed(running: RunTaskAdapter) -> None:
+    assert running.ends_at_commit
+    with pytest.raises(NotImplementedError):
+        running.commit()
 
 
-def test_a_commit_is_answered_with_the_sentence_it_closed(running: TaskAdapter) -> None:
-    running.receive(interim("please"))
-    running.commit()
-    assert told(running.receive(final("please", end_ms=900))) == [SpeechEnded(offset_ms=900)]
-    assert told(running.receive(finished())) == [FinalResult(text="please", start_ms=170, end_ms=900, is_forced=True)]
-
-
-def test_of_two_sentences_that_close_the_last_answers_the_commit(running: TaskAdapter) -> None:
-    running.commit()
-    running.receive(final("one", 0, 300))
-    second = told(running.receive(final("two", 400, 900)))
-    assert FinalResult(text="one", start_ms=0, end_ms=300) in second
-    assert told(running.receive(finished())) == [FinalResult(text="two", start_ms=400, end_ms=900, is_forced=True)]
-
-
-def test_a_sentence_that_follows_the_commits_answers_it(running: TaskAdapter) -> None:
-    """What waits to be the answer is told before anything of the sentence that takes its place."""
-    running.commit()
-    running.receive(final("one", 0, 300))
-    (first, *more) = told(running.receive(interim("two", 400)))
-    assert first == FinalResult(text="one", start_ms=0, end_ms=300)
-    assert more == [SpeechStarted(offset_ms=400), InterimResult(text="two", start_ms=400, end_ms=400)]
-    running.receive(final("two", 400, 900))
-    assert told(running.receive(finished())) == [FinalResult(text="two", start_ms=400, end_ms=900, is_forced=True)]
-
-
-def test_a_sentence_without_a_final_ends_with_its_task_as_far_as_it_was_promised(running: TaskAdapter) -> None:
+def test_a_sentence_without_a_final_ends_as_far_as_it_was_promised(running: RunTaskAdapter) -> None:
     running.receive(interim("two things", words=[word("two", 170, 400, fixed=True), word(" things", 400, 600)]))
-    running.commit()
-    assert told(running.receive(finished())) == [FinalResult(text="two", start_ms=170, end_ms=600, is_forced=True)]
-    running.receive(started("task-2"))
-    assert told(running.receive(final("three", 0, 300, task_id="task-2")))[0] == SpeechStarted(offset_ms=1000)
+    running.finish()
+    assert running.receive(finished()) == [FinalResult(text="two", start_ms=170, end_ms=600), Finished()]
 
 
-def test_a_sentence_without_a_final_ends_before_the_end(running: TaskAdapter) -> None:
+def test_a_sentence_without_a_final_ends_before_the_end(running: RunTaskAdapter) -> None:
     running.receive(interim("two"))
     running.finish()
-    assert told(running.receive(finished())) == [FinalResult(text="", start_ms=170, end_ms=170), Finished()]
+    assert (running.receive(finished())) == [FinalResult(text="", start_ms=170, end_ms=170), Finished()]
 
 
-def test_a_sentence_may_begin_before_the_end_of_the_one_before(running: TaskAdapter) -> None:
+def test_a_sentence_may_begin_before_the_end_of_the_one_before(running: RunTaskAdapter) -> None:
     """Seen by users: the times of sentences overlap."""
     running.receive(final("one", 160, 5720))
-    assert told(running.receive(final("two", 4350, 7000)))[-1] == FinalResult(text="two", start_ms=4350, end_ms=7000)
+    assert (running.receive(final("two", 4350, 7000)))[-1] == FinalResult(text="two", start_ms=4350, end_ms=7000)
 
 
 @pytest.mark.parametrize("again", [started(), final("one", 160, 5720), interim("on", 160), final("", 160, 5720)])
-def test_what_is_said_twice_or_too_late_is_passed_over(running: TaskAdapter, again: str) -> None:
+def test_what_is_said_twice_or_too_late_is_passed_over(running: RunTaskAdapter, again: str) -> None:
     running.receive(final("one", 160, 5720))
     assert running.receive(again) == []
-    running.commit()
-    assert running.receive(again) == []
-    assert told(running.receive(finished())) == [CommitEmpty()]
-    assert running.receive(finished()) == []
-
-
-def test_times_go_on_over_a_commit(running: TaskAdapter) -> None:
-    running.commit()
-    running.receive(finished())
-    running.receive(started("task-2"))
-    assert told(running.receive(final("two", 100, 500, task_id="task-2")))[-1] == FinalResult(
-        text="two", start_ms=1100, end_ms=1500
-    )
-
-
-def test_the_bill_adds_up_over_a_commit(running: TaskAdapter) -> None:
-    running.receive(final("one", billed_seconds=3))
-    running.commit()
-    running.receive(finished())
-    running.receive(started("task-2"))
-    running.receive(final("two", billed_seconds=2, task_id="task-2"))
     running.finish()
-    assert running.receive(finished("task-2")) == [Finished(billed_ms=5000)]
+    assert running.receive(again) == []
 
 
-def test_a_commit_before_any_audio_is_answered_at_once(adapter: TaskAdapter) -> None:
+@pytest.mark.parametrize("message", [started("task-0"), final("one", task_id="task-0"), finished("task-0")])
+def test_the_task_before_on_the_same_connection_is_no_concern(adapter: RunTaskAdapter, message: str) -> None:
     adapter.start()
-    adapter.receive(started())
-    assert adapter.commit() == [CommitEmpty()]
-    assert adapter.is_ready
+    assert adapter.receive(message) == []
+    assert not adapter.is_ready
+
+
+def test_its_connection_can_carry_another_task(running: RunTaskAdapter) -> None:
+    running.finish()
+    running.receive(finished())
+    assert running.keeps_connection
 
 
 @pytest.mark.parametrize(
@@ -287,7 +231,7 @@ def test_a_commit_before_any_audio_is_answered_at_once(adapter: TaskAdapter) -> 
         event("result-generated", {"output": {"sentence": {"text": "a", "begin_time": "soon", "end_time": 1}}}),
     ],
 )
-def test_a_broken_message_is_the_vendors_fault(running: TaskAdapter, message: str) -> None:
+def test_a_broken_message_is_the_vendors_fault(running: RunTaskAdapter, message: str) -> None:
     with pytest.raises(UpstreamProtocolError):
         running.receive(message)
 
@@ -352,52 +296,52 @@ CODES: dict[str, type[GatewayError]] = {
 
 
 @pytest.mark.parametrize(("code", "means"), CODES.items(), ids=[code or "no code" for code in CODES])
-def test_a_failed_task_means_what_its_code_says(running: TaskAdapter, code: str, means: type[GatewayError]) -> None:
+def test_a_failed_task_means_what_its_code_says(running: RunTaskAdapter, code: str, means: type[GatewayError]) -> None:
     with pytest.raises(means) as caught:
         running.receive(failed(code))
     assert caught.value.upstream_code == code
     assert caught.value.upstream_request_id == "task-1"
 
 
-def test_a_failure_that_names_no_task_is_about_this_one(running: TaskAdapter) -> None:
+def test_a_failure_that_names_no_task_is_about_this_one(running: RunTaskAdapter) -> None:
     with pytest.raises(UpstreamRefused):
         running.receive(event("task-failed", task_id="", error_code="InvalidParameter"))
 
 
-def test_the_23_second_rule_is_no_wrong_parameter(running: TaskAdapter) -> None:
+def test_the_23_second_rule_is_no_wrong_parameter(running: RunTaskAdapter) -> None:
     with pytest.raises(UpstreamLost):
         running.receive(failed("InvalidParameter", "request timeout after 23 seconds."))
 
 
-def test_the_vendors_own_sentence_goes_no_further(running: TaskAdapter) -> None:
+def test_the_vendors_own_sentence_goes_no_further(running: RunTaskAdapter) -> None:
     with pytest.raises(GatewayError) as caught:
         running.receive(failed("InvalidParameter", "word 'Ophiuchus' of key sk-secret is wrong"))
     assert "Ophiuchus" not in str(caught.value)
     assert "sk-secret" not in str(caught.value)
 
 
-def test_a_task_in_which_nothing_was_said_ends_well(running: TaskAdapter) -> None:
+def test_a_task_in_which_nothing_was_said_ends_well(running: RunTaskAdapter) -> None:
     running.finish()
     assert running.receive(failed("NO_VALID_AUDIO_ERROR")) == [Finished(billed_ms=None)]
 
 
-def test_a_commit_in_a_task_in_which_nothing_was_said_goes_on_elsewhere(running: TaskAdapter) -> None:
-    """After a failure the vendor closes the connection."""
-    running.commit()
-    assert running.receive(interim("", heartbeat=True, sentence_id=0)) == []
-    assert running.receive(failed("NO_VALID_AUDIO_ERROR")) == [CommitEmpty(), Reopen()]
-    assert not running.is_ready
-    (run_task,) = sent(running.start())
-    assert run_task["header"] == {"action": "run-task", "task_id": "task-2", "streaming": "duplex"}
-    running.receive(started("task-2"))
-    assert running.receive(final("good", 100, 900, task_id="task-2")) == [
-        SpeechStarted(offset_ms=1100),
-        SpeechEnded(offset_ms=1900),
-        FinalResult(text="good", start_ms=1100, end_ms=1900),
-    ]
+def test_after_a_failure_the_connection_is_of_no_use(running: RunTaskAdapter) -> None:
+    running.finish()
+    running.receive(failed("NO_VALID_AUDIO_ERROR"))
+    assert not running.keeps_connection
 
 
-def test_a_task_that_told_something_does_not(running: TaskAdapter) -> None:
+@pytest.mark.parametrize(
+    ("on_request", "is_asked", "answers"), [(False, False, True), (True, False, False), (True, True, True)]
+)
+def test_a_model_may_say_nothing_while_somebody_speaks(on_request: bool, is_asked: bool, answers: bool) -> None:
+    model = replace(MODELS.find("paraformer-realtime-v2"), has_interim_on_request=on_request)
+    audio = AudioFormat(sample_rate_hertz=16_000)
+    config = RecognitionConfig(model=model, audio=audio, interim_results=is_asked)
+    assert RunTaskAdapter(config, "task-1", {}).answers_speech is answers
+
+
+def test_a_task_that_told_something_does_not(running: RunTaskAdapter) -> None:
     running.receive(interim("yes"))
     running.finish()
     with pytest.raises(UndecodableAudio):

@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import quote
 
 from asrgateway_server.audio.inserted_silence import InsertedSilence
@@ -112,15 +112,18 @@ class _Commit:
     is_passed: bool = False
 
 
-class Qwen3Asr:
+class Qwen3AsrAdapter:
     """One connection, which is one session; see ``WebSocketAdapter``.
 
     Args:
         config: The call.
-        new_event_id: Returns a name that nobody else has: 32 hexadecimal digits.
+        task_id: A name that no other session has: 32 hexadecimal digits.
     """
 
-    def __init__(self, config: RecognitionConfig, new_event_id: Callable[[], str]) -> None:
+    ends_at_commit: ClassVar[bool] = False
+    keeps_connection: ClassVar[bool] = False
+
+    def __init__(self, config: RecognitionConfig, task_id: str) -> None:
         self.path = f"{PATH}?model={quote(config.model.name, safe='')}"
         self._config = config
         self._adaptation = config.adaptation
@@ -128,7 +131,7 @@ class Qwen3Asr:
         self._is_manual = isinstance(config.endpointing, ManualEndpointing)
         self._vad = config.endpointing if isinstance(config.endpointing, ServerVad) else ServerVad()
         self._bytes_per_ms = config.model_rate_hertz * 2 // 1000
-        self._event_prefix = f"event_{new_event_id()}_"
+        self._event_prefix = f"event_{task_id}_"
         self._events = 0
         self._state = _State.OPENING
         self._session_id = ""
@@ -159,6 +162,11 @@ class Qwen3Asr:
     def is_ready(self) -> bool:
         """See ``WebSocketAdapter``."""
         return self._state is _State.RUNNING
+
+    @property
+    def answers_speech(self) -> bool:
+        """See ``WebSocketAdapter``."""
+        return not self._is_manual
 
     def start(self) -> Sequence[Output]:
         """Wait for ``session.created``; see ``WebSocketAdapter``."""

@@ -1,7 +1,7 @@
-"""The run-task dialect: what Paraformer and its successors say on `/api-ws/v1/inference`.
+"""The run-task dialect: what Paraformer and its successors speak on `/api-ws/v1/inference`.
 
-One task hears one stream of audio and tells sentences, one open at a time. A commit finishes the task, which closes
-the open sentence, and starts the next one on the same connection.
+A task recognizes one stream of audio and returns sentences, one open at a time. Another one may follow on the same
+connection. A sentence that has to end before its speaker does ends with its task.
 
 Source: Model Studio manual, "Paraformer client events" and "Paraformer server events".
 """
@@ -9,15 +9,14 @@ Source: Model Studio manual, "Paraformer client events" and "Paraformer server e
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum, auto
-from typing import Final
+from typing import ClassVar, Final
 
-from asrgateway_server.backends.adapter import Output, Reopen, Send
+from asrgateway_server.backends.adapter import Output, Send
 from asrgateway_server.config import Adaptation, ContextMessage, ContextRole, RecognitionConfig
 from asrgateway_server.errors import UndecodableAudio
 from asrgateway_server.events import (
-    CommitEmpty,
     Emotion,
     FinalResult,
     Finished,
@@ -43,49 +42,46 @@ _CONTEXT_ROLES: Final = {
 class _State(Enum):
     STARTING = auto()
     RUNNING = auto()
-    COMMITTING = auto()
     FINISHING = auto()
 
 
-class TaskAdapter:
-    """One connection on which tasks run one after another; see ``WebSocketAdapter``.
+class RunTaskAdapter:
+    """One task; see ``WebSocketAdapter``.
 
     Args:
         config: The call.
-        new_task_id: Returns a name that no other task has: 32 hexadecimal digits.
-        parameters: ``payload.parameters`` of each task.
+        task_id: A name that no other task has: 32 hexadecimal digits.
+        parameters: ``payload.parameters``.
         resources: ``payload.resources``; none if empty.
-        takes_context: The model listens to what was said before, and to free text about the subject.
+        takes_context: The model takes what was said before, and free text about the subject.
     """
 
     path = PATH
+    ends_at_commit: ClassVar[bool] = True
 
     def __init__(
         self,
         config: RecognitionConfig,
-        new_task_id: Callable[[], str],
+        task_id: str,
         parameters: Json,
         resources: Sequence[Json] = (),
         *,
         takes_context: bool = False,
     ) -> None:
         self._model = config.model.name
-        self._bytes_per_ms = config.model_rate_hertz * 2 // 1000
-        self._new_task_id = new_task_id
+        self._task_id = task_id
         self._parameters = parameters
         self._resources = resources
         self._context = _context(config.adaptation) if takes_context else []
+        self._wants_words = config.features.word_time_offsets
+        # A model with this switch says nothing of what is not final unless it is asked.
+        self.answers_speech = not config.model.has_interim_on_request or config.interim_results
+        self.keeps_connection = True
         self._state = _State.STARTING
-        self._task_id = ""
-        self._earlier_task_ids: set[str] = set()
-        self._base_ms = 0
-        self._task_bytes = 0
-        self._billed_before_ms = 0
         self._billed_ms: int | None = None
         self._open: InterimResult | None = None
-        self._has_told = False
+        self._has_results = False
         self._last_ended: Json = {}
-        self._held_final: FinalResult | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -93,61 +89,7 @@ class TaskAdapter:
         return self._state is _State.RUNNING
 
     def start(self) -> Sequence[Output]:
-        """Begin the first task, or the next one after a failed one; see ``WebSocketAdapter``."""
-        return [self._run_task()]
-
-    def audio(self, pcm: bytes) -> bytes:
         """See ``WebSocketAdapter``."""
-        self._task_bytes += len(pcm)
-        return pcm
-
-    def commit(self) -> Sequence[Output]:
-        """Finish the task, and start the next when it has told everything; see ``WebSocketAdapter``."""
-        if not self._task_bytes:
-            return [CommitEmpty()]
-        self._state = _State.COMMITTING
-        return [self._finish_task()]
-
-    def update(self, adaptation: Adaptation) -> Sequence[Output]:
-        """Replace the conversation's context, which nobody acknowledges; see ``WebSocketAdapter``."""
-        self._context = _context(adaptation)
-        return [self._send("continue-task", {"input": {"context": self._context}}), UpdateApplied()]
-
-    def finish(self) -> Sequence[Output]:
-        """See ``WebSocketAdapter``."""
-        self._state = _State.FINISHING
-        return [self._finish_task()]
-
-    def receive(self, message: str) -> Sequence[Output]:
-        """See ``WebSocketAdapter``."""
-        record = parse(message)
-        header, payload = member(record, "header"), record.get("payload")
-        payload = payload if isinstance(payload, dict) else {}
-        if text(header, "task_id") in self._earlier_task_ids:
-            return []  # Said once too often: that task has ended.
-        match header.get("event"):
-            case "result-generated":
-                return self._result(payload)
-            case "task-started" if self._state is _State.STARTING:
-                self._state = _State.RUNNING
-                return [Ready(request_id=self._task_id)]
-            case "task-finished":
-                self._count(payload)
-                return self._task_finished()
-            case "task-failed":
-                return self._task_failed(header)
-            case _:
-                return []  # The vendor adds events over time; an unknown one is not an error.
-
-    # Messages to the server -------------------------------------------------------------------------------------
-
-    def _run_task(self) -> Send:
-        if self._task_id:
-            self._earlier_task_ids.add(self._task_id)
-        self._task_id = self._new_task_id()
-        self._state = _State.STARTING
-        self._has_told = False
-        self._last_ended = {}
         payload: dict[str, object] = {
             "task_group": "audio",
             "task": "asr",
@@ -158,10 +100,46 @@ class TaskAdapter:
         }
         if self._resources:
             payload["resources"] = self._resources
-        return self._send("run-task", payload)
+        return [self._send("run-task", payload)]
 
-    def _finish_task(self) -> Send:
-        return self._send("finish-task", {"input": {}})
+    def audio(self, pcm: bytes) -> bytes:
+        """See ``WebSocketAdapter``."""
+        return pcm
+
+    def commit(self) -> Sequence[Output]:
+        """See ``WebSocketAdapter``; never called."""
+        raise NotImplementedError("a task of this dialect ends where an utterance is committed")
+
+    def update(self, adaptation: Adaptation) -> Sequence[Output]:
+        """Replace the conversation's context, which nobody acknowledges; see ``WebSocketAdapter``."""
+        self._context = _context(adaptation)
+        return [self._send("continue-task", {"input": {"context": self._context}}), UpdateApplied()]
+
+    def finish(self) -> Sequence[Output]:
+        """See ``WebSocketAdapter``."""
+        self._state = _State.FINISHING
+        return [self._send("finish-task", {"input": {}})]
+
+    def receive(self, message: str) -> Sequence[Output]:
+        """See ``WebSocketAdapter``."""
+        record = parse(message)
+        header, payload = member(record, "header"), record.get("payload")
+        payload = payload if isinstance(payload, dict) else {}
+        if text(header, "task_id") not in ("", self._task_id):
+            return []  # Of the task before, on the same connection: said once too often.
+        match header.get("event"):
+            case "result-generated":
+                return self._result(payload)
+            case "task-started" if self._state is _State.STARTING:
+                self._state = _State.RUNNING
+                return [Ready(request_id=self._task_id)]
+            case "task-finished":
+                self._count(payload)
+                return self._finished()
+            case "task-failed":
+                return self._failed(header)
+            case _:
+                return []  # The vendor adds events over time; an unknown one is not an error.
 
     def _send(self, action: str, payload: Json) -> Send:
         header = {"action": action, "task_id": self._task_id, "streaming": "duplex"}
@@ -174,21 +152,19 @@ class TaskAdapter:
         sentence = member(member(payload, "output"), "sentence")
         self._count(payload)
         if self._has_ended(sentence):
-            return []
+            return []  # Said twice, or too late.
         said = text(sentence, "text").strip()
         is_end = bool(sentence.get("sentence_end")) or sentence.get("end_time") is not None
         # On one page of the manual the mark only repeats the task's parameter: it must not swallow a sentence's end.
         is_last_word = is_end and self._open and sentence.get("sentence_id") != 0
         if sentence.get("heartbeat") and not said and not is_last_word:
             return []
-        self._has_told = True
+        self._has_results = True
         if is_end:
-            return [*self._release_held_final(), *self._final(sentence, said)]
+            return self._final(sentence, said)
         if said:
-            return [*self._release_held_final(), *self._interim(sentence, said)]
-        if sentence.get("sentence_begin"):
-            return [*self._release_held_final(), *self._begin(sentence)]
-        return []
+            return self._interim(sentence, said)
+        return self._begin(sentence) if sentence.get("sentence_begin") else []
 
     def _has_ended(self, sentence: Json) -> bool:
         """Whether a message is about a sentence that has had its final: said twice, or too late.
@@ -203,20 +179,15 @@ class TaskAdapter:
                 return here <= ended
         return False
 
-    def _release_held_final(self) -> Sequence[Output]:
-        """Return the final that waited to answer a commit: another sentence comes, which will answer it."""
-        held, self._held_final = self._held_final, None
-        return [held] if held else []
-
     def _begin(self, sentence: Json) -> Sequence[Output]:
-        start_ms = self._moment(sentence, "begin_time")
+        start_ms = milliseconds(sentence, "begin_time")
         if self._open or start_ms is None:
             return []
         self._open = InterimResult(text="", start_ms=start_ms)
         return [SpeechStarted(offset_ms=start_ms)]
 
     def _interim(self, sentence: Json, said: str) -> Sequence[Output]:
-        start_ms = self._moment(sentence, "begin_time")
+        start_ms = milliseconds(sentence, "begin_time")
         words = self._words(sentence)
         interim = InterimResult(
             text=said,
@@ -231,10 +202,10 @@ class TaskAdapter:
 
     def _final(self, sentence: Json, said: str) -> Sequence[Output]:
         words = self._words(sentence)
-        end_ms = self._moment(sentence, "end_time")
+        end_ms = milliseconds(sentence, "end_time")
         final = FinalResult(
             text=said,
-            start_ms=self._moment(sentence, "begin_time"),
+            start_ms=milliseconds(sentence, "begin_time"),
             end_ms=words[-1].end_ms if end_ms is None and words else end_ms,
             words=words,
             emotion=_emotion(sentence),
@@ -244,30 +215,18 @@ class TaskAdapter:
             outputs.append(SpeechEnded(offset_ms=final.end_ms))
         self._open = None
         self._last_ended = sentence
-        if self._state is not _State.COMMITTING:
-            return [*outputs, final]
-        # Of several sentences that end now the commit is answered with the last.
-        self._held_final = final
-        return outputs
+        return [*outputs, final]
 
-    def _task_finished(self) -> Sequence[Output]:
-        broken_off = self._break_off()
-        if self._state is not _State.COMMITTING:
-            return [*broken_off, Finished(billed_ms=self._billed_ms)]
-        self._held_final = next(iter(broken_off), self._held_final)
-        return [self._answer_commit(), self._run_task()]
+    def _finished(self) -> Sequence[Output]:
+        return [*self._break_off(), Finished(billed_ms=self._billed_ms)]
 
-    def _task_failed(self, header: Json) -> Sequence[Output]:
+    def _failed(self, header: Json) -> Sequence[Output]:
         error = error_for(str(header.get("error_code") or ""), str(header.get("error_message") or ""), self._task_id)
-        if not isinstance(error, UndecodableAudio) or self._has_told:
-            raise error
-        # Our PCM can be decoded: nothing was said in the task, which may have begun after a last commit.
-        match self._state:
-            case _State.FINISHING:
-                return self._task_finished()
-            case _State.COMMITTING:
-                self._state = _State.STARTING
-                return [self._answer_commit(), Reopen()]  # After a failure the vendor closes the connection.
+        is_silence = isinstance(error, UndecodableAudio) and not self._has_results
+        if is_silence and self._state is _State.FINISHING:
+            # Our PCM can be decoded: nothing was said in the task, which may have begun after a last commit.
+            self.keeps_connection = False  # After a failure the vendor closes it.
+            return self._finished()
         raise error
 
     def _break_off(self) -> Sequence[FinalResult]:
@@ -277,40 +236,16 @@ class TaskAdapter:
             return []
         return [FinalResult(text=interim.committed, start_ms=interim.start_ms, end_ms=interim.end_ms)]
 
-    def _answer_commit(self) -> FinalResult | CommitEmpty:
-        self._base_ms += self._task_bytes // self._bytes_per_ms
-        self._task_bytes = 0
-        self._billed_before_ms = self._billed_ms or 0
-        return self._commit_answer()
-
-    def _commit_answer(self) -> FinalResult | CommitEmpty:
-        final, self._held_final = self._held_final, None
-        if final is None:
-            return CommitEmpty()
-        return FinalResult(
-            text=final.text,
-            start_ms=final.start_ms,
-            end_ms=final.end_ms,
-            words=final.words,
-            emotion=final.emotion,
-            is_forced=True,
-        )
-
     def _count(self, payload: Json) -> None:
         """Remember what the vendor bills: whole seconds of the task so far."""
         usage = payload.get("usage")
         if isinstance(usage, dict) and isinstance(usage.get("duration"), int):
-            self._billed_ms = self._billed_before_ms + usage["duration"] * 1000
-
-    def _moment(self, record: Json, name: str) -> int | None:
-        """Return a time of the task in the connection's time; the next task on it begins at zero again."""
-        value = milliseconds(record, name)
-        return None if value is None else self._base_ms + value
+            self._billed_ms = usage["duration"] * 1000
 
     def _words(self, sentence: Json) -> tuple[Word, ...]:
         words = []
         for record in sentence.get("words") or ():
-            start_ms, end_ms = self._moment(record, "begin_time"), self._moment(record, "end_time")
+            start_ms, end_ms = milliseconds(record, "begin_time"), milliseconds(record, "end_time")
             if start_ms is not None and end_ms is not None:
                 spoken, mark = text(record, "text").strip(), text(record, "punctuation").strip()
                 words.append(Word(text=spoken, punctuation=mark, start_ms=start_ms, end_ms=max(start_ms, end_ms)))

@@ -1,4 +1,4 @@
-"""over_sdk(adapter): a Backend on the vendor's own SDK, one or two of whose threads serve each call.
+"""A backend on the vendor's own SDK, one or two of whose threads serve each task.
 
 The adapter is the same as on a WebSocket of our own: it says what is sent and what the answers mean, and the SDK only
 carries it. What its defects cost, and which of them are handled here, stands in docs/transports.md.
@@ -11,27 +11,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from asrgateway_server.backends.base import Emit, ItemSource, OpenBackend
-from asrgateway_server.backends.websocket import (
-    Connection,
-    Conversation,
-    MakeAdapter,
-    answered_rate_hertz,
-    timeouts_of,
-    with_upstream_name,
-)
+from asrgateway_server.backends.base import Completed, Emit, TaskEnd, TaskInput, end_of
+from asrgateway_server.backends.task_exchange import Connection, TaskExchange, timeouts_of
+from asrgateway_server.backends.vendor_access import Access as VendorAccess
+from asrgateway_server.backends.vendor_access import Credential, RemoteVendor
+from asrgateway_server.backends.websocket import MakeAdapter, counted, with_upstream_name
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import ClientStalled, GatewayError, UpstreamLost, UpstreamRefused
-from asrgateway_server.metrics import CALLERS_KEY, Metrics
+from asrgateway_server.metrics import EndpointMetrics, Metrics
 from asrgateway_server.settings import Settings
 from asrgateway_server.vendors.dashscope import sdk_import as sdk
-from asrgateway_server.vendors.dashscope.credentials import Credential, Keyring
-from asrgateway_server.vendors.dashscope.error_codes import code_family, for_callers_key
 from asrgateway_server.vendors.dashscope.official_sdk.threads import Access, Inbox, RunInThread
 
 Value = TypeVar("Value")
@@ -67,30 +62,21 @@ def sessions(path: str, access: Access, inbox: Inbox, run: RunInThread) -> SdkCo
     return SessionConnection(path, access, inbox, run)
 
 
-def over_sdk(make_adapter: MakeAdapter, make_connection: MakeConnection) -> OpenBackend:
-    """Return what opens a backend whose every call has an adapter and a connection of the SDK."""
-
-    def open_backend(settings: Settings, keyring: Keyring, metrics: Metrics) -> SdkBackend:
-        return SdkBackend(make_adapter, make_connection, settings, keyring, metrics)
-
-    return open_backend
-
-
 class SdkBackend:
-    """Opens a connection of the SDK for each call; see ``Backend``."""
+    """Reaches the vendor with its own SDK; see ``Backend``."""
 
     def __init__(
         self,
         make_adapter: MakeAdapter,
         make_connection: MakeConnection,
+        vendor: RemoteVendor,
         settings: Settings,
-        keyring: Keyring,
         metrics: Metrics,
     ) -> None:
-        self._make_adapter = make_adapter
-        self._make_connection = make_connection
-        self._keyring = keyring
-        self._timeouts = timeouts_of(settings)
+        self.make_adapter = make_adapter
+        self.make_connection = make_connection
+        self.vendor = vendor
+        self.timeouts = timeouts_of(settings)
         self._metrics = metrics
         # A call blocks in one place at a time, beside it in a ping, and once more while its last task ends, which frees
         # the other two.
@@ -108,57 +94,93 @@ class SdkBackend:
         """Wait until the threads of every call have ended."""
         await asyncio.to_thread(self._threads.shutdown)
 
-    async def converse(self, config: RecognitionConfig, next_item: ItemSource, emit: Emit) -> None:
-        """Run one connection; see ``Backend``."""
-        access = self._keyring.access(config)
-        metrics = self._metrics.of_endpoint(access.endpoint)
-        key = _Key(access.credential, self._timeouts.ready_seconds)
-        told = Access(
-            url=access.url,
-            key=key.current,
-            workspace=access.workspace or None,
-            timeout_seconds=self._timeouts.ready_seconds,
-        )
+    @asynccontextmanager
+    async def open(self, config: RecognitionConfig) -> AsyncIterator[SdkUpstream]:
+        """Return what recognizes one call; see ``Backend``."""
+        access = self.vendor.access(config)
+        upstream = SdkUpstream(self, access, self._metrics.of_endpoint(access.endpoint))
         try:
-            with metrics.connections["in_use"].track_inprogress():
-                while not await self._is_carried(config, told, key, next_item, emit):
-                    pass
+            yield upstream
+        finally:
+            # Begun even if the call is cancelled once more while it waits.
+            await asyncio.shield(upstream.end())
+
+    def run_in_thread(self, block: Callable[[], Value]) -> asyncio.Future[Value]:
+        """Run what blocks, at once."""
+        return asyncio.get_running_loop().run_in_executor(self._threads, block)
+
+
+class SdkUpstream:
+    """The tasks of one call, each of which has a connection of its own; see ``Upstream``."""
+
+    def __init__(self, backend: SdkBackend, access: VendorAccess, metrics: EndpointMetrics) -> None:
+        self._backend = backend
+        self._access = access
+        self._metrics = metrics
+        self._ends: list[asyncio.Future[None]] = []
+
+    @property
+    def ends_at_commit(self) -> bool:
+        """See ``Upstream``."""
+        return self._backend.make_adapter.ends_at_commit
+
+    async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+        """Run one task; see ``Upstream``."""
+        try:
+            with self._metrics.connections["in_use"].track_inprogress():
+                return await self._run(with_upstream_name(config), task_input, emit)
         except ClientStalled:
             raise
         except GatewayError as error:
-            meant = for_callers_key(error) if access.is_callers else error
-            metrics.failed(code_family(error.upstream_code) if meant is error else CALLERS_KEY)
-            if meant is not error:
-                raise meant from None
-            raise
+            return end_of(counted(error, self._access, self._backend.vendor, self._metrics))
 
-    async def _is_carried(
-        self, config: RecognitionConfig, access: Access, key: _Key, next_item: ItemSource, emit: Emit
-    ) -> bool:
-        """Run one connection; return False if the vendor rejected the key at once, and there is another one by now."""
-        adapter = self._make_adapter(with_upstream_name(config), lambda: uuid.uuid4().hex)
-        inbox = Inbox()
-        connection = await self._run(lambda: self._make_connection(adapter.path, access, inbox, self._run))
+    async def rest(self) -> None:
+        """See ``Upstream``; a connection is kept for no longer than a task."""
+
+    async def end(self) -> None:
+        """Wait until the threads of all tasks have ended."""
+        await asyncio.gather(*self._ends)
+
+    async def _run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> Completed:
+        """Run one task, once more with another key if the vendor rejects the first one at once."""
+        key = _Key(self._access.credential, self._backend.timeouts.ready_seconds)
+        while True:
+            inbox = Inbox()
+            try:
+                return await self._exchange(config, key, inbox, task_input, emit)
+            except UpstreamRefused:
+                if inbox.has_messages or not await key.is_replaced():
+                    raise
+
+    async def _exchange(
+        self, config: RecognitionConfig, key: _Key, inbox: Inbox, task_input: TaskInput, emit: Emit
+    ) -> Completed:
+        backend, run = self._backend, self._backend.run_in_thread
+        adapter = backend.make_adapter(config, uuid.uuid4().hex)
+        access = Access(
+            url=self._access.url,
+            key=key.current,
+            workspace=self._access.workspace or None,
+            timeout_seconds=backend.timeouts.ready_seconds,
+        )
+        connection = await run(lambda: backend.make_connection(adapter.path, access, inbox, run))
         try:
             await connection.open()
-
-            async def reopen() -> Connection:
-                return connection  # Where a task may end alone, each has a connection of its own.
-
-            rate_hertz = answered_rate_hertz(config)
-            await Conversation(connection, reopen, adapter, next_item, emit, self._timeouts, rate_hertz).run()
-        except UpstreamRefused:
-            if inbox.has_messages or not await key.is_replaced():
-                raise
-            return False
+            exchange = TaskExchange(
+                connection,
+                adapter,
+                task_input,
+                emit,
+                backend.timeouts,
+                config.model_rate_hertz,
+                backend.vendor.close_error,
+            )
+            return await exchange.run()
         finally:
             inbox.close()
-            # Begun even if the call is cancelled once more while it waits.
-            await asyncio.shield(self._run(connection.end))
-        return True
-
-    def _run(self, block: Callable[[], Value]) -> asyncio.Future[Value]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, block)
+            # The next task need not wait for it.
+            self._ends = [end for end in self._ends if not end.done()]
+            self._ends.append(run(connection.end))
 
 
 class _Key:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -30,8 +29,9 @@ from websocket import (
     _app,
 )
 
-from asrgateway_server.backends.websocket import TCP_NOTSENT_LOWAT, UNSENT_BYTES, refusal
+from asrgateway_server.backends.bounded_websocket import bound_unsent
 from asrgateway_server.errors import GatewayError, UpstreamLost
+from asrgateway_server.vendors.dashscope.error_codes import handshake_error
 from asrgateway_server.vendors.dashscope.official_sdk.threads import (
     Access,
     Closed,
@@ -194,9 +194,8 @@ class Session(OmniRealtimeCallback):
     def on_open(self) -> None:
         """Look out for pongs, and let no more of the audio wait in the kernel than on a WebSocket of our own."""
         self._conversation.ws.on_pong = lambda *_: self._inbox.put(Pong())
-        if sys.platform == "linux":
-            with contextlib.suppress(*_GONE):
-                self._conversation.ws.sock.sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        with contextlib.suppress(*_GONE):
+            bound_unsent(self._conversation.ws.sock.sock)
 
     def on_event(self, message: Any) -> None:  # Any: as the SDK has it
         """Pass on a message as the vendor sent it."""
@@ -209,7 +208,7 @@ class Session(OmniRealtimeCallback):
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, WebSocketBadStatusException):
-            self._inbox.put(refusal(error.status_code))
+            self._inbox.put(handshake_error(error.status_code))
         elif not self._has_begun and isinstance(error, OSError | WebSocketException):
             self._inbox.put(_unreachable(error))
         elif not isinstance(error, WebSocketConnectionClosedException | WebSocketTimeoutException | OSError):

@@ -12,8 +12,6 @@ import contextlib
 import inspect
 import json
 import re
-import socket
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
@@ -29,10 +27,11 @@ from dashscope.client.base_api import BaseApi
 from dashscope.common.constants import WEBSOCKET_ERROR_CODE
 from dashscope.common.error import InvalidParameter
 
+from asrgateway_server.backends.bounded_websocket import BoundedWebSocket, bound_unsent
 from asrgateway_server.backends.network import no_redirects
-from asrgateway_server.backends.websocket import TCP_NOTSENT_LOWAT, UNSENT_BYTES, BoundedWebSocket, refusal
 from asrgateway_server.errors import GatewayError, UnsupportedOption, UpstreamLost
 from asrgateway_server.vendors.dashscope.credentials import WORKSPACE_HEADER
+from asrgateway_server.vendors.dashscope.error_codes import handshake_error
 from asrgateway_server.vendors.dashscope.official_sdk.threads import Access, Inbox, RunInThread, message_of, unreadable
 
 Json = Mapping[str, Any]  # Any: JSON values; the adapter wrote or reads them
@@ -301,7 +300,7 @@ class Link:
             self._taken += 1
             if part.status_code == HTTPStatus.OK and not _is_readable(part):
                 # The worker would die of it without a word. A code is that of a handshake which was answered with 200.
-                self._ended(refusal(part.code) if part.code else unreadable())
+                self._ended(handshake_error(part.code) if part.code else unreadable())
                 return
             yield part
         self._ended(None)
@@ -310,8 +309,8 @@ class Link:
         """Let no more of the audio wait on its way than on a WebSocket of our own, not minutes of it."""
         BoundedWebSocket.adopt(self._request.ws)
         connection = self._request.ws.get_extra_info("socket")
-        if sys.platform == "linux" and connection is not None:
-            connection.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        if connection is not None:
+            bound_unsent(connection)
 
     def cut(self) -> None:
         """Close the connection, at whatever stage; does not block, and may be called from any thread."""
@@ -390,7 +389,7 @@ def _failure(status: int, code: str, message: str) -> GatewayError:
     and the code that the vendor closed the connection with is lost.
     """
     if status > 0:
-        return refusal(status)
+        return handshake_error(status)
     if code == "ClientConnectorError":
         return UpstreamLost("the vendor cannot be reached")
     if _PROTOCOL_ERRORS.search(message):

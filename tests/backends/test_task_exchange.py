@@ -1,4 +1,4 @@
-"""What the transport makes of refused handshakes, and of vendors that have gone without a word."""
+"""One task on one connection, whose vendor may be gone without a word."""
 
 from __future__ import annotations
 
@@ -12,42 +12,26 @@ from aiohttp import web
 
 import messages
 from asrgateway_server.backends.base import Emit
-from asrgateway_server.backends.websocket import BoundedWebSocket, Conversation, UpstreamTimeouts, refusal
+from asrgateway_server.backends.bounded_websocket import BoundedWebSocket
+from asrgateway_server.backends.task_exchange import TaskExchange, UpstreamTimeouts
 from asrgateway_server.config import AudioFormat, RecognitionConfig
-from asrgateway_server.errors import GatewayError, Overloaded, UpstreamLost, UpstreamRefused
+from asrgateway_server.errors import GatewayError, UpstreamLost
 from asrgateway_server.events import BackendEvent, InterimResult
-from asrgateway_server.vendors.dashscope.adapters.paraformer import paraformer
+from asrgateway_server.vendors.dashscope.adapters.paraformer import ParaformerAdapter
 from asrgateway_server.vendors.dashscope.adapters.run_task import PATH
 from asrgateway_server.vendors.dashscope.catalogue import DASHSCOPE_MODELS
+from asrgateway_server.vendors.dashscope.error_codes import close_error
 from emulated_vendor import task_vendor
-
-
-@pytest.mark.parametrize(
-    ("status", "means"),
-    [
-        (401, UpstreamRefused),
-        (403, UpstreamRefused),
-        (429, Overloaded),
-        (500, UpstreamLost),
-        (503, UpstreamLost),
-        (200, UpstreamLost),
-    ],
-)
-def test_a_refused_handshake_means_what_its_status_says(status: int, means: type[GatewayError]) -> None:
-    error = refusal(status)
-    assert type(error) is means
-    assert error.upstream_code == f"HTTP {status}"
-
-
-# A connection that has gone without a word ------------------------------------------------------------------------
 
 CONFIG = RecognitionConfig(model=DASHSCOPE_MODELS[0], audio=AudioFormat(sample_rate_hertz=16_000))
 TIMEOUTS = UpstreamTimeouts(ready_seconds=10.0, stall_seconds=60.0, ping_seconds=0.05, pong_seconds=0.1)
 
 
-async def nothing() -> None:
-    """What a caller says that is quiet."""
-    await asyncio.Event().wait()
+class Nothing:
+    """The input of a task whose client is quiet."""
+
+    async def next(self) -> None:
+        await asyncio.Event().wait()
 
 
 async def unheard(event: BackendEvent, read_at: float) -> None:
@@ -56,16 +40,13 @@ async def unheard(event: BackendEvent, read_at: float) -> None:
 
 async def error_of_a_call(url: str, emit: Emit = unheard, timeouts: UpstreamTimeouts = TIMEOUTS) -> GatewayError:
     """Run a call of a quiet caller; return what ends it."""
-    adapter = paraformer(CONFIG, lambda: messages.TASK)
+    adapter = ParaformerAdapter(CONFIG, messages.TASK)
     async with aiohttp.ClientSession(ws_response_class=BoundedWebSocket) as session:
         connection = cast("BoundedWebSocket", await session.ws_connect(url + PATH, autoping=False))
 
-        async def reopen() -> BoundedWebSocket:
-            return connection
-
-        conversation = Conversation(connection, reopen, adapter, nothing, emit, timeouts, 16_000)
+        exchange = TaskExchange(connection, adapter, Nothing(), emit, timeouts, 16_000, close_error)
         with pytest.raises(GatewayError) as raised:
-            await conversation.run()
+            await exchange.run()
         await connection.leave()
     return raised.value
 

@@ -1,0 +1,194 @@
+"""The client's audio, with its commits and updates in their places, on its way to the task that runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from asrgateway_server.audio.pcm import BYTES_PER_SAMPLE
+from asrgateway_server.backends.base import Commit
+from asrgateway_server.config import Update
+
+Mark = Commit | Update
+_MOST_MARKS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The client has half-closed: nothing follows."""
+
+
+class AudioLog:
+    """A bounded log with one writer and one reader.
+
+    While too much is unread the writer waits; it then reads nothing more from gRPC, whose flow control slows the
+    client.
+
+    Attributes:
+        end_samples: Where the audio ends so far, in samples from the call's first one.
+        is_writing: The writer holds more and waits for room: the client is not quiet.
+
+    Args:
+        capacity_samples: The writer waits while so many are unread.
+    """
+
+    def __init__(self, capacity_samples: int) -> None:
+        self.end_samples = 0
+        self.is_writing = False
+        self._capacity_samples = capacity_samples
+        self._position = 0
+        self._pieces: deque[bytes] = deque()
+        self._read_bytes = 0  # Of the first piece.
+        self._marks: deque[tuple[int, Mark]] = deque()
+        self._is_ended = False
+        self._wanted_samples = 1
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._on_audio: Callable[[], None] | None = None
+
+    # Writing ----------------------------------------------------------------------------------------------------
+
+    async def append(self, pieces: Iterable[bytes]) -> None:
+        """Add audio piece by piece, and ask for each only when there is room."""
+        self.is_writing = True
+        try:
+            for pcm in pieces:
+                if pcm:
+                    await self._append(pcm)
+        finally:
+            self.is_writing = False
+        if self._alarm is None:
+            # Audio too short to fill a packet has woken no reader, and yet silence may be due after it from now on.
+            self._wake_reader()
+
+    async def mark(self, mark: Mark) -> None:
+        """Add a commit or an update after all audio so far."""
+        while len(self._marks) >= _MOST_MARKS or self._is_full:
+            await self._room()
+        self._marks.append((self.end_samples, mark))
+        self._wake_reader()
+
+    def end(self) -> None:
+        """End the audio."""
+        self._is_ended = True
+        self._wake_reader()
+        self._cancel_alarm()
+
+    async def _append(self, pcm: bytes) -> None:
+        step = self._capacity_samples * BYTES_PER_SAMPLE
+        for start in range(0, len(pcm), step):
+            while self._is_full:
+                await self._room()
+            piece = pcm[start : start + step]
+            is_first = not self.end_samples  # The reader waits for other things from then on.
+            self._pieces.append(piece)
+            self.end_samples += len(piece) // BYTES_PER_SAMPLE
+            if is_first or self.end_samples - self._position >= self._wanted_samples:
+                self._wake_reader()
+            if self._on_audio:
+                self._on_audio()
+
+    @property
+    def _is_full(self) -> bool:
+        return self.end_samples - self._position >= self._capacity_samples
+
+    async def _room(self) -> None:
+        self._writer = asyncio.get_running_loop().create_future()
+        try:
+            await self._writer
+        finally:
+            self._writer = None
+
+    def call_at_audio(self, callback: Callable[[], None] | None) -> None:
+        """Have something called whenever audio is appended, until another one takes its place."""
+        self._on_audio = callback
+
+    # Reading ----------------------------------------------------------------------------------------------------
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether audio comes next."""
+        return (self._marks[0][0] if self._marks else self.end_samples) > self._position
+
+    def read(self, packet_samples: int, *, is_partial_wanted: bool = False) -> bytes | Mark | End | None:
+        """Return what comes next; None while there is less than a packet, and more may follow.
+
+        Args:
+            packet_samples: The most audio to return. Less is returned before a mark and before the end.
+            is_partial_wanted: Less is returned in any case.
+        """
+        available = (self._marks[0][0] if self._marks else self.end_samples) - self._position
+        if available >= packet_samples:
+            return self._take(packet_samples)
+        is_complete = bool(self._marks) or self._is_ended
+        if available:
+            return self._take(available) if is_complete or is_partial_wanted else None
+        if self._marks:
+            _, mark = self._marks.popleft()
+            self._wake_writer()
+            return mark
+        return End() if self._is_ended else None
+
+    async def wait(self, wanted_samples: int, until: float | None) -> None:
+        """Wait until so much audio, a mark or the end is there; at times return sooner, and by ``until`` at the latest.
+
+        The alarm is set anew only once it has rung, at times too early: every message puts silence off, and to set and
+        cancel a timer for each is a third of what the way from message to backend costs.
+        """
+        loop = asyncio.get_running_loop()
+        if self._alarm and until is not None and until < self._alarm.when():
+            self._cancel_alarm()
+        if self._alarm is None and until is not None:
+            self._alarm = loop.call_at(until, self._ring)
+        self._wanted_samples = wanted_samples
+        self._reader = reader = loop.create_future()
+        try:
+            await reader
+        finally:
+            self._reader = None
+            if reader.cancelled():
+                self._cancel_alarm()
+
+    def _take(self, samples: int) -> bytes:
+        size = samples * BYTES_PER_SAMPLE
+        is_whole = len(self._pieces[0]) == size and not self._read_bytes
+        pcm = self._pieces.popleft() if is_whole else self._gather(size)
+        self._position += samples
+        self._wake_writer()
+        return pcm
+
+    def _gather(self, size: int) -> bytes:
+        parts = []
+        while size:
+            first = self._pieces[0]
+            part = first[self._read_bytes : self._read_bytes + size]
+            parts.append(part)
+            size -= len(part)
+            self._read_bytes += len(part)
+            if self._read_bytes == len(first):
+                self._pieces.popleft()
+                self._read_bytes = 0
+        return b"".join(parts)
+
+    # Waking -----------------------------------------------------------------------------------------------------
+
+    def _wake_reader(self) -> None:
+        if self._reader and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _wake_writer(self) -> None:
+        if self._writer and not self._writer.done() and not self._is_full:
+            self._writer.set_result(None)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._wake_reader()
+
+    def _cancel_alarm(self) -> None:
+        if self._alarm:
+            self._alarm.cancel()
+            self._alarm = None

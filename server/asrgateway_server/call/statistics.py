@@ -1,0 +1,227 @@
+"""What one call takes: instants, amounts of audio and their price, added up over all of its tasks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from asrgateway_server.call.responses import CallFinished, Cursor
+from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.metrics import Metrics
+from asrgateway_server.models import Model
+from asrgateway_server.tracing import call_trace
+
+# A second of audio: to count each packet by itself costs a lock and a microsecond.
+_COUNTED_AT_ONCE_SECONDS: Final = 1.0
+
+
+@dataclass(slots=True)
+class Delays:
+    """Instants of one call (``time.monotonic()``); each is set once, None until then.
+
+    Attributes:
+        audio_read: The first audio was read from gRPC.
+        audio_sent: The first audio was handed to the adapter.
+        text_read: The first text was read from the upstream.
+        text_written: That text was handed to gRPC.
+        half_close_read: The client's half-close was read.
+        end_sent: The adapter was handed the end of the audio.
+        end_read: The upstream's last message was read.
+        idle_seconds: Not an instant: how long tasks waited for audio, since the first.
+    """
+
+    audio_read: float | None = None
+    audio_sent: float | None = None
+    text_read: float | None = None
+    text_written: float | None = None
+    half_close_read: float | None = None
+    end_sent: float | None = None
+    end_read: float | None = None
+    idle_seconds: float = 0.0
+
+    @property
+    def first_package_seconds(self) -> float | None:
+        """First audio read from gRPC to first text handed to gRPC."""
+        return _between(self.audio_read, self.text_written)
+
+    @property
+    def upstream_first_package_seconds(self) -> float | None:
+        """First audio handed to the adapter to first text read."""
+        return _between(self.audio_sent, self.text_read)
+
+    @property
+    def upstream_last_package_seconds(self) -> float | None:
+        """End of the audio handed to the adapter to the upstream's last message."""
+        return _between(self.end_sent, self.end_read)
+
+    def realtime_factor(self, audio_seconds: float) -> float | None:
+        """Time from the first to the last audio handed over, without waiting for the client, by the audio's length."""
+        taken = _between(self.audio_sent, self.end_sent)
+        return None if taken is None or not audio_seconds else max(0.0, taken - self.idle_seconds) / audio_seconds
+
+    def last_package_seconds(self, now: float) -> float | None:
+        """Half-close read to ``now``, when the last message is handed to gRPC."""
+        return _between(self.half_close_read, now)
+
+
+def _between(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else end - start
+
+
+class Counter(Protocol):
+    """A metric that only grows."""
+
+    def inc(self, amount: float = 1) -> None:
+        """Add to it."""
+
+
+class _Sum:
+    """Passes on what is added to it, a second of audio or more at a time."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        self._seconds += seconds
+        if self._seconds >= _COUNTED_AT_ONCE_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        self._counter.inc(self._seconds)
+        self._seconds = 0.0
+
+
+class Statistics:
+    """Adds up one call. Each of its tasks may have a model of its own, with its metrics and its price.
+
+    Attributes:
+        delays: Its instants.
+        received_ms: The client's audio received.
+        sent_ms: The client's audio handed to tasks.
+        final_ms: How much of it the final results cover.
+        silence_ms: Silence added in the client's place.
+        final_results: How many final results were sent.
+        request_ids: The upstream's names of its tasks.
+        metrics: Those of the model that recognizes now.
+    """
+
+    def __init__(self, config: RecognitionConfig, metrics: Metrics) -> None:
+        self.delays = Delays()
+        self.received_ms = 0
+        self.sent_ms = 0
+        self.final_ms = 0
+        self.silence_ms = 0
+        self.final_results = 0
+        self.request_ids: list[str] = []
+        self._all_metrics = metrics
+        self._received_bytes = metrics.audio_received_bytes.labels(config.audio.encoding.name)
+        self._uncounted_bytes = 0
+        self._billed_ms: int | None = None
+        self._cost_cny: float | None = None
+        self._use(config.model)
+
+    @property
+    def cursor(self) -> Cursor:
+        """How far the call has come."""
+        return Cursor(
+            received_ms=self.received_ms, sent_ms=self.sent_ms, final_ms=self.final_ms, silence_ms=self.silence_ms
+        )
+
+    @property
+    def backlog_seconds(self) -> float:
+        """The audio that was received and waits."""
+        return (self.received_ms - self.sent_ms) / 1000
+
+    def received(self, byte_count: int, received_ms: int) -> float:
+        """Count a piece of the client's audio, after which there is so much; return its length in seconds."""
+        seconds = (received_ms - self.received_ms) / 1000
+        self.received_ms = received_ms
+        self._uncounted_bytes += byte_count
+        self._received.add(seconds)
+        return seconds
+
+    def sent(self, sent_ms: int) -> None:
+        """Count audio handed to a task, after which it is so much."""
+        self._sent.add((sent_ms - self.sent_ms) / 1000)
+        self.sent_ms = sent_ms
+
+    def silence_sent(self, length_ms: int) -> None:
+        """Count silence handed to a task."""
+        self.silence_ms += length_ms
+        self.metrics.silence_injected_seconds.inc(length_ms / 1000)
+
+    def begin_task(self, model: Model) -> None:
+        """Count for another task."""
+        if model is not self._model:
+            self._flush()
+            self._use(model)
+        self._task_start_ms = self.sent_ms + self.silence_ms
+
+    def end_task(self, billed_ms: int | None) -> None:
+        """Count what a task costs.
+
+        Args:
+            billed_ms: What the vendor bills for it; None where it does not say: then all that it was sent.
+        """
+        if not self._model.is_remote:
+            return
+        if billed_ms is not None:
+            self._billed_ms = (self._billed_ms or 0) + billed_ms
+        sent_ms = self.sent_ms + self.silence_ms - self._task_start_ms
+        seconds = (sent_ms if billed_ms is None else billed_ms) / 1000
+        self.metrics.billed_audio_seconds.inc(seconds)
+        if self._model.price_per_second_cny is not None:
+            cost_cny = seconds * self._model.price_per_second_cny
+            self._cost_cny = (self._cost_cny or 0.0) + cost_cny
+            self.metrics.estimated_cost_cny.inc(cost_cny)
+
+    def close(self) -> None:
+        """Count what is left."""
+        self._flush()
+        self._received_bytes.inc(self._uncounted_bytes)
+
+    def finished(self) -> CallFinished:
+        """Return the summary of a call that is complete; count its delays."""
+        delays, metrics = self.delays, self.metrics
+        exemplar = call_trace.get().exemplar
+        last_package = delays.last_package_seconds(time.monotonic())
+        _observe(metrics.first_package_delay_client.observe, delays.first_package_seconds, exemplar)
+        _observe(metrics.first_package_delay_upstream.observe, delays.upstream_first_package_seconds, exemplar)
+        _observe(metrics.last_package_delay_client.observe, last_package, exemplar)
+        _observe(metrics.last_package_delay_upstream.observe, delays.upstream_last_package_seconds, exemplar)
+        if (factor := delays.realtime_factor(self.sent_ms / 1000)) is not None:
+            metrics.realtime_factor.observe(factor)
+        return CallFinished(
+            first_package_delay_seconds=delays.first_package_seconds,
+            last_package_delay_seconds=last_package,
+            upstream_first_package_delay_seconds=delays.upstream_first_package_seconds,
+            upstream_last_package_delay_seconds=delays.upstream_last_package_seconds,
+            audio_ms=self.received_ms,
+            silence_ms=self.silence_ms,
+            billed_ms=self._billed_ms,
+            estimated_cost_cny=self._cost_cny,
+            final_results=self.final_results,
+            upstream_request_ids=tuple(self.request_ids),
+        )
+
+    def _use(self, model: Model) -> None:
+        self._model = model
+        self._task_start_ms = self.sent_ms + self.silence_ms
+        self.metrics = self._all_metrics.of_model(model.name)
+        self._received = _Sum(self.metrics.audio_received_seconds)
+        self._sent = _Sum(self.metrics.upstream_audio_sent_seconds)
+
+    def _flush(self) -> None:
+        self._received.flush()
+        self._sent.flush()
+
+
+def _observe(
+    observer: Callable[[float, dict[str, str] | None], None], seconds: float | None, exemplar: dict[str, str] | None
+) -> None:
+    """Count a delay that there was, with what leads to its call's trace."""
+    if seconds is not None:
+        observer(seconds, exemplar)

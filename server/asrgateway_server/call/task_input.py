@@ -1,0 +1,181 @@
+"""What one task recognizes: live audio at a bounded pace, or silence while the client is quiet; and why it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from asrgateway_server.audio.pcm import BYTES_PER_SAMPLE
+from asrgateway_server.backends.base import Commit
+from asrgateway_server.call.audio_log import AudioLog, End
+from asrgateway_server.call.clock import Clock
+from asrgateway_server.call.pacer import Pacer
+from asrgateway_server.call.policy import InputEnd
+from asrgateway_server.call.quiet import QuietDetector
+from asrgateway_server.call.results import CommitOrigin, Results
+from asrgateway_server.call.statistics import Statistics
+from asrgateway_server.call.utterance import Utterance
+from asrgateway_server.config import RecognitionConfig, Update
+
+#: What the vendor's manual asks for, and a tenth of a second is what a listener takes for "at once".
+PACKET_MS: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAudio:
+    """What all tasks of a call draw from.
+
+    Attributes:
+        log: The client's audio.
+        clock: Counts what is handed over.
+        results: Learn of commits.
+        statistics: Count it too.
+        quiet: Says when silence is due; None: it never is.
+        pacer: Spaces packets; None: they go as fast as they are taken.
+    """
+
+    log: AudioLog
+    clock: Clock
+    results: Results
+    statistics: Statistics
+    quiet: QuietDetector | None
+    pacer: Pacer | None
+
+
+class TaskInput:
+    """The input of one task; see ``backends.base.TaskInput``.
+
+    Attributes:
+        config: The call's config, with the updates that the task was handed.
+
+    Args:
+        audio: What the tasks of the call draw from.
+        config: The call's config as the task begins.
+        utterance: What is open in the task.
+        ends_at_commit: The task has to end where an utterance is committed.
+        begins_with_audio: Audio is there as the task begins.
+        idle_seconds: The task is ended if it has waited for the call's first audio for so long; None: it waits.
+        answer_empty: Answers a commit for which the task has had no audio.
+        end_early: Called when audio comes after the task was ended for want of it: it need not say good-bye.
+    """
+
+    def __init__(
+        self,
+        audio: CallAudio,
+        config: RecognitionConfig,
+        utterance: Utterance,
+        *,
+        ends_at_commit: bool,
+        begins_with_audio: bool,
+        idle_seconds: float | None,
+        answer_empty: Callable[[], Awaitable[None]],
+        end_early: Callable[[], None],
+    ) -> None:
+        self.config = config
+        self._audio = audio
+        self._utterance = utterance
+        self._ends_at_commit = ends_at_commit
+        self._begins_with_audio = begins_with_audio
+        self._is_ready = False
+        self._idle_seconds = idle_seconds
+        self._idle_at: float | None = None
+        self._answer_empty = answer_empty
+        self._end_early = end_early
+        self._end = InputEnd.OPEN
+        self._rate_hertz = config.model_rate_hertz
+        self._packet_samples = self._rate_hertz * PACKET_MS // 1000
+
+    @property
+    def end(self) -> InputEnd:
+        """How far the input has come."""
+        if self._end is not InputEnd.OPEN or not self._is_ready or self._begins_with_audio:
+            return self._end
+        return InputEnd.OPEN if self._audio.clock.sent_samples else InputEnd.UNUSED
+
+    def task_is_ready(self) -> None:
+        """Begin to wait for the client's first audio."""
+        self._is_ready = True
+        if self._idle_seconds is not None:
+            self._idle_at = asyncio.get_running_loop().time() + self._idle_seconds
+
+    async def next(self) -> bytes | Commit | Update | None:
+        """Return what the task recognizes next; see ``backends.base.TaskInput``."""
+        while True:
+            is_to_be_ended = self._utterance.is_to_be_ended(self._audio.clock.task_ms)
+            if is_to_be_ended and not self._audio.results.has_open_commit:
+                return self._commit(CommitOrigin.GATEWAY)
+            match item := await self._item():
+                case bytes():
+                    return await self._paced(item)
+                case Update():
+                    self.config = replace(self.config, adaptation=item.adaptation)
+                    return item
+                case InputEnd():
+                    self._end = item
+                    return None
+                case Commit() if self._ends_at_commit and not self._audio.clock.task_ms:
+                    await self._answer_empty()
+                case Commit():
+                    return self._commit(CommitOrigin.CLIENT)
+                case None:
+                    return self._silence()
+
+    async def _item(self) -> bytes | Commit | Update | InputEnd | None:
+        """Return what comes next; None for a packet of silence."""
+        asked_at = time.monotonic()
+        delays = self._audio.statistics.delays
+        item = await self._read()
+        if delays.audio_sent is not None:
+            delays.idle_seconds += time.monotonic() - asked_at
+        if isinstance(item, End):
+            delays.end_sent = time.monotonic()
+            return InputEnd.HALF_CLOSE
+        return item
+
+    async def _read(self) -> bytes | Commit | Update | End | InputEnd | None:
+        log, quiet, loop = self._audio.log, self._audio.quiet, asyncio.get_running_loop()
+        while (item := log.read(self._packet_samples)) is None:
+            due_at = quiet.silence_at if quiet else None
+            if self._idle_at is not None and not log.end_samples:
+                due_at = self._idle_at
+            # A log without a packet is no quiet while its writer holds more: one large message is many packets.
+            if due_at is None or log.is_writing or loop.time() < due_at:
+                await log.wait(self._packet_samples, due_at)
+            elif not log.end_samples:
+                log.call_at_audio(self._end_early)
+                return InputEnd.IDLE
+            else:
+                return log.read(self._packet_samples, is_partial_wanted=True)
+        return item
+
+    async def _paced(self, pcm: bytes) -> bytes:
+        """Hand over audio, once it may leave."""
+        audio = self._audio
+        samples = len(pcm) // BYTES_PER_SAMPLE
+        if audio.pacer and (pause := audio.pacer.wait_seconds(time.monotonic(), samples / self._rate_hertz)):
+            await asyncio.sleep(pause)
+        if audio.statistics.delays.audio_sent is None:
+            audio.statistics.delays.audio_sent = time.monotonic()
+        audio.clock.sent_samples += samples
+        audio.statistics.sent(audio.clock.sent_ms)
+        return pcm
+
+    def _silence(self) -> bytes:
+        """Hand over silence in the client's place."""
+        audio = self._audio
+        if audio.quiet:
+            audio.quiet.add_silence(asyncio.get_running_loop().time(), PACKET_MS)
+        audio.clock.add_silence(PACKET_MS)
+        audio.statistics.silence_sent(PACKET_MS)
+        return bytes(self._packet_samples * BYTES_PER_SAMPLE)
+
+    def _commit(self, origin: CommitOrigin) -> Commit | None:
+        if not self._ends_at_commit:
+            self._audio.results.commit(origin)
+            return Commit()
+        self._audio.results.end_by_commit(origin)
+        self._end = InputEnd.COMMIT
+        return None

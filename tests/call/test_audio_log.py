@@ -1,0 +1,177 @@
+"""The way of audio, commits and updates from the reader of requests to the task that runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from asrgateway_server.backends.base import Commit
+from asrgateway_server.call.audio_log import AudioLog, End
+from asrgateway_server.config import Adaptation, Update
+
+PACKET = 4
+PACKETS = [bytes([number]) * 2 * PACKET for number in range(6)]
+
+
+def log(packets: int = 100) -> AudioLog:
+    return AudioLog(packets * PACKET)
+
+
+async def filled(*pieces: bytes, packets: int = 100) -> AudioLog:
+    made = log(packets)
+    await made.append(pieces)
+    return made
+
+
+async def test_audio_is_read_in_packets_however_it_came() -> None:
+    made = await filled(PACKETS[0], PACKETS[1][:3], PACKETS[1][3:] + PACKETS[2] + PACKETS[3][:2])
+    assert [made.read(PACKET) for _ in range(4)] == [*PACKETS[:3], None]
+
+
+async def test_less_than_a_packet_is_read_where_it_is_wanted() -> None:
+    made = await filled(PACKETS[0][:2])
+    assert made.read(PACKET) is None
+    assert made.read(PACKET, is_partial_wanted=True) == PACKETS[0][:2]
+    assert made.read(PACKET, is_partial_wanted=True) is None
+
+
+async def test_marks_are_read_in_their_places_after_all_audio_before_them() -> None:
+    made = await filled(PACKETS[0][:2])
+    await made.mark(Commit())
+    await made.append([PACKETS[1]])
+    update = Update(adaptation=Adaptation(context="ships"))
+    await made.mark(update)
+    assert [made.read(PACKET) for _ in range(5)] == [PACKETS[0][:2], Commit(), PACKETS[1], update, None]
+
+
+async def test_the_end_comes_after_the_last_audio_and_stays() -> None:
+    made = await filled(PACKETS[0][:2])
+    made.end()
+    assert [made.read(PACKET) for _ in range(3)] == [PACKETS[0][:2], End(), End()]
+
+
+async def test_it_says_whether_audio_comes_next() -> None:
+    made = log()
+    await made.mark(Commit())
+    await made.append([PACKETS[0]])
+    assert not made.has_audio
+    assert made.read(PACKET) == Commit()
+    assert made.has_audio
+
+
+async def test_a_writer_waits_while_too_much_is_unread() -> None:
+    made = log(2)
+    writing = asyncio.create_task(made.append(PACKETS))
+    await asyncio.sleep(0)
+    assert (made.end_samples, made.is_writing) == (2 * PACKET, True)
+    assert [await read(made) for _ in PACKETS] == PACKETS
+    await writing
+    assert not made.is_writing
+
+
+async def test_a_long_piece_is_taken_in_as_there_is_room() -> None:
+    made = log(2)
+    writing = asyncio.create_task(made.append([b"".join(PACKETS)]))
+    await asyncio.sleep(0)
+    assert made.end_samples == 2 * PACKET
+    assert [await read(made) for _ in PACKETS] == PACKETS
+    await writing
+
+
+async def test_pieces_are_asked_for_only_when_there_is_room() -> None:
+    asked: list[bytes] = []
+
+    def pieces() -> Iterator[bytes]:
+        for packet in PACKETS:
+            asked.append(packet)
+            yield packet
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await log(1).append(pieces())
+    assert asked == PACKETS[:2]
+
+
+async def test_commits_without_audio_wait_for_room_too() -> None:
+    made = log()
+
+    async def commits() -> None:
+        for _ in range(10):
+            await made.mark(Commit())
+
+    writing = asyncio.create_task(commits())
+    await asyncio.sleep(0)
+    assert not writing.done()
+    assert [await read(made) for _ in range(10)] == [Commit()] * 10
+    await writing
+
+
+async def read(made: AudioLog) -> object:
+    """What comes next; lets the writer go on first if it waits."""
+    while (item := made.read(PACKET)) is None:  # noqa: ASYNC110 the writer goes on in another task
+        await asyncio.sleep(0)
+    return item
+
+
+# Waiting ----------------------------------------------------------------------------------------------------------
+
+
+async def waiting(made: AudioLog, until: float | None = None) -> asyncio.Task[None]:
+    task = asyncio.create_task(made.wait(PACKET, until))
+    await asyncio.sleep(0)
+    return task
+
+
+@pytest.mark.parametrize("what", ["a packet", "a mark", "the end", "the first audio"])
+async def test_a_reader_waits_until_there_is_something(what: str) -> None:
+    made = log()
+    reader = await waiting(made)
+    assert not reader.done()
+    match what:
+        case "a packet":
+            await made.append([PACKETS[0]])
+        case "a mark":
+            await made.mark(Commit())
+        case "the end":
+            made.end()
+        case _:
+            await made.append([PACKETS[0][:2]])
+    async with asyncio.timeout(60):
+        await reader
+
+
+async def test_a_reader_waits_no_longer_than_it_wants() -> None:
+    async with asyncio.timeout(60):
+        await log().wait(PACKET, asyncio.get_running_loop().time() + 0.01)
+
+
+async def test_an_earlier_time_goes_before_a_later_one() -> None:
+    made = log()
+    now = asyncio.get_running_loop().time()
+    first = await waiting(made, now + 3600)
+    await made.append([PACKETS[0]])
+    await first
+    made.read(PACKET)
+    async with asyncio.timeout(60):
+        await made.wait(PACKET, now + 0.01)
+
+
+async def test_a_reader_that_gave_up_has_read_nothing() -> None:
+    made = log()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await made.wait(PACKET, None)
+    await made.append([PACKETS[0]])
+    assert made.read(PACKET) == PACKETS[0]
+
+
+async def test_the_arrival_of_audio_can_be_listened_for() -> None:
+    made = log()
+    calls: list[int] = []
+    made.call_at_audio(lambda: calls.append(made.end_samples))
+    await made.append([PACKETS[0]])
+    made.call_at_audio(None)
+    await made.append([PACKETS[1]])
+    assert calls == [PACKET]

@@ -1,0 +1,53 @@
+"""What follows a task."""
+
+from __future__ import annotations
+
+import pytest
+
+from asrgateway_server.backends.base import Completed, Failed, Lost, TaskEnd
+from asrgateway_server.call.policy import InputEnd, Step, error_after, next_step
+from asrgateway_server.errors import GatewayError, UpstreamLost, UpstreamProtocolError, UpstreamRefused
+
+COMPLETED = Completed(read_at=0.0)
+LOST = Lost(error=UpstreamLost("the connection dropped", upstream_code="E1", upstream_request_id="task-1"))
+FAILED = Failed(error=UpstreamRefused("no"))
+
+ROWS: list[tuple[InputEnd, TaskEnd, Step]] = [
+    (InputEnd.HALF_CLOSE, COMPLETED, Step.FINISH),
+    (InputEnd.HALF_CLOSE, LOST, Step.FAIL),
+    (InputEnd.HALF_CLOSE, FAILED, Step.FAIL),
+    (InputEnd.COMMIT, COMPLETED, Step.ROLL_OVER),
+    (InputEnd.COMMIT, LOST, Step.FAIL),
+    (InputEnd.COMMIT, FAILED, Step.FAIL),
+    (InputEnd.IDLE, COMPLETED, Step.HIBERNATE),
+    (InputEnd.IDLE, LOST, Step.HIBERNATE),
+    (InputEnd.IDLE, FAILED, Step.HIBERNATE),
+    (InputEnd.UNUSED, LOST, Step.HIBERNATE),
+    (InputEnd.UNUSED, COMPLETED, Step.FAIL),
+    (InputEnd.UNUSED, FAILED, Step.FAIL),
+    (InputEnd.OPEN, COMPLETED, Step.FAIL),
+    (InputEnd.OPEN, LOST, Step.FAIL),
+    (InputEnd.OPEN, FAILED, Step.FAIL),
+]
+
+
+@pytest.mark.parametrize(("input_end", "end", "step"), ROWS)
+def test_how_a_task_ended_decides_what_follows(input_end: InputEnd, end: TaskEnd, step: Step) -> None:
+    assert next_step(input_end, end) is step
+
+
+def test_every_case_has_a_row_above() -> None:
+    assert {(input_end, type(end)) for input_end, end, _ in ROWS} == {
+        (input_end, kind) for input_end in InputEnd for kind in (Completed, Lost, Failed)
+    }
+
+
+def test_a_lost_task_makes_the_call_unavailable_for_now() -> None:
+    error = error_after(LOST)
+    assert (error.reason, error.message) == ("UPSTREAM_UNAVAILABLE", "the connection dropped; try again")
+    assert (error.retry_after_seconds, error.upstream_code, error.upstream_request_id) == (1.0, "E1", "task-1")
+
+
+@pytest.mark.parametrize(("end", "error"), [(COMPLETED, UpstreamProtocolError), (FAILED, UpstreamRefused)])
+def test_other_errors_are_what_they_are(end: TaskEnd, error: type[GatewayError]) -> None:
+    assert type(error_after(end)) is error
