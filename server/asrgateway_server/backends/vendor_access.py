@@ -5,22 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
+from asrgateway_server.backends.credential import Credential
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import GatewayError
-
-
-class Credential(Protocol):
-    """What the vendor is shown."""
-
-    async def key(self, instead_of: str = "") -> str:
-        """Return the key or token for the next connection.
-
-        Args:
-            instead_of: The vendor has just rejected this one; another is returned if there is any.
-
-        Raises:
-            GatewayError: There is none now.
-        """
 
 
 class Access(Protocol):

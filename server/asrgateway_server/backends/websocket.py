@@ -16,11 +16,12 @@ import aiohttp
 from asrgateway_server.backends.adapter import WebSocketAdapter
 from asrgateway_server.backends.base import Completed, Emit, TaskEnd, TaskInput, end_of
 from asrgateway_server.backends.bounded_websocket import CLOSE_SECONDS, BoundedWebSocket, bounded_socket
+from asrgateway_server.backends.credential import with_key
 from asrgateway_server.backends.network import no_redirects, proxy_for, tls
 from asrgateway_server.backends.task_exchange import TaskExchange, timeouts_of
 from asrgateway_server.backends.vendor_access import Access, RemoteVendor
 from asrgateway_server.config import RecognitionConfig
-from asrgateway_server.errors import ClientStalled, GatewayError, Overloaded, UpstreamLost, UpstreamRefused
+from asrgateway_server.errors import ClientStalled, GatewayError, Overloaded, UpstreamLost
 from asrgateway_server.metrics import CALLERS_KEY, EndpointMetrics, Metrics
 from asrgateway_server.settings import Settings
 
@@ -97,7 +98,7 @@ class WebSocketBackend:
         try:
             with metrics.connections["connecting"].track_inprogress():
                 async with asyncio.timeout(self.timeouts.ready_seconds):
-                    connection = await self._connect(access, path)
+                    connection = await with_key(access.credential, lambda key: self._handshake(access, key, path))
         except TimeoutError:
             metrics.connects["timeout"].inc()
             raise UpstreamLost(f"the vendor did not answer within {self.timeouts.ready_seconds:g} s") from None
@@ -107,16 +108,6 @@ class WebSocketBackend:
         metrics.connects["ok"].inc()
         metrics.connect_duration.observe(time.monotonic() - began)
         return connection
-
-    async def _connect(self, access: Access, path: str) -> BoundedWebSocket:
-        key = await access.credential.key()
-        try:
-            return await self._handshake(access, key, path)
-        except UpstreamRefused:
-            other = await access.credential.key(instead_of=key)
-            if other == key:
-                raise
-            return await self._handshake(access, other, path)
 
     async def _handshake(self, access: Access, key: str, path: str) -> BoundedWebSocket:
         if self._session is None:

@@ -16,6 +16,7 @@ from typing import Final, Protocol, Self
 import aiohttp
 from pydantic import SecretStr
 
+from asrgateway_server.backends.credential import Credential, with_key
 from asrgateway_server.backends.network import proxy_for, tls
 from asrgateway_server.config import CALLER_KEY, CALLER_WORKSPACE, RecognitionConfig
 from asrgateway_server.errors import GatewayError, InvalidRequest, Unauthenticated, UpstreamLost, UpstreamRefused
@@ -34,21 +35,6 @@ _RETRY_SECONDS: Final = 5.0
 _LONGEST_ANSWER_BYTES: Final = 16 * 1024
 
 Clock = Callable[[], float]
-
-
-class Credential(Protocol):
-    """What the vendor is shown."""
-
-    async def key(self, instead_of: str = "") -> str:
-        """Return the key or token for the next connection.
-
-        Args:
-            instead_of: The vendor has just rejected this one; another is returned if there is any.
-
-        Raises:
-            UpstreamRefused: The vendor rejects the key that tokens are made of.
-            UpstreamLost: There is no token to be had now.
-        """
 
 
 class FixedKey:
@@ -149,7 +135,7 @@ class TemporaryTokens:
     async def _renew(self) -> str:
         began = self._clock()
         try:
-            token = await self._fetch()
+            token = await with_key(self._permanent, self._exchange)
         except GatewayError as error:
             self._failure = error
             self._failures += 1
@@ -162,16 +148,6 @@ class TemporaryTokens:
         self._renew_at = began + _RENEWED_AFTER * self._lifetime_seconds
         self._expires_at = began + self._lifetime_seconds
         return token
-
-    async def _fetch(self) -> str:
-        key = await self._permanent.key()
-        try:
-            return await self._exchange(key)
-        except UpstreamRefused:
-            other = await self._permanent.key(instead_of=key)
-            if other == key:
-                raise
-            return await self._exchange(other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from asrgateway_server.vendors.dashscope.hotwords.preparation import HotwordPrep
 from asrgateway_server.vendors.dashscope.model import dashscope_model
 from asrgateway_server.vendors.dashscope.official_sdk.backend import MakeConnection, SdkBackend, sessions, tasks
 from asrgateway_server.vendors.dashscope.remote import DashScopeRemote
+from asrgateway_server.vendors.dashscope.sdk_import import warn_of_untested_version
 from asrgateway_server.vendors.dashscope.settings import DashScopeSettings
 
 ON_WEBSOCKET: Final[Mapping[str, MakeAdapter]] = {
@@ -97,6 +98,7 @@ class DashScope:
         self, settings: DashScopeSettings, served: Catalogue, metrics: Metrics
     ) -> AsyncIterator[Mapping[str, Backend]]:
         """See ``Vendor``."""
+        warn_of_untested_version()
         on_sdk = _models_on_sdk(settings, served)
         async with AsyncExitStack() as stack:
             keyring = await stack.enter_async_context(Keyring(settings))

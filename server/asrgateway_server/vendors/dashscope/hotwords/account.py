@@ -6,14 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
+from asrgateway_server.backends.credential import Credential
 from asrgateway_server.config import RecognitionConfig
-
-
-class Credential(Protocol):
-    """What the vendor is shown."""
-
-    async def key(self, instead_of: str = "") -> str:
-        """Return the key or token; another one, if there is any, in place of a rejected one."""
 
 
 class Access(Protocol):

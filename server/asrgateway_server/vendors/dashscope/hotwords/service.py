@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from asrgateway_server.backends.credential import Credential, with_key
 from asrgateway_server.errors import UpstreamRefused
-from asrgateway_server.vendors.dashscope.hotwords.account import Credential
 from asrgateway_server.vendors.dashscope.hotwords.content import Content
 
 if TYPE_CHECKING:
@@ -67,17 +67,12 @@ class HotwordService:
         return await self._ask(lambda sdk: sdk.compile_phrases(content))
 
     async def _ask(self, question: Callable[[VendorSdk], _T]) -> _T:
-        key = await self._credential.key()
-        try:
-            return await self._answer(key, question)
-        except UpstreamRefused as refused:
-            if refused.upstream_code not in _KEY_REJECTED:
-                raise
-            other = await self._credential.key(instead_of=key)
-            if other == key:
-                raise
-        return await self._answer(other, question)
+        return await with_key(self._credential, lambda key: self._answer(key, question), _is_key_rejected)
 
     async def _answer(self, key: str, question: Callable[[VendorSdk], _T]) -> _T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: question(self._make_sdk(key)))
+
+
+def _is_key_rejected(refused: UpstreamRefused) -> bool:
+    return refused.upstream_code in _KEY_REJECTED

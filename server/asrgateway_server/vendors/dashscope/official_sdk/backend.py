@@ -18,9 +18,10 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from asrgateway_server.backends.base import Completed, Emit, TaskEnd, TaskInput, end_of
+from asrgateway_server.backends.credential import Credential
 from asrgateway_server.backends.task_exchange import Connection, TaskExchange, timeouts_of
 from asrgateway_server.backends.vendor_access import Access as VendorAccess
-from asrgateway_server.backends.vendor_access import Credential, RemoteVendor
+from asrgateway_server.backends.vendor_access import RemoteVendor
 from asrgateway_server.backends.websocket import MakeAdapter, counted, with_upstream_name
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import ClientStalled, GatewayError, UpstreamLost, UpstreamRefused
