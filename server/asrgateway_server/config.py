@@ -14,10 +14,6 @@ from asrgateway_server.models import Model
 #: How much a hot word is preferred when nothing is said; what the vendor's manual advises.
 DEFAULT_WEIGHT: Final = 4
 
-#: Metadata of the call that the client's own key and workspace come in.
-CALLER_KEY: Final = "x-dashscope-api-key"
-CALLER_WORKSPACE: Final = "x-dashscope-workspace"
-
 
 class Encoding(Enum):
     """How the client's audio is coded."""
@@ -228,8 +224,8 @@ class RecognitionConfig:
         resume: Where an earlier call stopped.
         options_set: Paths, within StreamingConfig, of the options that the client set and a model may be unable to
             honour; booleans end in ``=true`` or ``=false``, messages without a value in ``=``.
-        caller_key: The vendor's key that the client brought, for this call alone; None: the operator's is used.
-        caller_workspace: The workspace that goes with it; empty: that of the key.
+        vendor_metadata: What the client brought for its vendors, such as a key for this call alone, by the name of the
+            metadata; each vendor knows its own names.
     """
 
     model: Model
@@ -244,8 +240,7 @@ class RecognitionConfig:
     is_strict: bool = False
     resume: Resume = Resume()
     options_set: tuple[str, ...] = ()
-    caller_key: SecretStr | None = field(default=None, repr=False)
-    caller_workspace: str = field(default="", repr=False)
+    vendor_metadata: Mapping[str, SecretStr] = field(default_factory=dict, repr=False)
 
     @property
     def model_rate_hertz(self) -> int:

@@ -22,6 +22,7 @@ from asrgateway_server.call.limits import Limits
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import Overloaded
 from asrgateway_server.events import FinalResult, Ready
+from asrgateway_server.grpc_api.caller import VendorMetadata
 from asrgateway_server.grpc_api.drain import Drain
 from asrgateway_server.grpc_api.interceptor import CallInterceptor
 from asrgateway_server.grpc_api.ports import ONLY_ONE_LISTENER
@@ -42,6 +43,7 @@ LIMITS = Limits(
     task_idle_seconds=10.0,
 )
 EDGE = EdgeLimits(
+    vendor_metadata=VendorMetadata({}, is_allowed=False),
     max_streams=2,
     max_message_bytes=10_000,
     config_timeout_seconds=10.0,

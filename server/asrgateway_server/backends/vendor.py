@@ -35,6 +35,13 @@ class Vendor(Protocol[S]):
     def default_model(self) -> str:
         """The model for clients that name none."""
 
+    @property
+    def metadata(self) -> Collection[str]:
+        """Names of the metadata that clients may bring for this vendor, in lower case."""
+
+    def verify_metadata(self, brought: Mapping[str, str]) -> None:
+        """Raise InvalidRequest, which names the metadata and never its value, if a client may not bring this."""
+
     def has_account(self, settings: S) -> bool:
         """Whether clients need no key of their own for ``default_model``."""
 

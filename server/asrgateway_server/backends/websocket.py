@@ -227,7 +227,7 @@ class WebSocketUpstream:
 
 def with_upstream_name(config: RecognitionConfig) -> RecognitionConfig:
     """Return what an adapter is given: the model under the vendor's name, and no key."""
-    return replace(config, model=replace(config.model, name=config.model.upstream_name), caller_key=None)
+    return replace(config, model=replace(config.model, name=config.model.upstream_name), vendor_metadata={})
 
 
 def counted(error: GatewayError, access: Access, vendor: RemoteVendor, metrics: EndpointMetrics) -> GatewayError:

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from asrgateway_server.backends.base import Backend
 from asrgateway_server.backends.vendor import Vendors
 from asrgateway_server.call.limits import Limits
+from asrgateway_server.grpc_api.caller import VendorMetadata
 from asrgateway_server.grpc_api.connections import connection_limits, counted_connections
 from asrgateway_server.grpc_api.drain import Drain
 from asrgateway_server.grpc_api.freed_memory import freed_memory_given_back
@@ -140,7 +141,7 @@ async def running_gateway(settings: Settings, vendors: Vendors) -> AsyncIterator
         servicer = RecognitionServicer(
             catalogue,
             backends,
-            _edge_limits(settings),
+            _edge_limits(settings, vendors),
             _call_limits(settings),
             metrics,
             drain,
@@ -168,10 +169,10 @@ async def running_gateway(settings: Settings, vendors: Vendors) -> AsyncIterator
         await health.set_ready(is_ready=False)
 
 
-def _edge_limits(settings: Settings) -> EdgeLimits:
+def _edge_limits(settings: Settings, vendors: Vendors) -> EdgeLimits:
     return EdgeLimits(
         max_streams=settings.max_streams,
-        allow_caller_keys=settings.allow_caller_keys,
+        vendor_metadata=VendorMetadata(vendors, is_allowed=settings.allow_caller_keys),
         max_message_bytes=settings.max_message_bytes,
         max_client_streams=settings.max_client_streams,
         max_client_starts_per_minute=settings.max_client_starts_per_minute,

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias, cast
 
 import grpc
 from google.protobuf.message import DecodeError
+from pydantic import SecretStr
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
@@ -25,7 +26,7 @@ from asrgateway_server.call.responses import CallFinished, Cursor, Response
 from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.early_end import EarlyEnd
 from asrgateway_server.errors import ClientLimitReached, ClientStalled, GatewayError, InvalidRequest, Overloaded
-from asrgateway_server.grpc_api.caller import Caller, caller_from
+from asrgateway_server.grpc_api.caller import VendorMetadata
 from asrgateway_server.grpc_api.client_identity import identity_of
 from asrgateway_server.grpc_api.client_limits import ClientLimits
 from asrgateway_server.grpc_api.drain import Drain
@@ -56,7 +57,7 @@ class EdgeLimits:
         max_client_streams: Those of one client; 0: as many as there are.
         max_client_starts_per_minute: How many one client may start; 0: as many as it likes.
         max_commits_per_minute: Commits of one call.
-        allow_caller_keys: Callers may bring keys of their own for the vendor.
+        vendor_metadata: Reads what clients bring for vendors.
         max_message_bytes: Largest audio message.
         config_timeout_seconds: How long a call may take to send its config.
         first_audio_timeout_seconds: How long it may then take to send the first audio.
@@ -69,9 +70,9 @@ class EdgeLimits:
     first_audio_timeout_seconds: float
     write_timeout_seconds: float
     max_commits_per_minute: int
+    vendor_metadata: VendorMetadata
     max_client_streams: int = 0
     max_client_starts_per_minute: int = 0
-    allow_caller_keys: bool = False
 
 
 class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
@@ -116,11 +117,9 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
 
     async def _recognize(self, client: GrpcClient, going_away: GoingAwayNotice) -> None:
         with self._refusals_counted(client):
-            caller = client.caller()
+            vendor_metadata = client.vendor_metadata()
             message = await client.read_config()
-            config = replace(
-                config_from(message, self._catalogue), caller_key=caller.key, caller_workspace=caller.workspace
-            )
+            config = replace(config_from(message, self._catalogue), vendor_metadata=vendor_metadata)
         call_trace.get().tell(model=config.model.name)
         logs.add_to_call(model=config.model.name, request_id=message.request_id, resumes=message.resume.call_id)
         backend = self._backends[config.model.backend]
@@ -226,13 +225,9 @@ class GrpcClient:
             self._reading.reschedule(asyncio.get_running_loop().time())
         return True
 
-    def caller(self) -> Caller:
-        """Return what the caller brings for the vendor.
-
-        Raises:
-            InvalidRequest: It may bring none, or what it brings is none.
-        """
-        return caller_from(self._context.invocation_metadata() or (), is_allowed=self._limits.allow_caller_keys)
+    def vendor_metadata(self) -> Mapping[str, SecretStr]:
+        """Return what the client brings for vendors; raise InvalidRequest if it may not."""
+        return self._limits.vendor_metadata.read(self._context.invocation_metadata() or ())
 
     def when_audio_comes(self, callback: Callable[[], object]) -> None:
         """Have something called at the first audio; empty audio is none."""

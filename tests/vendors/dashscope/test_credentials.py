@@ -23,6 +23,7 @@ from asrgateway_server.vendors.dashscope.credentials import FixedKey, KeyFile, K
 from asrgateway_server.vendors.dashscope.endpoints import Endpoint
 from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
 from asrgateway_server.vendors.registry import VENDORS
+from caller_keys import brought
 from dashscope_emulator import EmulatorOptions, running_emulator
 
 V2 = "paraformer-realtime-v2"
@@ -274,13 +275,13 @@ async def test_a_call_is_shown_the_key_and_workspace_of_its_models_endpoint() ->
 
 async def test_a_callers_key_goes_with_the_callers_workspace_alone() -> None:
     chosen = settings(dashscope_workspace="ws-own", allow_caller_keys=True)
-    access = Keyring(chosen).access(config(model(chosen), caller_key=SecretStr("sk-caller")))
+    access = Keyring(chosen).access(config(model(chosen), vendor_metadata=brought("sk-caller")))
     assert (await access.credential.key(), access.workspace, access.is_callers) == ("sk-caller", "", True)
 
 
 def test_the_callers_workspace_is_part_of_the_host() -> None:
     chosen = settings(dashscope_url="wss://{workspace}.cn-beijing.maas.aliyuncs.com", allow_caller_keys=True)
-    wanted = config(model(chosen), caller_key=SecretStr("sk-caller"), caller_workspace="ws-1")
+    wanted = config(model(chosen), vendor_metadata=brought("sk-caller", "ws-1"))
     assert Keyring(chosen).access(wanted).url == "wss://ws-1.cn-beijing.maas.aliyuncs.com"
 
 
@@ -291,7 +292,7 @@ def test_a_host_made_of_the_workspace_needs_the_callers() -> None:
         allow_caller_keys=True,
     )
     with pytest.raises(InvalidRequest, match="x-dashscope-workspace beside x-dashscope-api-key"):
-        Keyring(chosen).access(config(model(chosen), caller_key=SecretStr("sk-caller")))
+        Keyring(chosen).access(config(model(chosen), vendor_metadata=brought("sk-caller")))
 
 
 def test_without_any_key_the_caller_is_asked_for_one() -> None:
@@ -306,14 +307,14 @@ def test_a_key_file_that_is_not_there_stops_the_start() -> None:
 
 
 def test_a_callers_key_is_in_no_repr() -> None:
-    wanted = config(EMBEDDED, caller_key=SecretStr("sk-caller"), caller_workspace="ws-caller")
+    wanted = config(EMBEDDED, vendor_metadata=brought("sk-caller", "ws-caller"))
     assert "caller" not in repr(wanted)
 
 
 def test_no_repr_tells_a_key() -> None:
     chosen = settings(endpoints=LAB, allow_caller_keys=True)
     keyring = Keyring(chosen)
-    access = keyring.access(config(model(chosen), caller_key=SecretStr("sk-caller")))
+    access = keyring.access(config(model(chosen), vendor_metadata=brought("sk-caller")))
     told = f"{chosen!r} {keyring!r} {access!r} {FixedKey(SecretStr('sk-own'))!r} {Endpoint(name='a', url='ws://b')!r}"
     assert "sk-" not in told
 

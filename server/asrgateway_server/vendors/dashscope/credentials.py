@@ -18,10 +18,11 @@ from pydantic import SecretStr
 
 from asrgateway_server.backends.credential import Credential, with_key
 from asrgateway_server.backends.network import proxy_for, tls
-from asrgateway_server.config import CALLER_KEY, CALLER_WORKSPACE, RecognitionConfig
+from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import GatewayError, InvalidRequest, Unauthenticated, UpstreamLost, UpstreamRefused
 from asrgateway_server.files import read_file, shown
 from asrgateway_server.settings import SettingsError, is_key, key_in
+from asrgateway_server.vendors.dashscope.caller_key import CALLER_KEY, CALLER_WORKSPACE, caller_key, caller_workspace
 from asrgateway_server.vendors.dashscope.endpoints import DEFAULT_ENDPOINT, Endpoint, endpoints_of, http_url_beside
 from asrgateway_server.vendors.dashscope.settings import DashScopeSettings
 from asrgateway_server.watched_files import CHECK_SECONDS, WatchedFiles
@@ -223,17 +224,18 @@ class Keyring:
             InvalidRequest: The caller's key needs a workspace beside it.
         """
         endpoint = self._endpoints[config.model.endpoint or DEFAULT_ENDPOINT]
-        if config.caller_key:
-            if endpoint.needs_workspace and not config.caller_workspace:
+        if key := caller_key(config):
+            workspace = caller_workspace(config)
+            if endpoint.needs_workspace and not workspace:
                 raise InvalidRequest(
                     f"this model is reached at a workspace's own host: send {CALLER_WORKSPACE} beside {CALLER_KEY}",
                     field=CALLER_WORKSPACE,
                 )
             return Access(
                 endpoint=endpoint.name,
-                url=endpoint.websocket_url(config.caller_workspace),
-                workspace=config.caller_workspace,
-                credential=FixedKey(config.caller_key),
+                url=endpoint.websocket_url(workspace),
+                workspace=workspace,
+                credential=FixedKey(key),
                 is_callers=True,
             )
         credential = self._credentials.get(endpoint.name)

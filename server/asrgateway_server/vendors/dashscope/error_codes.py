@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from asrgateway_server.config import CALLER_KEY
 from asrgateway_server.errors import (
     GatewayError,
     Overloaded,
@@ -20,6 +19,7 @@ from asrgateway_server.errors import (
     UpstreamLost,
     UpstreamRefused,
 )
+from asrgateway_server.vendors.dashscope.caller_key import CALLER_KEY
 
 MakeError = Callable[..., GatewayError]
 

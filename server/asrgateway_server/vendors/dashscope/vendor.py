@@ -20,6 +20,7 @@ from asrgateway_server.vendors.dashscope.adapters.fun_asr import FunAsrAdapter
 from asrgateway_server.vendors.dashscope.adapters.owned_parameters import owned
 from asrgateway_server.vendors.dashscope.adapters.paraformer import ParaformerAdapter
 from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3AsrAdapter
+from asrgateway_server.vendors.dashscope.caller_key import CALLER_METADATA, verify_caller_key
 from asrgateway_server.vendors.dashscope.catalogue import BLANK_MODELS, DASHSCOPE_MODELS, DEFAULT_MODEL
 from asrgateway_server.vendors.dashscope.credentials import Keyring
 from asrgateway_server.vendors.dashscope.endpoints import DEFAULT_ENDPOINT, Endpoint, endpoints_of
@@ -51,6 +52,12 @@ class DashScope:
     catalogue: Sequence[Model] = DASHSCOPE_MODELS
     backends: Mapping[str, Model] = BLANK_MODELS
     default_model = DEFAULT_MODEL
+
+    metadata: Collection[str] = CALLER_METADATA
+
+    def verify_metadata(self, brought: Mapping[str, str]) -> None:
+        """See ``Vendor``."""
+        verify_caller_key(brought)
 
     def has_account(self, settings: DashScopeSettings) -> bool:
         """See ``Vendor``."""

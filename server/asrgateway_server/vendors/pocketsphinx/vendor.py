@@ -26,6 +26,11 @@ class PocketSphinx:
     backends: Mapping[str, Model] = {EMBEDDED.backend: replace(EMBEDDED, options=frozenset())}
     default_model = EMBEDDED.name
 
+    metadata: Collection[str] = ()
+
+    def verify_metadata(self, brought: Mapping[str, str]) -> None:
+        """See ``Vendor``."""
+
     def has_account(self, settings: PocketSphinxSettings) -> bool:
         """See ``Vendor``; where its workers run, it needs none."""
         return settings.worker_count > 0

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from asrgateway_server.config import Adaptation, Hotword, RecognitionConfig
 from asrgateway_server.errors import (
@@ -24,6 +23,7 @@ from asrgateway_server.errors import (
 from asrgateway_server.events import OptionWarning, WarningCode
 from asrgateway_server.vendors.dashscope.hotwords.content import prefix_of
 from asrgateway_server.vendors.dashscope.hotwords.preparation import HotwordPreparation
+from caller_keys import brought
 from dashscope_emulator import hotword_api, vocabularies
 from vendors.dashscope.hotwords.conftest import Account, call
 
@@ -451,18 +451,18 @@ async def test_a_callers_key_leads_to_no_table_of_anybody_else(account: Account)
     gateway = await account.gateway()
     gone = await table_of(gateway, call(*BIRDS))
     account.vendor.vocabularies.delete(gone)
-    of_one = await table_of(gateway, call(*BIRDS, caller_key=SecretStr("sk-one")))
+    of_one = await table_of(gateway, call(*BIRDS, vendor_metadata=brought("sk-one")))
     assert of_one != gone
     account.vendor.vocabularies.delete(of_one)
-    assert await table_of(gateway, call(*BIRDS, caller_key=SecretStr("sk-two"))) != of_one
-    assert await table_of(gateway, call(*BIRDS, caller_key=SecretStr("sk-one"))) == of_one
+    assert await table_of(gateway, call(*BIRDS, vendor_metadata=brought("sk-two"))) != of_one
+    assert await table_of(gateway, call(*BIRDS, vendor_metadata=brought("sk-one"))) == of_one
 
 
 async def test_nothing_is_deleted_with_a_callers_key(account: Account) -> None:
     await account.open(api_key=None, vocabulary_lists=1)
     gateway = await account.gateway(hotword_tables="recycle", hotword_table_age_seconds=0)
-    kept = await table_of(gateway, call("Kestrel", caller_key=SecretStr("sk-one")))
-    assert await warnings_of(gateway, call("osprey", caller_key=SecretStr("sk-one")))
+    kept = await table_of(gateway, call("Kestrel", vendor_metadata=brought("sk-one")))
+    assert await warnings_of(gateway, call("osprey", vendor_metadata=brought("sk-one")))
     assert account.tables == [kept]
 
 
@@ -470,7 +470,7 @@ async def test_a_callers_bad_key_is_the_callers_affair(account: Account) -> None
     await account.open()
     gateway = await account.gateway(hotword_failures="fail")
     with pytest.raises(Unauthenticated):
-        await warnings_of(gateway, call(*BIRDS, caller_key=SecretStr("sk-wrong")))
+        await warnings_of(gateway, call(*BIRDS, vendor_metadata=brought("sk-wrong")))
 
 
 # Secrets ------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from asrgateway_server.backends.credential import Credential
 from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.vendors.dashscope.caller_key import caller_key
 
 
 class Access(Protocol):
@@ -55,6 +56,6 @@ class Account:
 def account_of(config: RecognitionConfig, access: Access) -> Account:
     """Return the account that a call's tables are in: a caller's own key leads to no table of anybody else."""
     caller = ""
-    if access.is_callers and config.caller_key:
-        caller = hashlib.sha256(config.caller_key.get_secret_value().encode()).hexdigest()
+    if access.is_callers and (key := caller_key(config)):
+        caller = hashlib.sha256(key.get_secret_value().encode()).hexdigest()
     return Account(http_url=access.http_url, workspace=access.workspace, caller=caller)
