@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +13,14 @@ import dashscope_emulator
 SERVER = Path(asrgateway_server.__file__).parent
 EMULATOR = Path(dashscope_emulator.__file__).parent
 
-#: From left to right: a module imports what stands in its own row or below, never what stands above.
+#: From left to right: a module imports what stands in its own row or below, never what stands above. Vendors stand
+#: beside it: see below.
 ROWS = (
     ("__main__",),
     ("cli",),
     ("grpc_api",),
     ("call",),
-    ("backends", "vendors", "served_models"),
+    ("backends", "served_models"),
     ("audio",),
     ("languages",),
     ("config",),
@@ -27,6 +29,8 @@ ROWS = (
     ("events", "settings", "errors"),
     ("files",),
 )
+#: What vendors may import is from here on.
+OF_VENDORS = "backends"
 LEVELS = {name: level for level, row in enumerate(ROWS) for name in row}
 
 #: These may be used from everywhere left of the audio, and use nothing of ours themselves.
@@ -72,7 +76,7 @@ def told(pairs: list[tuple[Path, str]]) -> list[str]:
 
 
 def test_every_module_has_its_place() -> None:
-    known = {*LEVELS, *SERVICES, "__init__"}
+    known = {*LEVELS, *SERVICES, "vendors", "__init__"}
     assert sorted({part(path) for path in FILES} - known) == []
 
 
@@ -126,3 +130,57 @@ def test_only_the_command_line_knows_the_emulator() -> None:
     assert (
         told([(path, name) for path, name in LIBRARIES if name == "dashscope_emulator" and part(path) != "cli"]) == []
     )
+
+
+# Vendors ----------------------------------------------------------------------------------------------------------
+
+#: One vendor's name, families, hosts and headers, in whatever spelling.
+OF_DASHSCOPE = re.compile(r"dash.?scope|para.?former|fun.?asr|qwen|aliyun|alibaba|model.?studio", re.IGNORECASE)
+#: The registry's line, and the emulator that the command line runs.
+MAY_NAME_IT = {
+    "vendors/registry.py": [
+        "from asrgateway_server.vendors.dashscope.vendor import DashScope",
+        '"dashscope": DashScope(),',
+    ],
+    "cli.py": ["import dashscope_emulator as emulator"],
+}
+
+
+def test_only_the_command_line_imports_vendors() -> None:
+    offences = [(path, name) for path, name in OURS if name == "vendors" and part(path) not in {"vendors", "cli"}]
+    assert told(offences) == []
+
+
+def test_the_command_line_knows_vendors_by_the_registry() -> None:
+    known = [name for name in imports(SERVER / "cli.py") if name.startswith("asrgateway_server.vendors.")]
+    assert known == ["asrgateway_server.vendors.registry.VENDORS"]
+
+
+def test_vendors_import_what_stands_right_of_the_calls() -> None:
+    limit = LEVELS[OF_VENDORS]
+    assert (
+        told([(path, name) for path, name in OURS if part(path) == "vendors" and LEVELS.get(name, limit) < limit]) == []
+    )
+
+
+def test_no_vendor_imports_another_one() -> None:
+    folders = [path for path in FILES if part(path) == "vendors" and len(path.relative_to(SERVER).parts) > 2]
+    foreign = [
+        (path, name)
+        for path in folders
+        for name in imports(path)
+        if name.startswith("asrgateway_server.vendors.")
+        and not name.startswith(f"asrgateway_server.vendors.{path.relative_to(SERVER).parts[1]}.")
+    ]
+    assert told(foreign) == []
+
+
+def test_only_its_own_folder_names_dashscope() -> None:
+    named = {
+        str(path.relative_to(SERVER)): [
+            line.strip() for line in path.read_text().splitlines() if OF_DASHSCOPE.search(line)
+        ]
+        for path in FILES
+        if path.relative_to(SERVER).parts[:2] != ("vendors", "dashscope")
+    }
+    assert {file: lines for file, lines in named.items() if lines} == MAY_NAME_IT
