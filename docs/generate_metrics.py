@@ -15,14 +15,16 @@ from prometheus_client import CollectorRegistry, Metric
 
 from asrgateway_server.grpc_api.status import endings
 from asrgateway_server.metrics import (
+    CALLERS_KEY,
     CONNECT_RESULTS,
     CONNECTION_STATES,
     MAX_ENDPOINTS,
     MAX_MODELS,
+    OTHER,
     REJECTIONS,
-    UPSTREAM_CODES,
     Metrics,
 )
+from asrgateway_server.vendors.dashscope.error_codes import FAMILIES
 
 PAGE: Final = Path(__file__).resolve().parent / "metrics.md"
 
@@ -45,7 +47,8 @@ LABELS: Final = {
     "`reason` of refusals": listed(REJECTIONS),
     "`result` of connects": f"{listed(CONNECT_RESULTS)}: the vendor refused the key that a caller brought",
     "`state` of connections": listed(CONNECTION_STATES),
-    "`upstream_code`": f"the vendor's code up to its first dot, if it is one of these: {listed(UPSTREAM_CODES)}; "
+    "`upstream_code`": "the vendor's code up to its first dot, if it is one of these: "
+    f"{listed([*FAMILIES, CALLERS_KEY, OTHER])}; "
     "`http` is a refused handshake, `close` a close code, `none` a connection lost without one",
     "`kind` of results": "`partial`, `final`",
     "`port`": "`grpc`, `health`, `http`: where clients connect",

@@ -37,23 +37,8 @@ REJECTIONS: Final = ("capacity", "quota", "auth", "draining", "invalid")
 CONNECTION_STATES: Final = ("connecting", "in_use")
 #: How opening one ended.
 CONNECT_RESULTS: Final = ("ok", "refused", "throttled", "lost", "timeout", CALLERS_KEY)
-#: What the vendor's codes count as: the beginning of its own code, `http` for the status of a refused handshake,
-#: `close` for the code of a closed connection, `none` for a connection lost without one.
-UPSTREAM_CODES: Final = (
-    "AccessDenied",
-    "Arrearage",
-    "DataInspectionFailed",
-    "InternalError",
-    "InvalidApiKey",
-    "InvalidParameter",
-    "ModelNotFound",
-    "Throttling",
-    "http",
-    "close",
-    "none",
-    CALLERS_KEY,
-    OTHER,
-)
+#: What errors of every vendor may count as; each vendor adds labels of its own.
+COMMON_CODES: Final = ("none", CALLERS_KEY, OTHER)
 
 _GRPC_LABELS: Final = ("grpc_type", "grpc_service", "grpc_method")
 # The limits of the objectives in helm/asr-gateway/files/rules are among these: a share is exact at a bucket only.
@@ -106,12 +91,18 @@ class Metrics:
             self._models[label] = known
         return known
 
-    def of_endpoint(self, endpoint: str) -> EndpointMetrics:
-        """Return the metrics of the connections to one of the vendor's addresses."""
+    def of_endpoint(self, endpoint: str, codes: Iterable[str] = ()) -> EndpointMetrics:
+        """Return the metrics of the connections to one address of a vendor.
+
+        Args:
+            endpoint: Its name.
+            codes: What errors there may count as, where it is new.
+        """
         if (known := self._endpoints.get(endpoint)) is None:
             label = endpoint if len(self._endpoints) < MAX_ENDPOINTS else OTHER
             known = self._endpoints[endpoint] = self._endpoints.get(label) or EndpointMetrics(self, label)
             self._endpoints[label] = known
+            known.expect(codes)
         return known
 
     @contextmanager
@@ -320,14 +311,21 @@ class ModelMetrics:
 
 
 class EndpointMetrics:
-    """The metrics of the connections to one of the vendor's addresses."""
+    """The metrics of the connections to one address of a vendor."""
 
     def __init__(self, metrics: Metrics, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._upstream_errors = metrics.upstream_errors
         self.connections = {state: metrics.upstream_connections.labels(endpoint, state) for state in CONNECTION_STATES}
         self.connects = {result: metrics.upstream_connects.labels(endpoint, result) for result in CONNECT_RESULTS}
         self.connect_duration = metrics.upstream_connect_duration.labels(endpoint)
-        self._errors = {code: metrics.upstream_errors.labels(endpoint, code) for code in UPSTREAM_CODES}
+        self._errors: dict[str, Counter] = {}
+        self.expect(COMMON_CODES)
+
+    def expect(self, codes: Iterable[str]) -> None:
+        """Show that errors of these codes have not been there yet."""
+        self._errors |= {code: self._upstream_errors.labels(self._endpoint, code) for code in codes}
 
     def failed(self, code: str) -> None:
-        """Count an error under one of ``UPSTREAM_CODES``."""
+        """Count an error under one of the codes that are expected."""
         self._errors.get(code, self._errors[OTHER]).inc()

@@ -59,9 +59,6 @@ class Vendor(Protocol[S]):
             ValueError: It cannot be there; the message says why.
         """
 
-    def endpoints(self, settings: S) -> Collection[str]:
-        """Return the names of all endpoints, as metrics show them."""
-
     def open_files(self, settings: S) -> int:
         """Return how many files it keeps open, besides one for each call."""
 

@@ -56,5 +56,9 @@ class RemoteVendor(Protocol):
     def error_for_callers_key(self, error: GatewayError) -> GatewayError:
         """Return what an error means where the key that it may be about came with the call."""
 
+    @property
+    def error_labels(self) -> Collection[str]:
+        """All that errors count as, besides those that every vendor has."""
+
     def error_label(self, error: GatewayError) -> str:
         """Return what an error counts as: one of a small closed set."""

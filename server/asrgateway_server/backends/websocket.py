@@ -50,7 +50,7 @@ class WebSocketBackend:
         self._ca_file = settings.upstream_ca_file
         self._metrics = metrics
         for name in vendor.endpoints:
-            metrics.of_endpoint(name)  # So that their series begin with the process.
+            metrics.of_endpoint(name, vendor.error_labels)  # So that their series begin with the process.
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:

@@ -18,8 +18,13 @@ from asrgateway_server.errors import (
     UndecodableAudio,
     UpstreamLost,
     UpstreamRefused,
+    UpstreamUnavailable,
 )
 from asrgateway_server.vendors.dashscope.caller_key import CALLER_KEY
+
+#: The vendor's code for one hot-word table too many.
+TABLE_QUOTA: Final = "Throttling.AllocationQuota"
+_REJECTED_KEY: Final = "rejected the gateway's key or its right to the workspace"
 
 MakeError = Callable[..., GatewayError]
 
@@ -107,6 +112,9 @@ _FAMILIES: Final[Mapping[str, str]] = {
     "model_not_found": "ModelNotFound",
 }
 _OTHER_FAMILY: Final = "other"
+#: What metrics show: the beginning of the vendor's code, `http` for the status of a refused handshake, `close` for the
+#: code of a closed connection, `none` for a connection that was lost without one.
+FAMILIES: Final = tuple(sorted({*_FAMILIES.values()}))
 
 
 def code_family(code: str) -> str:
@@ -150,7 +158,7 @@ def handshake_error(status: int) -> GatewayError:
     match status:
         case 401 | 403:
             return UpstreamRefused(
-                "the vendor rejected the gateway's key or its right to the workspace; its operator must look at it",
+                f"the vendor {_REJECTED_KEY}; its operator must look at it",
                 upstream_code=code,
             )
         case _ if 300 <= status < 400:
@@ -174,3 +182,29 @@ def close_error(code: int | None) -> GatewayError:
     if code == _MODEL_NOT_FOUND:
         return UpstreamRefused("the vendor does not know the model", upstream_code=f"close {code}")
     return UpstreamLost("the vendor closed the connection too soon", upstream_code=f"close {code}" if code else "")
+
+
+def hotword_error(status: int, code: object, request_id: object) -> GatewayError:
+    """Return what an answer of the hot-word services means: they are asked once, and no call ends with them."""
+    kind, sentence, retry_after_seconds = _hotword_meaning(status, code)
+    return kind(
+        sentence,
+        retry_after_seconds=retry_after_seconds,
+        upstream_code=str(code or f"HTTP {status}"),
+        upstream_request_id=str(request_id or ""),
+    )
+
+
+def _hotword_meaning(status: int, code: object) -> tuple[type[GatewayError], str, float | None]:
+    """Return what a status means: the error, its sentence, and when another try may help."""
+    if code == TABLE_QUOTA:
+        return UpstreamRefused, "the account has as many hot-word tables as the vendor allows", None
+    match status:
+        case 401 | 403:
+            return UpstreamRefused, f"the vendor's hot-word service {_REJECTED_KEY}", None
+        case 429:
+            return UpstreamUnavailable, "the vendor's hot-word service limits the rate of requests", 5.0
+        case _ if status >= 500:
+            return UpstreamUnavailable, "the vendor's hot-word service failed", 1.0
+        case _:
+            return UpstreamRefused, "the vendor's hot-word service rejected the request", None

@@ -8,6 +8,7 @@ from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import GatewayError
 from asrgateway_server.vendors.dashscope.credentials import Access, Keyring
 from asrgateway_server.vendors.dashscope.error_codes import (
+    FAMILIES,
     close_error,
     code_family,
     for_callers_key,
@@ -41,6 +42,11 @@ class DashScopeRemote:
     def error_for_callers_key(self, error: GatewayError) -> GatewayError:
         """See ``RemoteVendor``."""
         return for_callers_key(error)
+
+    @property
+    def error_labels(self) -> Collection[str]:
+        """See ``RemoteVendor``."""
+        return FAMILIES
 
     def error_label(self, error: GatewayError) -> str:
         """See ``RemoteVendor``."""

@@ -84,10 +84,6 @@ class DashScope:
             raise ValueError(f": there is no key for its endpoint {chosen.name}")
         return _placed(model, chosen)
 
-    def endpoints(self, settings: DashScopeSettings) -> Collection[str]:
-        """See ``Vendor``."""
-        return endpoints_of(settings).keys()
-
     def open_files(self, _settings: DashScopeSettings) -> int:
         """See ``Vendor``."""
         return 0

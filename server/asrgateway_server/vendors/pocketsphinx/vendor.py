@@ -45,10 +45,6 @@ class PocketSphinx:
             raise ValueError(".endpoint: this model runs in the gateway; leave the endpoint out")
         return model
 
-    def endpoints(self, _settings: PocketSphinxSettings) -> Collection[str]:
-        """See ``Vendor``."""
-        return ()
-
     def open_files(self, settings: PocketSphinxSettings) -> int:
         """See ``Vendor``."""
         return _FILES_PER_WORKER * settings.worker_count

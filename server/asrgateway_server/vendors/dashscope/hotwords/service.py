@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from asrgateway_server.vendors.dashscope.hotwords.vendor_sdk import VendorSdk
 
-#: The vendor's code for one table too many.
-QUOTA: Final = "Throttling.AllocationQuota"
 #: The vendor's codes for a table that is not there.
 GONE: Final = frozenset(("BadRequest.ResourceNotExist", "NotFound", "HTTP 404"))
 _KEY_REJECTED: Final = frozenset(("InvalidApiKey", "HTTP 401", "HTTP 403"))

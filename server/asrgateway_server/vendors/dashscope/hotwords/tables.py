@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from asrgateway_server.errors import GatewayError, UpstreamRefused, UpstreamUnavailable
+from asrgateway_server.vendors.dashscope.error_codes import TABLE_QUOTA
 from asrgateway_server.vendors.dashscope.hotwords.content import Content, is_ours, prefix_of
 from asrgateway_server.vendors.dashscope.hotwords.leases import Clock, Leases
-from asrgateway_server.vendors.dashscope.hotwords.service import GONE, QUOTA, HotwordService
+from asrgateway_server.vendors.dashscope.hotwords.service import GONE, HotwordService
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +153,7 @@ class Tables:
         try:
             made = await self._service.create(content)
         except UpstreamRefused as refused:
-            if refused.upstream_code != QUOTA or not self._recycles:
+            if refused.upstream_code != TABLE_QUOTA or not self._recycles:
                 raise
             async with self._recycling:
                 made = await self._made_in_place_of_another(content, refused)
@@ -173,7 +174,7 @@ class Tables:
             try:
                 return await self._service.create(content)
             except UpstreamRefused as error:
-                if error.upstream_code != QUOTA:
+                if error.upstream_code != TABLE_QUOTA:
                     raise
         raise refused
 

@@ -18,9 +18,9 @@ from dashscope.audio.asr.vocabulary import VocabularyServiceException
 from dashscope.client import base_api
 
 from asrgateway_server.errors import GatewayError, UpstreamRefused, UpstreamUnavailable
+from asrgateway_server.vendors.dashscope.error_codes import hotword_error
 from asrgateway_server.vendors.dashscope.hotwords.account import Account
 from asrgateway_server.vendors.dashscope.hotwords.content import Content
-from asrgateway_server.vendors.dashscope.hotwords.service import QUOTA
 
 _PAGE_SIZE: Final = 10
 _MAX_PAGES: Final = 100
@@ -135,7 +135,7 @@ class VendorSdk:
             except Exception as error:  # noqa: BLE001 the SDK raises whatever happens within it
                 raise _error_for(error) from None
         if answer.status_code != 200:
-            raise _refusal(answer.status_code, answer.code, answer.request_id)
+            raise hotword_error(answer.status_code, answer.code, answer.request_id)
         return _phrase_id(answer.output)
 
     def _ask(self, action: str, *arguments: object) -> Any:  # Any: each action has an answer of its own
@@ -168,7 +168,7 @@ def _error_for(error: Exception) -> GatewayError:
     """Return what an error means; its own text may hold hot words, so it goes no further."""
     match error:
         case VocabularyServiceException():
-            return _refusal(error._status_code, error._code, error._request_id)  # noqa: SLF001 it has no public ones
+            return hotword_error(error._status_code, error._code, error._request_id)  # noqa: SLF001 it has no public ones
         case _Redirected():
             return UpstreamRefused(
                 "the vendor's hot-word service sends the gateway to another address, which it does not follow"
@@ -179,29 +179,3 @@ def _error_for(error: Exception) -> GatewayError:
             return UpstreamUnavailable(
                 f"the vendor's hot-word service gave an answer that its SDK does not understand: {type(error).__name__}"
             )
-
-
-def _refusal(status: int, code: object, request_id: object) -> GatewayError:
-    kind, sentence, retry_after_seconds = _meaning(status, code)
-    return kind(
-        sentence,
-        retry_after_seconds=retry_after_seconds,
-        upstream_code=str(code or f"HTTP {status}"),
-        upstream_request_id=str(request_id or ""),
-    )
-
-
-def _meaning(status: int, code: object) -> tuple[type[GatewayError], str, float | None]:
-    """Return what a status means: the error, its sentence, and when another try may help."""
-    if code == QUOTA:
-        return UpstreamRefused, "the account has as many hot-word tables as the vendor allows", None
-    match status:
-        case 401 | 403:
-            sentence = "the vendor's hot-word service rejected the gateway's key or its right to the workspace"
-            return UpstreamRefused, sentence, None
-        case 429:
-            return UpstreamUnavailable, "the vendor's hot-word service limits the rate of requests", 5.0
-        case _ if status >= 500:
-            return UpstreamUnavailable, "the vendor's hot-word service failed", 1.0
-        case _:
-            return UpstreamRefused, "the vendor's hot-word service rejected the request", None
