@@ -63,7 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     emulating = commands.add_parser(
         "emulator",
         help="run an emulator of the vendor alone",
-        description="Speaks the vendor's dialects on loopback, to try clients and gateways without an account.",
     )
     emulator.add_arguments(emulating)
     emulating.set_defaults(run=_emulate)

@@ -1,4 +1,4 @@
-"""``python -m dashscope_emulator``: the emulator as a process of its own."""
+"""``python -m dashscope_emulator``: the emulator in a process of its own."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from dashscope_emulator.server import run
 
 def main() -> None:
     """Run the emulator with the arguments of this process."""
-    parser = argparse.ArgumentParser(prog="asr-gateway emulator", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m dashscope_emulator")
     add_arguments(parser)
-    arguments = parser.parse_args()
     try:
-        options = options_from(arguments)
+        options = options_from(parser.parse_args())
     except ValueError as error:
         parser.error(str(error))
-    uvloop.run(run(options))
+    try:
+        uvloop.run(run(options))
+    except OSError as error:
+        parser.exit(1, f"cannot listen on {options.host}:{options.port}: {error.strerror or error}\n")
 
 
 if __name__ == "__main__":
