@@ -39,6 +39,7 @@ class AudioLog:
         self.end_samples = 0
         self.is_writing = False
         self._capacity_samples = capacity_samples
+        self._most_bytes = capacity_samples * BYTES_PER_SAMPLE
         self._position = 0
         self._pieces: deque[bytes] = deque()
         self._read_bytes = 0  # Of the first piece.
@@ -57,8 +58,10 @@ class AudioLog:
         self.is_writing = True
         try:
             for pcm in pieces:
-                if pcm:
-                    await self._append(pcm)
+                if self._is_full or len(pcm) > self._most_bytes:
+                    await self._append_in_parts(pcm)
+                elif pcm:
+                    self._add(pcm)
         finally:
             self.is_writing = False
         if self._alarm is None:
@@ -78,19 +81,20 @@ class AudioLog:
         self._wake_reader()
         self._cancel_alarm()
 
-    async def _append(self, pcm: bytes) -> None:
-        step = self._capacity_samples * BYTES_PER_SAMPLE
-        for start in range(0, len(pcm), step):
+    async def _append_in_parts(self, pcm: bytes) -> None:
+        for start in range(0, len(pcm), self._most_bytes):
             while self._is_full:
                 await self._room()
-            piece = pcm[start : start + step]
-            is_first = not self.end_samples  # The reader waits for other things from then on.
-            self._pieces.append(piece)
-            self.end_samples += len(piece) // BYTES_PER_SAMPLE
-            if is_first or self.end_samples - self._position >= self._wanted_samples:
-                self._wake_reader()
-            if self._on_audio:
-                self._on_audio()
+            self._add(pcm[start : start + self._most_bytes])
+
+    def _add(self, pcm: bytes) -> None:
+        is_first = not self.end_samples  # The reader waits for other things from then on.
+        self._pieces.append(pcm)
+        self.end_samples += len(pcm) // BYTES_PER_SAMPLE
+        if is_first or self.end_samples - self._position >= self._wanted_samples:
+            self._wake_reader()
+        if self._on_audio:
+            self._on_audio()
 
     @property
     def _is_full(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from asrgateway_server.audio.pipeline import AudioPipeline
@@ -135,22 +135,26 @@ class _Call:
         now = time.monotonic()
         if self._statistics.delays.audio_read is None:
             self._statistics.delays.audio_read = now
-        await self._log.append(self._decoded(data, now))
+        await self._log.append(self._pieces(data, now))
         if self._quiet:
             # A client whose audio had to wait here could not send more meanwhile: that was not its silence.
             self._quiet.hold(asyncio.get_running_loop().time())
 
-    def _decoded(self, data: bytes, read_at: float) -> Iterator[bytes]:
-        """Yield the PCM of a message, decoded piece by piece as there is room for it."""
-        for start in range(0, len(data), _DECODED_BYTES):
-            piece = data[start : start + _DECODED_BYTES]
-            pcm = self._pipeline.feed(piece)
-            received_ms = self._pipeline.received_ms
-            seconds = self._statistics.received(len(piece), received_ms)
-            self._arrival_times.add(received_ms, read_at)
-            if self._quiet:
-                self._quiet.add(asyncio.get_running_loop().time(), seconds)
-            yield pcm
+    def _pieces(self, data: bytes, read_at: float) -> Iterable[bytes]:
+        """Return the PCM of a message; a long one is decoded piece by piece as there is room for it."""
+        if len(data) <= _DECODED_BYTES:
+            return (self._decode(data, read_at),)
+        starts = range(0, len(data), _DECODED_BYTES)
+        return (self._decode(data[start : start + _DECODED_BYTES], read_at) for start in starts)
+
+    def _decode(self, data: bytes, read_at: float) -> bytes:
+        pcm = self._pipeline.feed(data)
+        received_ms = self._pipeline.received_ms
+        seconds = self._statistics.received(len(data), received_ms)
+        self._arrival_times.add(received_ms, read_at)
+        if self._quiet:
+            self._quiet.add(asyncio.get_running_loop().time(), seconds)
+        return pcm
 
     async def _update(self, update: Update) -> None:
         await self._responder.warn_of_update(unsupported_in_update(self._config, update))

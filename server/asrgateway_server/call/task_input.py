@@ -103,65 +103,82 @@ class TaskInput:
 
     async def next(self) -> bytes | Commit | Update | None:
         """Return what the task recognizes next; see ``backends.base.TaskInput``."""
-        while True:
-            is_to_be_ended = self._utterance.is_to_be_ended(self._audio.clock.task_ms)
-            if is_to_be_ended and not self._audio.results.has_open_commit:
-                return self._commit(CommitOrigin.GATEWAY)
-            match item := await self._item():
-                case bytes():
-                    return await self._paced(item)
-                case Update():
-                    self.config = replace(self.config, adaptation=item.adaptation)
-                    return item
-                case InputEnd():
-                    self._end = item
-                    return None
-                case Commit() if self._ends_at_commit and not self._audio.clock.task_ms:
-                    await self._answer_empty()
-                case Commit():
-                    return self._commit(CommitOrigin.CLIENT)
-                case None:
-                    return self._silence()
+        audio = self._audio
+        if self._utterance.is_to_be_ended(audio.clock.task_ms) and not audio.results.has_open_commit:
+            return self._commit(CommitOrigin.GATEWAY)
+        match item := await self._item():
+            case bytes():
+                await self._pace(item)
+                self._count(item)
+                return item
+            case None:
+                return self._silence()
+            case Update():
+                self.config = replace(self.config, adaptation=item.adaptation)
+                return item
+            case Commit():
+                return self._commit(CommitOrigin.CLIENT)
+            case End():
+                self._finish()
+                return None
 
-    async def _item(self) -> bytes | Commit | Update | InputEnd | None:
-        """Return what comes next; None for a packet of silence."""
-        asked_at = time.monotonic()
+    async def _item(self) -> bytes | Commit | Update | End | None:
+        """Return what comes next in the log, or None for silence; answer commits for which there was no audio."""
+        audio = self._audio
+        while True:
+            item = audio.log.read(self._packet_samples)
+            if item is None:
+                item = await self._wait()
+            if not isinstance(item, Commit) or not self._ends_at_commit or audio.clock.task_ms:
+                return item
+            await self._answer_empty()
+
+    async def _wait(self) -> bytes | Commit | Update | End | None:
+        """Return what comes next once it is there; None when silence is due."""
+        began = time.monotonic()
+        item = await self._until_due()
         delays = self._audio.statistics.delays
-        item = await self._read()
         if delays.audio_sent is not None:
-            delays.idle_seconds += time.monotonic() - asked_at
-        if isinstance(item, End):
-            delays.end_sent = time.monotonic()
-            return InputEnd.HALF_CLOSE
+            delays.idle_seconds += time.monotonic() - began
         return item
 
-    async def _read(self) -> bytes | Commit | Update | End | InputEnd | None:
+    async def _until_due(self) -> bytes | Commit | Update | End | None:
         log, quiet, loop = self._audio.log, self._audio.quiet, asyncio.get_running_loop()
-        while (item := log.read(self._packet_samples)) is None:
+        item = None
+        while item is None:
             due_at = quiet.silence_at if quiet else None
             if self._idle_at is not None and not log.end_samples:
                 due_at = self._idle_at
             # A log without a packet is no quiet while its writer holds more: one large message is many packets.
             if due_at is None or log.is_writing or loop.time() < due_at:
                 await log.wait(self._packet_samples, due_at)
-            elif not log.end_samples:
-                log.call_at_audio(self._end_early)
-                return InputEnd.IDLE
-            else:
+                item = log.read(self._packet_samples)
+            elif log.end_samples:
                 return log.read(self._packet_samples, is_partial_wanted=True)
+            else:
+                self._end = InputEnd.IDLE
+                log.call_at_audio(self._end_early)
+                return End()
         return item
 
-    async def _paced(self, pcm: bytes) -> bytes:
-        """Hand over audio, once it may leave."""
-        audio = self._audio
-        samples = len(pcm) // BYTES_PER_SAMPLE
-        if audio.pacer and (pause := audio.pacer.wait_seconds(time.monotonic(), samples / self._rate_hertz)):
-            await asyncio.sleep(pause)
-        if audio.statistics.delays.audio_sent is None:
-            audio.statistics.delays.audio_sent = time.monotonic()
-        audio.clock.sent_samples += samples
-        audio.statistics.sent(audio.clock.sent_ms)
-        return pcm
+    def _finish(self) -> None:
+        if self._end is not InputEnd.IDLE:
+            self._end = InputEnd.HALF_CLOSE
+            self._audio.statistics.delays.end_sent = time.monotonic()
+
+    async def _pace(self, pcm: bytes) -> None:
+        """Wait until a packet may leave."""
+        if self._audio.pacer:
+            seconds = len(pcm) / (self._rate_hertz * BYTES_PER_SAMPLE)
+            if pause := self._audio.pacer.wait_seconds(time.monotonic(), seconds):
+                await asyncio.sleep(pause)
+
+    def _count(self, pcm: bytes) -> None:
+        clock, statistics = self._audio.clock, self._audio.statistics
+        if statistics.delays.audio_sent is None:
+            statistics.delays.audio_sent = time.monotonic()
+        clock.sent_samples += len(pcm) // BYTES_PER_SAMPLE
+        statistics.sent(clock.sent_ms)
 
     def _silence(self) -> bytes:
         """Hand over silence in the client's place."""
