@@ -60,8 +60,8 @@ def test_models_are_counted_apart(metrics: Metrics) -> None:
 
 def test_two_gateways_in_one_process_count_apart(metrics: Metrics) -> None:
     other = Metrics(CollectorRegistry())
-    metrics.worker_restarts.inc()
-    assert other.registry.get_sample_value("asrgateway_worker_restarts_total") == 0
+    metrics.draining.inc()
+    assert other.registry.get_sample_value("asrgateway_draining") == 0
 
 
 def series(metrics: Metrics) -> list[tuple[str, dict[str, str]]]:

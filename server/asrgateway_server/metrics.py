@@ -228,10 +228,10 @@ class Metrics:
         )
 
     def _make_process(self) -> None:
-        self.workers_busy = self._gauge("asrgateway_workers_busy", "Embedded workers in a call.")
-        self.workers_limit = self._gauge("asrgateway_workers_limit", "Embedded workers.")
+        self.workers_busy = self._gauge("asrgateway_workers_busy", "Worker processes in a call.", ["model"])
+        self.workers_limit = self._gauge("asrgateway_workers_limit", "Worker processes that there may be.", ["model"])
         self.worker_restarts = self._counter(
-            "asrgateway_worker_restarts", "Embedded workers started in place of a dead one."
+            "asrgateway_worker_restarts", "Worker processes started in place of a dead one.", ["model"]
         )
         self.event_loop_lag = self._histogram(
             "asrgateway_event_loop_lag_seconds", "How late a timer of the event loop rings.", _LOOP_LAG_BUCKETS

@@ -15,7 +15,7 @@ import fake_recognizers as fakes
 from asrgateway_server.backends import worker_process
 from asrgateway_server.backends.adapter import InProcessAdapter
 from asrgateway_server.backends.base import Commit, Completed, Failed, Lost
-from asrgateway_server.backends.worker_process import WINDOW, WorkerPool
+from asrgateway_server.backends.worker_process import WINDOW, Recognizer, WorkerPool
 from asrgateway_server.config import Adaptation, AudioFormat, RecognitionConfig, Update
 from asrgateway_server.errors import Overloaded, UpstreamLost
 from asrgateway_server.events import BackendEvent, CommitEmpty, FinalResult, Ready, UpdateApplied
@@ -28,6 +28,7 @@ CONFIG = RecognitionConfig(
     model=EMBEDDED, audio=AudioFormat(sample_rate_hertz=16_000), adaptation=Adaptation(context="embedded")
 )
 PACKET = bytes(3_200)
+LABELS = {"model": "embedded"}
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +36,10 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let worker processes find the recognizers, and end those that hang at once."""
     monkeypatch.setenv("PYTHONPATH", str(Path(fakes.__file__).parent))
     monkeypatch.setattr(worker_process, "_STOP_SECONDS", 0.05)
+
+
+def recognizer(adapter: type[InProcessAdapter], *arguments: str) -> Recognizer:
+    return Recognizer(adapter=adapter, arguments=arguments, model="embedded", setting="embedded_workers")
 
 
 def pool_of(
@@ -47,7 +52,7 @@ def pool_of(
     load_seconds: float = 60.0,
 ) -> WorkerPool:
     return WorkerPool(
-        adapter,
+        recognizer(adapter),
         size=size,
         loaded=loaded,
         ready_timeout_seconds=ready_seconds,
@@ -291,15 +296,17 @@ async def test_a_worker_that_does_not_load_for_a_call_loses_that_call() -> None:
 
 async def test_the_workers_are_counted() -> None:
     metrics = Metrics(CollectorRegistry())
-    pool = WorkerPool(fakes.Echo, size=2, ready_timeout_seconds=10.0, stall_timeout_seconds=10.0, metrics=metrics)
+    pool = WorkerPool(
+        recognizer(fakes.Echo), size=2, ready_timeout_seconds=10.0, stall_timeout_seconds=10.0, metrics=metrics
+    )
     async with pool, asyncio.TaskGroup() as tasks:
         call = open_call(PACKET)
         tasks.create_task(call.through(pool))
         await eventually(lambda: bool(pool.busy_pids))
-        assert metrics.registry.get_sample_value("asrgateway_workers_limit") == 2
-        assert metrics.registry.get_sample_value("asrgateway_workers_busy") == 1
+        assert metrics.registry.get_sample_value("asrgateway_workers_limit", LABELS) == 2
+        assert metrics.registry.get_sample_value("asrgateway_workers_busy", LABELS) == 1
         call.may_end.set()
-    assert metrics.registry.get_sample_value("asrgateway_workers_busy") == 0
+    assert metrics.registry.get_sample_value("asrgateway_workers_busy", LABELS) == 0
 
 
 # A worker that dies -----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 import fake_recognizers as fakes
 from asrgateway_server.backends.base import Commit, Completed, Emit, Failed, Lost, TaskEnd, TaskInput
-from asrgateway_server.backends.worker_process import WorkerPool
+from asrgateway_server.backends.worker_process import Recognizer, WorkerPool
 from asrgateway_server.call.call import WAITING_PACKETS, recognize
 from asrgateway_server.call.going_away import GoingAwayNotice
 from asrgateway_server.call.limits import Limits
@@ -216,7 +216,8 @@ async def test_a_recogniser_slower_than_the_lead_is_sent_a_long_message_without_
     monkeypatch.setenv("PYTHONPATH", str(Path(fakes.__file__).parent))
     client, speech = ScriptedClient(bytes(100 * 3_200 + 2)), 100 * 3_200 + 2
     metrics = Metrics(CollectorRegistry())
-    pool = WorkerPool(fakes.Slow, size=1, ready_timeout_seconds=20.0, stall_timeout_seconds=20.0, metrics=metrics)
+    slow = Recognizer(adapter=fakes.Slow, model="slow", setting="workers")
+    pool = WorkerPool(slow, size=1, ready_timeout_seconds=20.0, stall_timeout_seconds=20.0, metrics=metrics)
     async with pool:
         # A lead lasts 2 s at most: here it ends after a tenth of what the recogniser needs.
         limits = replace(LIMITS, quiet_after_seconds=-1.9)

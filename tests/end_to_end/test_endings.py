@@ -63,7 +63,7 @@ async def nothing_left_behind(gateway: Gateway, stub: Stub) -> AsyncIterator[Non
     tasks, files, pids = len(asyncio.all_tasks()), open_files(), workers()
     yield
     await eventually(lambda: value(gateway, "streams_active", model="embedded") == 0)
-    await eventually(lambda: value(gateway, "workers_busy") == 0)
+    await eventually(lambda: value(gateway, "workers_busy", model="embedded") == 0)
     await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
     await eventually(lambda: open_files() <= files)
     assert workers() == pids
@@ -154,7 +154,7 @@ async def test_a_call_over_the_pool_is_refused_and_the_other_goes_on(gateway: Ga
         for call in (silent, first):
             await started_read(call)
         await first.write(audio(BOY[:3200]))
-        await eventually(lambda: value(gateway, "workers_busy") == 1)
+        await eventually(lambda: value(gateway, "workers_busy", model="embedded") == 1)
         refused = await recognize(stub, [config(), audio(BOY)])
         assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert (refused.reason, refused.retry_seconds) == ("OVERLOADED", 1.0)
@@ -190,7 +190,7 @@ async def test_a_killed_worker_ends_its_call_only_and_is_replaced() -> None:
         assert (ended[1].code, ended[1].reason) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
         assert ended[1].retry_seconds == 1.0
         await eventually(lambda: len(workers() - before - {min(ours)}) == 2)
-        assert value(gateway, "worker_restarts_total") == 1
+        assert value(gateway, "worker_restarts_total", model="embedded") == 1
 
 
 async def test_a_call_without_config_is_ended() -> None:

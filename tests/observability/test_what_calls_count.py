@@ -158,7 +158,7 @@ async def test_a_busy_worker_pool_is_a_refusal_for_want_of_room() -> None:
         holder = stub.Recognize(timeout=60)
         await holder.write(config(model="embedded"))
         await holder.write(audio(bytes(3200)))  # The first audio takes the worker.
-        await eventually(lambda: value(gateway, "workers_busy") == 1)
+        await eventually(lambda: value(gateway, "workers_busy", model="embedded") == 1)
         await recognize(stub, [config(model="embedded"), audio(bytes(3200))])
         holder.cancel()
         assert value(gateway, "streams_rejected_total", reason="capacity") == 1

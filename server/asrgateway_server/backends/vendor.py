@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from pydantic import create_model
 
@@ -73,6 +73,33 @@ class Vendor(Protocol[S]):
         Raises:
             SettingsError: A setting names something that is not there.
         """
+
+
+class PlainVendor(Generic[S]):
+    """What a vendor need not write that has no account, no endpoints and no emulator; see ``Vendor``."""
+
+    metadata: Collection[str] = ()
+
+    def verify_metadata(self, brought: Mapping[str, str]) -> None:
+        """See ``Vendor``."""
+
+    def has_account(self, settings: S) -> bool:  # noqa: ARG002 it needs none
+        """See ``Vendor``."""
+        return True
+
+    def placed(self, model: Model, endpoint: str, settings: S) -> Model:  # noqa: ARG002 the same under all settings
+        """See ``Vendor``."""
+        if endpoint:
+            raise ValueError(".endpoint: this vendor has no endpoints; leave it out")
+        return model
+
+    def open_files(self, settings: S) -> int:  # noqa: ARG002 likewise
+        """See ``Vendor``."""
+        return 0
+
+    def at_emulator(self, settings: S, url: str) -> S:  # noqa: ARG002 there is none
+        """See ``Vendor``."""
+        return settings
 
 
 # Any: whose own settings it takes, which those of ``settings_class`` are too.

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -50,6 +51,23 @@ def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if _ENVIRONMENT.fullmatch(name)}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recognizer:
+    """What workers run.
+
+    Attributes:
+        adapter: Made once in each worker process, which imports it by its name.
+        arguments: What it is made with, such as the path of a model.
+        model: What its workers are counted as.
+        setting: The setting that says how many workers there may be.
+    """
+
+    adapter: Callable[..., InProcessAdapter]
+    arguments: tuple[str, ...] = ()
+    model: str
+    setting: str
+
+
 class Worker:
     """One worker process, seen from the gateway."""
 
@@ -60,13 +78,13 @@ class Worker:
         self._owed = 0
 
     @classmethod
-    async def spawn(cls, adapter: type[InProcessAdapter], timeout_seconds: float) -> Self:
+    async def spawn(cls, recognizer: Recognizer, timeout_seconds: float) -> Self:
         """Start a process and wait until its recognizer is loaded.
 
         Raises:
             UpstreamLost: It did not load.
         """
-        creation = asyncio.create_task(cls._create(adapter), name="create worker")
+        creation = asyncio.create_task(cls._create(recognizer), name="create worker")
         try:
             async with asyncio.timeout(timeout_seconds):
                 # Shielded, because a creation that is cancelled half-way leaves its process behind.
@@ -80,12 +98,13 @@ class Worker:
         return worker
 
     @classmethod
-    async def _create(cls, adapter: type[InProcessAdapter]) -> Self:
+    async def _create(cls, recognizer: Recognizer) -> Self:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "asrgateway_server.backends.worker",
-            f"{adapter.__module__}:{adapter.__qualname__}",
+            f"{recognizer.adapter.__module__}:{recognizer.adapter.__qualname__}",
+            *recognizer.arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=worker_environment(os.environ),
@@ -188,7 +207,7 @@ class WorkerPool:
 
     def __init__(
         self,
-        adapter: type[InProcessAdapter],
+        recognizer: Recognizer,
         *,
         size: int,
         loaded: int | None = None,
@@ -197,13 +216,15 @@ class WorkerPool:
         metrics: Metrics,
         load_timeout_seconds: float = _LOAD_SECONDS,
     ) -> None:
-        self._adapter = adapter
+        self._recognizer = recognizer
         self._load_timeout_seconds = load_timeout_seconds
         self._size = size
         self._loaded = size if loaded is None else loaded
         self._ready_timeout_seconds = ready_timeout_seconds
         self._stall_timeout_seconds = stall_timeout_seconds
         self._metrics = metrics
+        self._workers_busy = metrics.workers_busy.labels(recognizer.model)
+        self._restarts = metrics.worker_restarts.labels(recognizer.model)
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
         self._leaving: set[Worker] = set()
@@ -217,13 +238,13 @@ class WorkerPool:
         Raises:
             UpstreamLost: One did not load.
         """
-        spawns = (Worker.spawn(self._adapter, self._load_timeout_seconds) for _ in range(self._loaded))
+        spawns = (Worker.spawn(self._recognizer, self._load_timeout_seconds) for _ in range(self._loaded))
         results = await asyncio.gather(*spawns, return_exceptions=True)
         self._idle = [result for result in results if isinstance(result, Worker)]
         if failures := [result for result in results if isinstance(result, BaseException)]:
             await self._stop_all()
             raise failures[0]
-        self._metrics.workers_limit.set(self._size)
+        self._metrics.workers_limit.labels(self._recognizer.model).set(self._size)
         return self
 
     async def __aexit__(
@@ -273,7 +294,10 @@ class WorkerPool:
 
     async def _run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> Completed:
         if not self._size:
-            raise Overloaded("this gateway runs no embedded recogniser; its operator can set embedded_workers")
+            raise Overloaded(
+                f"this gateway runs no workers for {self._recognizer.model!r}; its operator can set "
+                f"{self._recognizer.setting}"
+            )
         await emit(Ready(), time.monotonic())
         first = await _first_audio(task_input, emit)
         if first is None:
@@ -299,7 +323,7 @@ class WorkerPool:
         """
         worker = self._waiting() or await self._started()
         self._busy.add(worker)
-        self._metrics.workers_busy.set(len(self._busy))
+        self._workers_busy.set(len(self._busy))
         return worker
 
     def _waiting(self) -> Worker | None:
@@ -315,7 +339,7 @@ class WorkerPool:
         if len(self._busy) + self._starting + len(self._replacements) < self._size:
             self._starting += 1
             try:
-                worker = await Worker.spawn(self._adapter, self._ready_timeout_seconds)
+                worker = await Worker.spawn(self._recognizer, self._ready_timeout_seconds)
             except OSError as error:
                 raise UpstreamLost("a worker process cannot be started") from error
             finally:
@@ -326,14 +350,14 @@ class WorkerPool:
             return worker
         self._metrics.streams_rejected.labels("capacity").inc()
         raise Overloaded(
-            f"all {self._size} workers of the embedded recogniser are busy; try again later, or ask the operator "
-            "to raise embedded_workers",
+            f"all {self._size} workers of {self._recognizer.model!r} are busy; try again later, or ask the operator to "
+            f"raise {self._recognizer.setting}",
             retry_after_seconds=1.0,
         )
 
     def _give_back(self, worker: Worker, *, is_sound: bool) -> None:
         self._busy.discard(worker)
-        self._metrics.workers_busy.set(len(self._busy))
+        self._workers_busy.set(len(self._busy))
         if is_sound and worker.is_alive:
             self._idle.append(worker)
         else:
@@ -351,9 +375,9 @@ class WorkerPool:
         await worker.stop()
         self._leaving.discard(worker)
         for attempt in itertools.count():
-            self._metrics.worker_restarts.inc()
+            self._restarts.inc()
             try:
-                self._idle.append(await Worker.spawn(self._adapter, self._load_timeout_seconds))
+                self._idle.append(await Worker.spawn(self._recognizer, self._load_timeout_seconds))
             except (UpstreamLost, OSError) as error:
                 pause = _RESTART_PAUSES_SECONDS[min(attempt, len(_RESTART_PAUSES_SECONDS) - 1)]
                 log.warning("worker restart failed", extra={"reason": str(error), "retry_in_seconds": pause})

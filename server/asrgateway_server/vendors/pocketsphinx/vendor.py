@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
 from asrgateway_server.backends.base import Backend
-from asrgateway_server.backends.worker_process import WorkerPool
+from asrgateway_server.backends.vendor import PlainVendor
+from asrgateway_server.backends.worker_process import Recognizer, WorkerPool
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import DEFAULT_ALIAS, Catalogue, Model
 from asrgateway_server.vendors.pocketsphinx.adapter import PocketSphinxAdapter
@@ -18,18 +19,13 @@ from asrgateway_server.vendors.pocketsphinx.settings import PocketSphinxSettings
 _FILES_PER_WORKER: Final = 4
 
 
-class PocketSphinx:
+class PocketSphinx(PlainVendor[PocketSphinxSettings]):
     """See ``Vendor``."""
 
     settings = PocketSphinxSettings
     catalogue: Sequence[Model] = (EMBEDDED,)
     backends: Mapping[str, Model] = {EMBEDDED.backend: replace(EMBEDDED, options=frozenset())}
     default_model = EMBEDDED.name
-
-    metadata: Collection[str] = ()
-
-    def verify_metadata(self, brought: Mapping[str, str]) -> None:
-        """See ``Vendor``."""
 
     def has_account(self, settings: PocketSphinxSettings) -> bool:
         """See ``Vendor``; where its workers run, it needs none."""
@@ -39,17 +35,11 @@ class PocketSphinx:
         """See ``Vendor``."""
         return (EMBEDDED,) if settings.worker_count else ()
 
-    def placed(self, model: Model, endpoint: str, _settings: PocketSphinxSettings) -> Model:
-        """See ``Vendor``."""
-        if endpoint:
-            raise ValueError(".endpoint: this model runs in the gateway; leave the endpoint out")
-        return model
-
     def open_files(self, settings: PocketSphinxSettings) -> int:
         """See ``Vendor``."""
         return _FILES_PER_WORKER * settings.worker_count
 
-    def at_emulator(self, settings: PocketSphinxSettings, _url: str) -> PocketSphinxSettings:
+    def at_emulator(self, settings: PocketSphinxSettings, url: str) -> PocketSphinxSettings:  # noqa: ARG002 it runs here
         """See ``Vendor``; workers are loaded at the start where they would be without the emulator."""
         default = settings.default_model or settings.aliases.get(DEFAULT_ALIAS, EMBEDDED.name)
         is_wanted = EMBEDDED.name in {default, *settings.aliases.values()}
@@ -60,8 +50,9 @@ class PocketSphinx:
         self, settings: PocketSphinxSettings, served: Catalogue, metrics: Metrics
     ) -> AsyncIterator[Mapping[str, Backend]]:
         """See ``Vendor``."""
+        recognizer = Recognizer(adapter=PocketSphinxAdapter, model=EMBEDDED.name, setting="embedded_workers")
         async with WorkerPool(
-            PocketSphinxAdapter,
+            recognizer,
             size=settings.worker_count,
             loaded=loaded_workers(settings, served),
             ready_timeout_seconds=settings.upstream_ready_timeout_seconds,
