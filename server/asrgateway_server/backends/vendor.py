@@ -90,7 +90,7 @@ class PlainVendor(Generic[S]):
     def placed(self, model: Model, endpoint: str, settings: S) -> Model:  # noqa: ARG002 the same under all settings
         """See ``Vendor``."""
         if endpoint:
-            raise ValueError(".endpoint: this vendor has no endpoints; leave it out")
+            raise ValueError(".endpoint: this model runs in the gateway; leave the endpoint out")
         return model
 
     def open_files(self, settings: S) -> int:  # noqa: ARG002 likewise

@@ -14,6 +14,7 @@ class EchoRemote:
 
     endpoint = "echo"
     endpoints: Collection[str] = ("echo",)
+    error_labels: Collection[str] = ("http", "close")
     workspace = ""
     is_callers = False
 

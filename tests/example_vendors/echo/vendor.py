@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -36,10 +36,6 @@ class Echo(PlainVendor[EchoSettings]):
     def served(self, settings: EchoSettings) -> Sequence[Model]:  # noqa: ARG002 under all settings
         """See ``Vendor``."""
         return (ECHO,)
-
-    def endpoints(self, settings: EchoSettings) -> Collection[str]:  # noqa: ARG002 likewise
-        """See ``Vendor``."""
-        return ("echo",)
 
     @asynccontextmanager
     async def open(
