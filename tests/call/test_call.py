@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -131,6 +131,9 @@ class ScriptedClient:
         self.may_close = asyncio.Event()
         self.may_close.set()
         self._items = iter(items)
+
+    def reading(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     async def read(self) -> bytes | Commit | Update | None:
         item = next(self._items, None)

@@ -24,9 +24,10 @@ from asrgateway_server.errors import Overloaded
 from asrgateway_server.events import FinalResult, Ready
 from asrgateway_server.grpc_api.caller import VendorMetadata
 from asrgateway_server.grpc_api.drain import Drain
+from asrgateway_server.grpc_api.edge_limits import EdgeLimits
 from asrgateway_server.grpc_api.interceptor import CallInterceptor
 from asrgateway_server.grpc_api.ports import ONLY_ONE_LISTENER
-from asrgateway_server.grpc_api.servicer import EdgeLimits, RecognitionServicer
+from asrgateway_server.grpc_api.servicer import RecognitionServicer
 from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.tracing import OnlyIds
 from calls import Outcome, Stub, audio, commit, config, outcome_of, recognize

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 from asrgateway_server.audio.pipeline import AudioPipeline
@@ -39,6 +40,9 @@ _DECODED_BYTES: Final = 32 * 1024
 
 class Client(ResponseWriter, Protocol):
     """The client's side of a call."""
+
+    def reading(self) -> AbstractAsyncContextManager[None]:
+        """Return in what all requests are read; the gateway may end it while ``read`` waits."""
 
     async def read(self) -> bytes | Commit | Update | None:
         """Return the next audio, commit or update; None once the client has half-closed."""
@@ -116,14 +120,15 @@ class _Call:
         await self._responder.write(self._statistics.finished())
 
     async def _read_client(self) -> None:
-        while (item := await self._client.read()) is not None:
-            match item:
-                case bytes() if item:
-                    await self._append(item)
-                case Commit():
-                    await self._log.mark(item)
-                case Update():
-                    await self._update(item)
+        async with self._client.reading():
+            while (item := await self._client.read()) is not None:
+                match item:
+                    case bytes() if item:
+                        await self._append(item)
+                    case Commit():
+                        await self._log.mark(item)
+                    case Update():
+                        await self._update(item)
         self._statistics.delays.half_close_read = time.monotonic()
         await self._log.append((self._pipeline.flush(),))
         if not self._statistics.received_ms:

@@ -20,13 +20,14 @@ from asrgateway_server.call.limits import Limits
 from asrgateway_server.grpc_api.caller import VendorMetadata
 from asrgateway_server.grpc_api.connections import connection_limits, counted_connections
 from asrgateway_server.grpc_api.drain import Drain
+from asrgateway_server.grpc_api.edge_limits import EdgeLimits
 from asrgateway_server.grpc_api.freed_memory import freed_memory_given_back
 from asrgateway_server.grpc_api.health import HealthServer
 from asrgateway_server.grpc_api.http_server import http_server
 from asrgateway_server.grpc_api.last_scrape import LastScrape
 from asrgateway_server.grpc_api.loop_lag import observed_loop
 from asrgateway_server.grpc_api.server import recognition_server, verify_exposure
-from asrgateway_server.grpc_api.servicer import EdgeLimits, RecognitionServicer
+from asrgateway_server.grpc_api.servicer import RecognitionServicer
 from asrgateway_server.grpc_api.tracer import open_tracer
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.served_models import served_models
