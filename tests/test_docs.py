@@ -1,4 +1,4 @@
-"""What the documentation says is there, is there."""
+"""Links, commands, metrics and statuses in the documentation exist."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ PAGES = [
     README,
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
     ROOT / "clients" / "python" / "README.md",
     ROOT / "clients" / "recordings" / "README.md",
     ROOT / "helm" / "asr-gateway" / "README.md",
@@ -50,10 +51,11 @@ def test_every_page_of_the_docs_is_linked_from_the_readme() -> None:
     assert pages <= set(links(README))
 
 
-def test_every_make_command_of_the_readme_is_a_target() -> None:
+@pytest.mark.parametrize("page", [README, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_every_make_command_is_a_target(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    commands = set(re.findall(r"(?:^    |`)make ([a-z]+)", README.read_text(encoding="utf-8"), re.MULTILINE))
+    commands = set(re.findall(r"(?:^    |`)make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
     assert commands
     assert commands <= targets
 
@@ -66,7 +68,7 @@ def test_every_metric_that_is_named_exists(page: Path) -> None:
     assert named - {"asrgateway_server"} <= families
 
 
-def test_the_readme_tells_every_status() -> None:
+def test_the_readme_explains_every_status() -> None:
     text = README.read_text(encoding="utf-8")
     assert [code.name for code in STATUSES.values() if f"| {code.name} |" not in text] == []
 

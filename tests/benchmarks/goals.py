@@ -131,7 +131,7 @@ def _capacity(figures: Figures) -> Iterable[Goal]:
         is_void=_void(row),
     )
     yield Goal(
-        name="results lost or told twice, streams failed, whatever the count",
+        name="results lost or delivered twice, streams failed, whatever the count",
         limit=0.0,
         unit="",
         measured=float(
