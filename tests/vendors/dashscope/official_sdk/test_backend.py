@@ -145,18 +145,18 @@ async def test_no_more_than_half_a_second_of_audio_waits_in_the_sdk() -> None:
     sending = asyncio.ensure_future(connection.send_bytes(bytes(3200)))
     await asyncio.sleep(0)
     assert not sending.done()
-    frames = connection._task._recognition._stream_data
+    frames = connection._running._recognition._stream_data
     bytes(next(frame for frame in iter(frames.get, None) if len(frame)))
     async with asyncio.timeout(PATIENCE_SECONDS):
         await sending
-    connection._task._recognition._running = False
+    connection._running._recognition._running = False
 
 
 async def test_audio_for_a_task_that_is_over_waits_for_the_reason() -> None:
     """As on a WebSocket: the error that stands in the inbox tells it."""
     connection = NoThreads()
     await connection.send_str(run_task())
-    connection._task._recognition._running = False
+    connection._running._recognition._running = False
     with pytest.raises(ConnectionResetError):
         await connection.send_bytes(bytes(3200))
 

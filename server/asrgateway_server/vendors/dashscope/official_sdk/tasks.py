@@ -61,7 +61,7 @@ vars(websocket_request)["aiohttp"] = SimpleNamespace(**vars(aiohttp) | {"ClientS
 
 
 class TaskConnection:
-    """Carries the messages of a ``TaskAdapter``; see ``SdkConnection``."""
+    """Carries the messages of a ``RunTaskAdapter``, and no others; see ``SdkConnection``."""
 
     close_code: int | None = None
 
@@ -70,11 +70,11 @@ class TaskConnection:
         self._access = access
         self._inbox = inbox
         self._run = run
-        self._tasks: list[Task] = []
-        self._window = asyncio.Semaphore(0)
+        self._task: Task | None = None
+        self._window = asyncio.Semaphore(WINDOW_FRAMES)
 
     async def open(self) -> None:
-        """See ``SdkConnection``; the SDK connects with each task."""
+        """See ``SdkConnection``; the SDK connects as the task begins."""
 
     async def send_str(self, data: str, /) -> None:
         """Do what a message of the adapter asks for."""
@@ -84,14 +84,14 @@ class TaskConnection:
             case "run-task":
                 await self._run_task(header["task_id"], payload)
             case "continue-task":
-                self._task.update_context(payload["input"])
+                self._running.update_context(payload["input"])
             case "finish-task":
-                self._run(self._task.finish)
+                self._run(self._running.finish)
 
     async def send_bytes(self, data: bytes, /) -> None:
         """Hand over audio, as soon as the SDK has less than half a second of it waiting."""
         await self._window.acquire()
-        self._task.send(Frame(data, self._window_opens()))
+        self._running.send(Frame(data, self._window_opens()))
 
     async def is_pinged(self) -> bool:
         """See ``Connection``; the SDK pings every 30 s of quiet, and gives the vendor 15 s."""
@@ -103,17 +103,18 @@ class TaskConnection:
 
     def end(self) -> None:
         """See ``SdkConnection``."""
-        for task in self._tasks:
-            task.end()
+        if self._task:
+            self._task.end()
 
     @property
-    def _task(self) -> Task:
-        return self._tasks[-1]
+    def _running(self) -> Task:
+        if self._task is None:
+            raise ConnectionResetError("the task has not begun")
+        return self._task
 
     async def _run_task(self, task_id: str, payload: Json) -> None:
-        task = Task(task_id, payload, self._address, self._access, await self._access.key(), self._inbox)
-        self._tasks = [*(earlier for earlier in self._tasks if not earlier.is_over), task]
-        self._window = asyncio.Semaphore(WINDOW_FRAMES)
+        key = await self._access.key()
+        self._task = task = Task(task_id, payload, self._address, self._access, key, self._inbox)
         await self._run(task.start)
         self._nudge(task)
 
@@ -176,11 +177,6 @@ class Task(RecognitionCallback):
         )
         self._recognition.last_request_id = task_id
         self._given = {"phrase_id": _phrase_id(payload), "raw_input": payload["input"] or None}
-
-    @property
-    def is_over(self) -> bool:
-        """Whether its threads have ended."""
-        return self._is_finishing and not self._recognition.is_alive
 
     def start(self) -> None:
         """Begin to connect; blocks for the start of two threads."""
@@ -357,11 +353,6 @@ class _Recognition(Recognition, _Reachable):  # type: ignore[misc] # its `call` 
 
     _worker: Any  # Any: threads, or None before the start
     _silence_timer: Any
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether its worker runs."""
-        return self._worker is not None and self._worker.is_alive()
 
     def drop_timer(self) -> None:
         """Do without the timer that ends a quiet task after 23 s as if all were well; the vendor has its own limit."""
