@@ -136,8 +136,8 @@ async def test_one_certificate_leaves_room_for_the_others_and_is_logged(
         async with open_calls(first):
             assert is_refused(await another(first))
             assert not is_refused(await another(second))
-    callers = [json.loads(line)["caller"] for line in log.getvalue().splitlines() if "call started" in line]
-    assert callers == [NAMES[0], *NAMES]
+    names = [json.loads(line)["client"] for line in log.getvalue().splitlines() if "call started" in line]
+    assert names == [NAMES[0], *NAMES]
 
 
 async def test_starts_are_counted_by_key(tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ async def test_the_printed_line_lets_the_key_of_the_command_line_in(tmp_path: Pa
         by_variable = await ended(CLIENT, "models", *target, ASR_API_KEY=KEY)
         without = await ended(CLIENT, "models", *target)
         await eventually(lambda: "UNAUTHENTICATED" in str(gateway.lines))
-        assert "team-a" in {line.get("caller") for line in gateway.lines}
+        assert "team-a" in {line.get("client") for line in gateway.lines}
     assert by_file[:2] == (0, "the boy was there when the sun rose\n")
     assert by_variable[0] == 0
     assert without[0] == 1

@@ -28,7 +28,7 @@ class ClientIdentity:
 
     Attributes:
         id: What its calls are counted under.
-        name: What the log has as `caller`; empty for keys without one, and for addresses, which stand there as `peer`.
+        name: What the log has as `client`; empty for keys without one, and for addresses, which stand there as `peer`.
     """
 
     id: str

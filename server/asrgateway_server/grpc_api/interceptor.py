@@ -115,7 +115,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             fields: dict[str, Any] = {
                 "method": method,
                 "peer": context.peer(),
-                "caller": identity_of(context).name,
+                "client": identity_of(context).name,
                 "trace_id": trace.trace_id,
             }
             logs.call_fields.set(fields)
