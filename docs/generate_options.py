@@ -54,7 +54,7 @@ are `zh`, `nb` and `nn` are `no`, `fil` and `tl` are the one that the model know
 
 Every language that the model is not told as it stands is a warning, or with `strict` an INVALID_ARGUMENT, that names
 its place, such as `language_codes[1]`: it does not know it (LANGUAGE_UNSUPPORTED), it takes `zh-HK` for `zh` because it
-knows no `yue` (OPTION_CHANGED), or it can be told fewer languages (OPTION_IGNORED):
+knows no `yue` (OPTION_CHANGED), or it takes fewer hints (OPTION_IGNORED):
 
 | Models | Languages that a call can tell |
 |---|---|
@@ -128,7 +128,7 @@ def updates(models: list[Model]) -> str:
 
 
 def languages(models: list[Model]) -> str:
-    """Return how many languages each model can be told."""
+    """Return how many language hints each model takes."""
     by_rule: dict[str, list[str]] = {}
     for model in models:
         by_rule.setdefault(rule(model), []).append(f"`{model.name}`")
@@ -136,13 +136,13 @@ def languages(models: list[Model]) -> str:
 
 
 def rule(model: Model) -> str:
-    """Return how many languages a model can be told."""
+    """Return how many language hints a model takes."""
     if len(model.language_codes) == 1:
         return f"none: it knows `{model.language_codes[0]}` only"
     if not model.max_language_hints:
-        return "none: it finds out by itself"
+        return "none: it finds the language by itself"
     if model.is_bound_by_hints:
-        return f"{model.max_language_hints}; of more it is told none, and finds out by itself"
+        return f"{model.max_language_hints}; with more languages it gets none, and finds the language by itself"
     return f"the first {model.max_language_hints}" if model.max_language_hints > 1 else "the first"
 
 

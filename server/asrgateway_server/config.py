@@ -36,8 +36,8 @@ class AudioFormat:
 
     Attributes:
         encoding: How they are coded.
-        sample_rate_hertz: Samples per second and channel; None: the audio's header tells.
-        channel_count: Interleaved channels; None: the audio's header tells, or one.
+        sample_rate_hertz: Samples per second and channel; None: the audio's header says.
+        channel_count: Interleaved channels; None: the audio's header says, or one.
         channel_mode: Which of them are recognized.
     """
 
@@ -92,15 +92,15 @@ class SensitiveWordFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What is done to the text; None: as the model does by itself. And what is told beside it.
+    """What is done to the text; None: as the model does by itself. And what is returned beside it.
 
     Attributes:
         punctuation: Write punctuation marks.
         inverse_text_normalization: Write numbers in digits.
         disfluency_removal: Leave out filler words.
-        word_time_offsets: Tell the times of words.
-        voice_activity_events: Tell when speech begins and ends.
-        emotion: Tell how the speaker sounds.
+        word_time_offsets: Return the times of words.
+        voice_activity_events: Return when speech begins and ends.
+        emotion: Return how the speaker sounds.
         sensitive_words: Words to mask or remove; None: as the model does by itself.
     """
 
@@ -214,9 +214,9 @@ class RecognitionConfig:
         model: The model that recognizes, aliases resolved.
         audio: What the audio bytes are.
         language_codes: BCP-47 codes, the likeliest first; empty: the model decides.
-        interim_results: Tell text while it is spoken.
+        interim_results: Return text while it is spoken.
         endpointing: When an utterance ends.
-        features: What is done to the text, and told beside it.
+        features: What is done to the text, and returned beside it.
         adaptation: Words and subjects to expect.
         keep_alive: What keeps the call alive while the client is quiet.
         vendor_parameters: Passed on to the vendor as they are.
@@ -244,5 +244,5 @@ class RecognitionConfig:
 
     @property
     def model_rate_hertz(self) -> int:
-        """The rate at which the model hears this call."""
+        """The rate at which the model gets this call's audio."""
         return self.model.rate_for(self.audio.sample_rate_hertz)

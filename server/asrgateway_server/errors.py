@@ -6,11 +6,11 @@ from typing import ClassVar
 
 
 class GatewayError(Exception):
-    """A call ends, and its caller is told why.
+    """A call ends, and its client gets the reason.
 
     Attributes:
         reason: What happened, from a closed set: ``ErrorInfo.reason`` on the wire.
-        message: One or two plain sentences for the caller: what was wrong and what would be right. Never holds a
+        message: One or two plain sentences for the client: what was wrong and what would be right. Never holds a
             transcript, a hot word or a key.
         field: The field of the request that is at fault, as a path; empty if none is.
         retry_after_seconds: When trying again may help; None if it will not.
@@ -38,7 +38,7 @@ class GatewayError(Exception):
 
 
 class InvalidRequest(GatewayError):
-    """A message is wrong, whatever our state; the caller must change it."""
+    """A message is wrong, whatever our state; the client must change it."""
 
     reason = "INVALID_REQUEST"
 
@@ -56,7 +56,7 @@ class UnknownModel(GatewayError):
 
 
 class UnsupportedOption(GatewayError):
-    """The model cannot honour an option, and the caller insists (``strict``)."""
+    """The model cannot honour an option, and the client insists (``strict``)."""
 
     reason = "UNSUPPORTED_OPTION"
 
@@ -68,7 +68,7 @@ class NotBuiltYet(GatewayError):
 
 
 class ClientStalled(GatewayError):
-    """The caller neither sent nor read what was due for too long."""
+    """The client neither sent nor read what was due for too long."""
 
     reason = "CLIENT_STALLED"
 
@@ -86,19 +86,19 @@ class ClientLimitReached(GatewayError):
 
 
 class Unauthenticated(GatewayError):
-    """The caller shows no key, or one that is not known: to the gateway, or to the vendor if it brought its own."""
+    """The client shows no key, or one that is not known: to the gateway, or to the vendor if it brought its own."""
 
     reason = "UNAUTHENTICATED"
 
 
 class Draining(GatewayError):
-    """This gateway is stopping; the caller goes on at another one."""
+    """This gateway is stopping; the client goes on at another one."""
 
     reason = "DRAINING"
 
 
 class StreamExpired(GatewayError):
-    """The call has lasted as long as one may; the caller goes on in a new one."""
+    """The call has lasted as long as one may; the client goes on in a new one."""
 
     reason = "STREAM_EXPIRED"
 
@@ -128,7 +128,7 @@ class UpstreamProtocolError(GatewayError):
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error of a task group that its caller should see: ours before anything else."""
+    """Return the error of a task group that the function's caller should see: ours before anything else."""
     leaves = [leaf for error in group.exceptions for leaf in _leaves(error)]
     return next((leaf for leaf in leaves if isinstance(leaf, GatewayError)), leaves[0])
 

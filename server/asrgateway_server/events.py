@@ -1,4 +1,4 @@
-"""What a backend tells about the audio it hears, in its own time."""
+"""What a task finds in its audio, in its own time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Emotion:
 
     Attributes:
         label: The vendor's word for it.
-        confidence: 0 to 1; None where it is not told.
+        confidence: 0 to 1; None where it is not known.
     """
 
     label: str
@@ -70,9 +70,9 @@ class InterimResult:
         committed: The beginning of ``text`` that the backend promises to keep; empty where it promises nothing.
         start_ms: Where the utterance begins, counted from the first audio byte: of the connection when an adapter
             returns it, of the call once the recognizer has moved it. None where the backend has no times.
-        end_ms: How far the utterance has been heard, on the same scale.
+        end_ms: How far the utterance has been recognised, on the same scale.
         words: The words with their times; empty where the backend has none.
-        language_code: BCP-47 code of the language heard; empty where the backend does not tell.
+        language_code: BCP-47 code of the language spoken; empty where the upstream does not say.
     """
 
     text: str
@@ -92,8 +92,8 @@ class FinalResult:
         start_ms: Where it begins, counted as in ``InterimResult``.
         end_ms: Where it ends; never before ``start_ms``.
         words: The words with their times; empty where the backend has none.
-        language_code: BCP-47 code of the language heard; empty where the backend does not tell.
-        emotion: How the speaker sounded; None where the backend does not tell.
+        language_code: BCP-47 code of the language spoken; empty where the upstream does not say.
+        emotion: How the speaker sounded; None where the upstream does not say.
         is_forced: A commit ended it, not the speaker.
     """
 

@@ -14,7 +14,7 @@ class NotAFile(ValueError):
     """A path leads to something that could be waited for, or has no end; the message says to what.
 
     Attributes:
-        path: The path, which the message leaves to whoever knows whose it is.
+        path: The path, which the message leaves out, since only the reader of the setting knows its name.
     """
 
     def __init__(self, path: Path, message: str) -> None:
@@ -23,7 +23,7 @@ class NotAFile(ValueError):
 
 
 def read_file(path: Path) -> bytes:
-    """Return what a file holds; never wait for a pipe, a device or whoever writes to one.
+    """Return what a file holds; never wait for a pipe, a device or another process.
 
     Raises:
         OSError: It cannot be read.

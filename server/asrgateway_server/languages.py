@@ -37,7 +37,7 @@ class RequestedLanguage:
     """One language of a call, and what is sent for it.
 
     Attributes:
-        hint: The vendor's code that the model is told; empty: it is told nothing of this language.
+        hint: The vendor's code that is sent to the model; empty: none is sent for this language.
         is_known: The model knows the language, or one that may stand for it.
         is_exact: It is that language, not one that stands for it.
     """
@@ -50,7 +50,7 @@ class RequestedLanguage:
 def vendor_code(code: str, known: Collection[str]) -> tuple[str, bool]:
     """Return the vendor's code for a language; empty if none is known. And whether it is that language itself.
 
-    The vendor knows no regions: ``en-US`` and ``en-GB`` are both ``en``. Only of Chinese they tell the language.
+    The vendor knows no regions: ``en-US`` and ``en-GB`` are both ``en``. Only Chinese ones name a language.
 
     Args:
         code: BCP-47.
@@ -65,9 +65,9 @@ def vendor_code(code: str, known: Collection[str]) -> tuple[str, bool]:
 def requested_languages(config: RecognitionConfig) -> tuple[RequestedLanguage, ...]:
     """Return each of a call's languages, and what is sent for it.
 
-    A hint that the model does not know is left out, since with it the vendor may hear nothing at all. A model that
-    takes fewer hints than the call has languages is told the likeliest; one that listens to a single hint and could
-    not hear the others any more is told none, and finds out by itself.
+    A hint that the model does not know is left out, since with it the vendor may recognise nothing at all. A model that
+    takes fewer hints than the call has languages gets the likeliest; one that would recognise nothing but the hinted
+    language gets none, and finds out by itself.
     """
     model = config.model
     found = [vendor_code(code, primaries(model)) for code in config.language_codes]
@@ -79,7 +79,7 @@ def requested_languages(config: RecognitionConfig) -> tuple[RequestedLanguage, .
 
 
 def language_hints(config: RecognitionConfig) -> list[str]:
-    """Return what the model is told of the call's languages, as the vendor names them, the likeliest first."""
+    """Return the hints that the model gets, as the vendor names languages, the likeliest first."""
     return list(dict.fromkeys(language.hint for language in requested_languages(config) if language.hint))
 
 

@@ -29,7 +29,7 @@ OTHER: Final = "other"
 MAX_MODELS: Final = 10
 #: Endpoints likewise, in the order of the configuration.
 MAX_ENDPOINTS: Final = 10
-#: What is not the operator's to mend: the vendor refused a key that a caller brought.
+#: What is not the operator's to mend: the vendor refused a caller's key.
 CALLERS_KEY: Final = "callers_key"
 #: Why a call is refused.
 REJECTIONS: Final = ("capacity", "quota", "auth", "draining", "invalid")
@@ -107,7 +107,7 @@ class Metrics:
 
     @contextmanager
     def backlog_of(self, seconds: Callable[[], float]) -> Iterator[None]:
-        """Count a call's backlog while it is open; ``seconds`` tells it whenever the metrics are read."""
+        """Count a call's backlog while it is open; ``seconds`` returns it whenever the metrics are read."""
         self._backlogs.add(seconds)
         try:
             yield
@@ -116,8 +116,8 @@ class Metrics:
 
     def _make_grpc(self) -> None:
         self.grpc_started = self._counter("grpc_server_started", "RPCs started.", _GRPC_LABELS)
-        self.grpc_received = self._counter("grpc_server_msg_received", "Messages received from callers.", _GRPC_LABELS)
-        self.grpc_sent = self._counter("grpc_server_msg_sent", "Messages sent to callers.", _GRPC_LABELS)
+        self.grpc_received = self._counter("grpc_server_msg_received", "Messages received from clients.", _GRPC_LABELS)
+        self.grpc_sent = self._counter("grpc_server_msg_sent", "Messages sent to clients.", _GRPC_LABELS)
         self.grpc_handled = self._counter(
             "grpc_server_handled", "RPCs completed, by status.", (*_GRPC_LABELS, "grpc_code")
         )
@@ -144,7 +144,7 @@ class Metrics:
         self.stream_duration = self._histogram(
             "asrgateway_stream_duration_seconds", "How long Recognize calls last.", _DURATION_BUCKETS, ["model"]
         )
-        self.results = self._counter("asrgateway_results", "Results sent to callers.", ["model", "kind"])
+        self.results = self._counter("asrgateway_results", "Results sent to clients.", ["model", "kind"])
 
     def _make_delays(self) -> None:
         self.first_package_delay = self._histogram(
@@ -167,29 +167,29 @@ class Metrics:
         )
         self.overhead = self._histogram(
             "asrgateway_overhead_seconds",
-            "Message read from the backend to response handed to gRPC.",
+            "Message read from the upstream to response handed to gRPC.",
             _OVERHEAD_BUCKETS,
         )
         self.realtime_factor = self._histogram(
             "asrgateway_realtime_factor_ratio",
-            "Time that a call's backend took for its audio, over the length of that audio.",
+            "Time that a call's upstream took for its audio, over the length of that audio.",
             _FACTOR_BUCKETS,
             ["model"],
         )
 
     def _make_audio(self) -> None:
         self.audio_received_seconds = self._counter(
-            "asrgateway_audio_received_seconds", "Audio received from callers.", ["model"]
+            "asrgateway_audio_received_seconds", "Audio received from clients.", ["model"]
         )
         self.audio_received_bytes = self._counter(
-            "asrgateway_audio_received_bytes", "Audio bytes received from callers.", ["encoding"]
+            "asrgateway_audio_received_bytes", "Audio bytes received from clients.", ["encoding"]
         )
         self.upstream_audio_sent_seconds = self._counter(
-            "asrgateway_upstream_audio_sent_seconds", "Audio of callers handed to backends.", ["model"]
+            "asrgateway_upstream_audio_sent_seconds", "Audio of clients handed to upstreams.", ["model"]
         )
         self.silence_injected_seconds = self._counter(
             "asrgateway_silence_injected_seconds",
-            "Silence sent to backends in the place of quiet callers.",
+            "Silence sent to upstreams in the place of quiet clients.",
             ["model"],
         )
         self.billed_audio_seconds = self._counter(
@@ -202,7 +202,7 @@ class Metrics:
         )
         self._backlogs: set[Callable[[], float]] = set()
         waiting = self._gauge(
-            "asrgateway_backlog_audio_seconds", "Audio that was received and waits for a backend, all calls together."
+            "asrgateway_backlog_audio_seconds", "Audio that was received and waits for an upstream, all calls together."
         )
         waiting.set_function(lambda: sum(seconds() for seconds in self._backlogs))
         longest = self._gauge("asrgateway_backlog_audio_max_seconds", "The same, of the call in which the most waits.")
@@ -256,7 +256,7 @@ class Metrics:
         )
         self.tls_certificate_expiry = self._gauge(
             "asrgateway_tls_certificate_expiry_timestamp_seconds",
-            "When the certificate that callers see expires; NaN without one.",
+            "When the certificate that clients see expires; NaN without one.",
         )
         self.tls_certificate_expiry.set(math.nan)
         self.api_keys_file_problems = self._gauge(

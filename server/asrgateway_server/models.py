@@ -99,7 +99,7 @@ class Model:
     """One row of the catalogue.
 
     Attributes:
-        name: What callers ask for.
+        name: What clients ask for.
         vendor_model: What the vendor calls it; the name if empty.
         retirement_date: The day the vendor ends it; None if it has named none.
         endpoint: Where it is reached, once it is in a catalogue; ``regions`` is then that of the endpoint, if known.
@@ -114,8 +114,8 @@ class Model:
         kept_turn_characters: How much it keeps of what was said and answered in one turn, likewise.
         owned_parameters: Names within ``vendor_parameters`` that the gateway fills by itself, each with the option that
             does the same; the option is empty where there is none.
-        max_language_hints: How many of the call's languages it can be told.
-        is_bound_by_hints: Told some of a call's languages, it recognises none of the others.
+        max_language_hints: How many of the call's languages may be hinted to it.
+        is_bound_by_hints: With hints for some of a call's languages it recognises none of the others.
         has_interim_on_request: It says nothing while somebody speaks, unless the call wants interim results.
         regions: Where the vendor serves it; empty for the embedded model.
         outlasts_silence: A task of it goes on for as long as silence is sent; without, it ends after 60 s.

@@ -66,7 +66,7 @@ def parse_address(value: object) -> object:
 
 
 def is_key(text: str) -> bool:
-    """Tell whether a text may be a key: printable ASCII without blanks, so that it fits into a header."""
+    """Say whether a text may be a key: printable ASCII without blanks, so that it fits into a header."""
     return _KEY.fullmatch(text) is not None
 
 
@@ -117,7 +117,7 @@ class ModelSettings(BaseModel):
     model_config = RECORD
 
     name: Name
-    """What callers ask for. The name of a model that is there anyway replaces it."""
+    """What clients ask for. The name of a model that is there anyway replaces it."""
 
     like: str = ""
     """The model whose properties it has, but for those given here."""
@@ -135,7 +135,7 @@ class ModelSettings(BaseModel):
     """BCP-47 codes of the languages it knows. Needed without `like`."""
 
     rates_hertz: Annotated[tuple[Annotated[int, Field(ge=4_000, le=192_000)], ...], Field(min_length=1)] | None = None
-    """Rates of audio it hears. Needed without `like`."""
+    """Rates of audio it takes. Needed without `like`."""
 
     options: tuple[str, ...] | None = None
     """Paths in `streaming_config` of the options it honours, as `features.enable_emotion`; with `=true` or `=false`
@@ -166,7 +166,7 @@ class Settings(BaseSettings):
     )
 
     listen: ListenAddress = Address("127.0.0.1", 50051)
-    """Where callers reach the gateway: gRPC, without TLS unless `tls_cert_file` is set."""
+    """Where clients reach the gateway: gRPC, without TLS unless `tls_cert_file` is set."""
 
     health_listen: ListenAddress = Address("127.0.0.1", 50052)
     """Where probes reach it: gRPC health checking, always plaintext, never counted against a limit."""
@@ -175,13 +175,13 @@ class Settings(BaseSettings):
     """Where Prometheus finds `/metrics`."""
 
     tls_cert_file: str = ""
-    """Certificate chain in PEM that callers see on the gRPC port. Read again when it changes; so are the next three."""
+    """Certificate chain in PEM that clients see on the gRPC port. Read again when it changes; so are the next three."""
 
     tls_key_file: str = ""
     """Private key of the certificate, in PEM, without a password."""
 
     tls_client_ca_file: str = ""
-    """Certificates in PEM: callers must show one that these have signed (mutual TLS)."""
+    """Certificates in PEM: clients must show one that these have signed (mutual TLS)."""
 
     api_keys_file: str = ""
     """Who may call: a line for each key, as `asr-gateway hash-key` prints it. See [security](security.md)."""
@@ -191,7 +191,7 @@ class Settings(BaseSettings):
     this, `api_keys_file` or `tls_client_ca_file`."""
 
     reflection: bool = True
-    """Whether the gRPC port tells its contract, so that tools need no files."""
+    """Whether the gRPC port describes its contract, so that tools need no files."""
 
     allow_caller_keys: bool = False
     """Let clients bring keys of their own for the vendors, in the [metadata](security.md) of their calls."""
@@ -200,13 +200,13 @@ class Settings(BaseSettings):
     """More models; see [below](#models)."""
 
     aliases: dict[Name, str] = {}
-    """Other names, each for a model; `default` for callers that name none."""
+    """Other names, each for a model; `default` for clients that name none."""
 
     upstream_ca_file: str = ""
     """Certificates in PEM that the vendor's one is checked against. Default: the system's."""
 
     default_model: str = ""
-    """The model for callers that name none; the alias `default` does the same. Default: the best one
+    """The model for clients that name none; the alias `default` does the same. Default: the best one
     that there is a key for, else the embedded one."""
 
     max_streams: int = Field(default=500, ge=1)
@@ -231,7 +231,7 @@ class Settings(BaseSettings):
     """Most metadata that a call may bring; with more it ends with RESOURCE_EXHAUSTED."""
 
     max_connection_age_seconds: Annotated[float, Field(ge=0, le=604_800)] = 1800.0
-    """After so long, give or take a tenth, callers are asked to open another connection, so that they find new
+    """After so long, give or take a tenth, clients are asked to open another connection, so that they find new
     gateways; their open calls go on. 0: never."""
 
     max_calls_per_address: int = Field(default=0, ge=0)
@@ -266,16 +266,16 @@ class Settings(BaseSettings):
     """How long a call may then take to send its first audio; empty audio is none. It ends with DEADLINE_EXCEEDED."""
 
     write_timeout_seconds: Seconds = 60.0
-    """How long a caller may leave a response unread before its call is ended."""
+    """How long a client may leave a response unread before its call is ended."""
 
     cursor_interval_seconds: Seconds = 10.0
     """After so much quiet a response with only `cursor` keeps proxies awake."""
 
     quiet_after_seconds: Annotated[float, Field(ge=0.1, le=60)] = 0.5
-    """How long a caller's audio may lag behind the clock before silence is sent in its place; a call may choose."""
+    """How long a client's audio may lag behind the clock before silence is sent in its place; a call may choose."""
 
     max_injected_silence_seconds: Annotated[float, Field(ge=1, le=86_400)] = 600.0
-    """How much silence in a row, which the vendor bills, is sent in a caller's place. After it no more is added until
+    """How much silence in a row, which the vendor bills, is sent in a client's place. After it no more is added until
     audio comes, and the vendor's own limits may end the call."""
 
     task_silence_seconds: Annotated[float, Field(ge=1, le=60)] = 50.0
@@ -293,7 +293,7 @@ class Settings(BaseSettings):
 
     upstream_stall_timeout_seconds: Seconds = 8.0
     """How long a backend may leave a commit or the end of the audio unanswered, take no audio, or be sent speech, which
-    is audio louder than -45 dBFS, without any message; then its call ends with UNAVAILABLE. Raise it where callers
+    is audio louder than -45 dBFS, without any message; then its call ends with UNAVAILABLE. Raise it where clients
     send music or noise for longer, of which vendors say nothing."""
 
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 300.0
@@ -308,18 +308,18 @@ class Settings(BaseSettings):
     than its interval. Not after Ctrl-C, nor once a second signal has come; 0: never."""
 
     max_stream_seconds: Annotated[float, Field(ge=0, le=604_800)] = 0.0
-    """How long a call may last; 0: for ever. Told 30 s ahead by `going_away`; then it ends with UNAVAILABLE, and its
-    caller goes on in a new one."""
+    """How long a call may last; 0: for ever. `going_away` says so 30 s ahead; then it ends with UNAVAILABLE, and its
+    client goes on in a new one."""
 
     revision: str = "unknown"
-    """The commit that the program was built from, as `asrgateway_build_info` tells it; images set it."""
+    """The commit that the program was built from, as `asrgateway_build_info` shows it; images set it."""
 
     otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://.+)?$"), AfterValidator(_verify_collector)] = ""
     """Where traces go: OTLP over HTTP, such as `http://collector:4318` or `https://user:password@[2001:db8::1]:4318`.
-    Needs `asrgateway-server[tracing]`. Empty: no traces; the ids of callers who trace still stand in the log."""
+    Needs `asrgateway-server[tracing]`. Empty: no traces; the ids of clients that trace still stand in the log."""
 
     trace_sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Share of the calls that are traced, of those whose callers have not decided it."""
+    """Share of the calls that are traced, of those whose clients have not decided it."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least important lines that are logged."""

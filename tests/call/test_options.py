@@ -106,12 +106,12 @@ def test_every_language_that_the_model_does_not_know_is_told() -> None:
 #: By model: languages, and for each notice its code, its position and a part of what it says.
 IGNORED, CHANGED = WarningCode.OPTION_IGNORED, WarningCode.OPTION_CHANGED
 DROPPED: list[tuple[str, tuple[str, ...], list[tuple[WarningCode, int, str]]]] = [
-    ("fun-asr-realtime", ("ja", "en", "ko"), [(IGNORED, 1, "told the first"), (IGNORED, 2, "told the first")]),
-    ("fun-asr-realtime", ("zh-HK",), [(CHANGED, 0, "does not tell Cantonese from Chinese")]),
+    ("fun-asr-realtime", ("ja", "en", "ko"), [(IGNORED, 1, "gets the first"), (IGNORED, 2, "gets the first")]),
+    ("fun-asr-realtime", ("zh-HK",), [(CHANGED, 0, "does not distinguish Cantonese from Chinese")]),
     ("qwen3-asr-flash-realtime", ("zh-HK",), []),
-    ("qwen3-asr-flash-realtime", ("en", "zh"), [(IGNORED, 0, "is told none"), (IGNORED, 1, "is told none")]),
+    ("qwen3-asr-flash-realtime", ("en", "zh"), [(IGNORED, 0, "it gets none"), (IGNORED, 1, "it gets none")]),
     ("qwen-audio-3.0-asr-flash-streaming", ("zh", "en", "ja", "ko", "fr"), [(IGNORED, 4, "4 of the call's")]),
-    ("qwen-audio-3.1-asr-flash-message", ("zh",), [(IGNORED, 0, "cannot be told a language")]),
+    ("qwen-audio-3.1-asr-flash-message", ("zh",), [(IGNORED, 0, "takes no language hint")]),
     ("paraformer-realtime-v2", ("zh-HK", "en", "ja"), []),
     ("paraformer-realtime-v1", ("zh-CN",), []),
     ("embedded", ("en-GB",), []),
@@ -119,7 +119,7 @@ DROPPED: list[tuple[str, tuple[str, ...], list[tuple[WarningCode, int, str]]]] =
 
 
 @pytest.mark.parametrize(("model", "languages", "told"), DROPPED)
-def test_every_language_that_the_model_is_not_told_is_a_warning(
+def test_every_language_without_a_hint_is_a_warning(
     model: str, languages: tuple[str, ...], told: list[tuple[WarningCode, int, str]]
 ) -> None:
     call = replace(config(languages=languages), model=MODELS.find(model))

@@ -18,7 +18,7 @@ from asrgateway_server.backends.frames import HEADER, Frame, pack
 from asrgateway_server.backends.worker_messages import pack_events, unpack_adaptation
 from asrgateway_server.events import BackendEvent, Finished
 
-# Decoding may wait for a moment; the process that answers every other caller may not.
+# Decoding may wait for a moment; the process that serves all other clients may not.
 NICENESS: Final = 10
 
 

@@ -280,7 +280,7 @@ class WorkerPool:
     async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
         """Run one task in a worker, which is taken by its first audio: see ``Upstream``.
 
-        A call that says nothing keeps none from one that speaks.
+        A call without audio keeps none from a call with audio.
         """
         try:
             return await self._run(config, task_input, emit)

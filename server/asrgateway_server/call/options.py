@@ -81,7 +81,7 @@ def _is_honoured(option: str, options: frozenset[str]) -> bool:
 
 
 def _unsupported_languages(config: RecognitionConfig) -> Iterator[OptionWarning]:
-    """Yield a warning for each of the call's languages that the model is not told as it stands."""
+    """Yield a warning for each of the call's languages for which the model gets no hint, or another one."""
     model = config.model
     for position, language in enumerate(requested_languages(config)):
         field = f"streaming_config.language_codes[{position}]"
@@ -90,7 +90,7 @@ def _unsupported_languages(config: RecognitionConfig) -> Iterator[OptionWarning]
             message = f"the model {model.name!r} knows {known} only"
             yield OptionWarning(code=WarningCode.LANGUAGE_UNSUPPORTED, field=field, message=message)
         elif not language.is_exact:
-            message = f"the model {model.name!r} does not tell Cantonese from Chinese"
+            message = f"the model {model.name!r} does not distinguish Cantonese from Chinese"
             yield OptionWarning(code=WarningCode.OPTION_CHANGED, field=field, message=message)
         elif not language.hint and len(model.language_codes) > 1:
             message = f"the model {model.name!r} {_how_many_languages(model)}"
@@ -100,8 +100,8 @@ def _unsupported_languages(config: RecognitionConfig) -> Iterator[OptionWarning]
 def _how_many_languages(model: Model) -> str:
     match model.max_language_hints:
         case 0:
-            return "cannot be told a language: it finds out by itself"
+            return "takes no language hint: it finds the language by itself"
         case 1 if model.is_bound_by_hints:
-            return "can be told one language: of several it is told none, and finds out by itself"
+            return "takes one language hint: with several it gets none, and finds the language by itself"
         case count:
-            return f"can be told {count} of the call's languages, and is told the first"
+            return f"takes {count} of the call's languages as hints, and gets the first"

@@ -93,7 +93,7 @@ _TASK_OPTIONS: Final = frozenset(
         "features.enable_word_time_offsets",
         "features.enable_voice_activity_events",
         "features.enable_inverse_text_normalization=true",
-        # On fun-asr-flash-8k-realtime: "no" in the user guide, "yes" in the accuracy guide. Whoever has a table that
+        # On fun-asr-flash-8k-realtime: "no" in the user guide, "yes" in the accuracy guide. A client with a table that
         # was compiled for the model may use it.
         "adaptation.vocabulary_id",
         "endpointing.server_vad=",
@@ -243,7 +243,7 @@ _QWEN3_OPTIONS: Final = frozenset(
         "vendor_parameters",
     }
 )
-# 27 languages may be asked for; one page of server events lists only the first 18 as heard.
+# 27 languages may be asked for; one page of server events lists only the first 18 as recognised.
 _TWENTY_SEVEN_LANGUAGES: Final = (
     *("zh", "yue", "en", "ja", "de", "ko", "ru", "fr", "pt", "ar", "it", "es", "hi", "id", "th", "tr", "uk", "vi"),
     *("cs", "da", "fil", "fi", "is", "ms", "no", "pl", "sv"),

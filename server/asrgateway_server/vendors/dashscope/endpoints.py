@@ -35,7 +35,7 @@ class Endpoint:
     Attributes:
         name: What the operator calls it.
         url: Scheme, host and port for WebSockets; ``{workspace}`` in it stands for the workspace's id.
-        region: What callers are told; empty if it is not known.
+        region: What clients see; empty if it is not known.
         workspace: Id of the workspace; empty: that of the key.
         key: Its key; None: it is in a file, or there is none.
         key_file: The file that holds it; empty if none does.

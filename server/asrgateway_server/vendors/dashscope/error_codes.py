@@ -118,7 +118,7 @@ FAMILIES: Final = tuple(sorted({*_FAMILIES.values()}))
 
 
 def code_family(code: str) -> str:
-    """Return what a code, as errors tell it, counts as: one of a small closed set."""
+    """Return what a code, as errors hold it, counts as: one of a small closed set."""
     first = code.partition(".")[0].partition(" ")[0]
     return _FAMILIES.get(code) or _FAMILIES.get(first, _OTHER_FAMILY)
 

@@ -69,7 +69,7 @@ class EndpointSettings(BaseModel):
     """Scheme, host and port; `{workspace}` in it stands for the workspace's id."""
 
     region: Annotated[str, Field(pattern=r"^[a-z0-9-]{0,63}$")] = ""
-    """What callers are told, such as `ap-southeast-1`. Default: what the vendor's own host names tell."""
+    """What clients see, such as `ap-southeast-1`. Default: what the vendor's own host names say."""
 
     workspace: Workspace = ""
     """Id of the workspace, sent as `X-DashScope-WorkSpace`."""

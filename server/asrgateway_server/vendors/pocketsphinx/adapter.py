@@ -31,7 +31,7 @@ class PocketSphinxAdapter:
         return [Ready()]
 
     def audio(self, pcm: bytes) -> list[BackendEvent]:
-        """Hear more; see ``InProcessAdapter``."""
+        """Recognise more; see ``InProcessAdapter``."""
         return [event for hypothesis in self._decoder.feed(pcm) for event in self._events(hypothesis)]
 
     def commit(self) -> list[BackendEvent]:

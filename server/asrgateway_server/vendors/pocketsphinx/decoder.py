@@ -44,12 +44,12 @@ class SpokenWord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hypothesis:
-    """What one utterance says, as far as it has been heard.
+    """The text of one utterance, as far as it has been recognised.
 
     Attributes:
         words: The words so far; empty for a noise that is no word.
         start_ms: Where the utterance begins, counted from the first sample since ``reset``.
-        end_ms: Where it ends, or how far it has been heard.
+        end_ms: Where it ends, or how far it has been recognised.
         is_final: The utterance is over; the next hypothesis belongs to another one.
     """
 
@@ -85,7 +85,7 @@ class SpeechDecoder:
         Args:
             hotwords: Words and phrases to expect, as they should be written, and how much: from 1 on. What cannot be
                 spoken in English is passed over. Other ones than last time load the model anew: a decoder that has
-                had further words hears differently for ever.
+                had further words recognises differently for ever.
         """
         if self._is_open():
             self._decoder.end_utt()
@@ -97,7 +97,7 @@ class SpeechDecoder:
         self._rearm()
 
     def feed(self, pcm: bytes) -> list[Hypothesis]:
-        """Hear more audio.
+        """Recognise more audio.
 
         Returns:
             The final hypothesis of each utterance that ended in it; then, if one is open and it is new or its
@@ -117,7 +117,7 @@ class SpeechDecoder:
         return [*finals, interim] if interim else finals
 
     def commit(self) -> Hypothesis | None:
-        """End the open utterance with the audio heard so far; None if there is none."""
+        """End the open utterance with the audio so far; None if there is none."""
         if not self._endpointer.in_speech:
             return None
         rest = bytes(self._pending)
@@ -147,7 +147,7 @@ class SpeechDecoder:
             self._decoder.add_word(name, sounds, position == len(additions))
 
     def _rearm(self) -> None:
-        """Begin with a new end-pointer, whose clock starts at what has been heard."""
+        """Begin with a new end-pointer, whose clock starts where the audio has come to."""
         self._endpointer = Endpointer(sample_rate=SAMPLE_RATE_HERTZ)
         self._base_ms = self._heard_bytes // _BYTES_PER_MS
         self._start_ms: int | None = None

@@ -1,1 +1,1 @@
-"""What is said to the vendor's models, and what their answers mean. Pure."""
+"""What is sent to the vendor's models, and what their answers mean. Pure."""

@@ -1,4 +1,4 @@
-"""Numbers as the vendor wants them: a whole one without a fraction, which protobuf's JSON does not tell apart."""
+"""Numbers as the vendor wants them: a whole one without a fraction, which protobuf's JSON does not distinguish."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Content:
             return False
         if not all(isinstance(row, dict) for row in vocabulary):
             return False
-        # As sets: whether the vendor keeps a row that stands twice, nobody says.
+        # As sets: whether the vendor keeps a row that stands twice is not documented.
         shown = {(str(row.get("text")), row.get("weight"), row.get("lang") or "") for row in vocabulary}
         return shown == {(entry.text, entry.weight, entry.language) for entry in self.entries}
 

@@ -114,6 +114,6 @@ class Leases:
         def landed(flight: asyncio.Task[str]) -> None:
             self._flights.pop(prefix, None)
             if not flight.cancelled():
-                flight.exception()  # Whoever waited has been told; perhaps nobody does any more.
+                flight.exception()  # Calls that waited have got it; perhaps none does any more.
 
         return landed

@@ -88,10 +88,10 @@ class HotwordPreparation:
         """Have a call's hot words compiled for as long as it runs.
 
         Returns:
-            The config as the adapter takes it, and what the caller must know.
+            The config as the adapter takes it, and what the client must know.
 
         Raises:
-            GatewayError: They cannot be, and the operator or the caller insists.
+            GatewayError: They cannot be, and the operator or the client insists.
         """
         model = dashscope_model(config.model)
         if not (config.adaptation.hotwords and model.hotword_resource and _OPTION in model.options):

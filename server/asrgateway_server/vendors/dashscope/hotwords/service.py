@@ -26,7 +26,7 @@ class HotwordService:
     """The calls of ``VendorSdk``, awaited; each raises a GatewayError.
 
     Args:
-        make_sdk: Returns what speaks to the account with a key; called in a thread.
+        make_sdk: Returns what reaches the account with a key; called in a thread.
         credential: Whose key.
         threads: Where the calls block.
     """

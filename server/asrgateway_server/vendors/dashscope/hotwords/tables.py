@@ -41,7 +41,7 @@ class Tables:
     """The account's tables.
 
     Gateways that recycle show each other which tables are in use: while a call has one, it is written anew from time
-    to time, with the same words, so that the vendor tells everybody of a change.
+    to time, with the same words, so that the vendor shows everybody a change.
 
     Args:
         service: Where they are.
@@ -211,8 +211,8 @@ class Tables:
         state = self._states.get(vocabulary_id)
         if state is None or state.changed != changed:
             state = self._states[vocabulary_id] = _State(changed=changed, seen_at=self._clock())
-        told = _seconds(changed)
-        return state.seen_at if told is None else min(state.seen_at, told)
+        changed_at = _seconds(changed)
+        return state.seen_at if changed_at is None else min(state.seen_at, changed_at)
 
     # Showing that a table is in use -----------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """A backend on the vendor's own SDK, one or two of whose threads serve each task.
 
-The adapter is the same as on a WebSocket of our own: it says what is sent and what the answers mean, and the SDK only
+The adapter is the same as on a WebSocket of our own: it decides what is sent and what the answers mean; the SDK only
 carries it. What its defects cost, and which of them are handled here, stands in docs/transports.md.
 
 Source: dashscope 2.0.2, ``audio/asr/recognition.py`` and ``audio/qwen_omni/omni_realtime.py``.

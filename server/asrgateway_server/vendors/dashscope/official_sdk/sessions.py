@@ -135,7 +135,7 @@ class Session(OmniRealtimeCallback):
             if self._is_ended:
                 return
             self._has_started = True
-        # Why it failed has been told by then. A handshake that takes longer has the time that the operator gives it.
+        # The reason is in the inbox by then. A handshake that takes longer has the time that the operator gives it.
         with contextlib.suppress(TimeoutError):
             self._conversation.connect()
 
@@ -153,7 +153,7 @@ class Session(OmniRealtimeCallback):
 
     def ping(self) -> None:
         """Send a ping; blocks like ``send``."""
-        with self._sending, contextlib.suppress(*_GONE):  # Then the inbox tells.
+        with self._sending, contextlib.suppress(*_GONE):  # The inbox gets the reason.
             self._conversation.ws.sock.ping()
 
     def end(self) -> None:
@@ -217,7 +217,7 @@ class Session(OmniRealtimeCallback):
 
 
 class _Conversation(OmniRealtimeConversation):
-    """A conversation that tells what went wrong, which the SDK only logs."""
+    """A conversation that reports what went wrong, which the SDK only logs."""
 
     failed: Any  # Any: takes the error
     thread: threading.Thread

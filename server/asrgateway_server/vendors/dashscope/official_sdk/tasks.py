@@ -133,7 +133,7 @@ class TaskConnection:
 
 
 class Frame:
-    """Audio that tells when the SDK takes it from its queue, in the thread that is about to send it."""
+    """Audio that reports when the SDK takes it from its queue, in the thread that is about to send it."""
 
     def __init__(self, pcm: bytes, taken: Callable[[], object]) -> None:
         self._pcm = pcm
@@ -214,7 +214,7 @@ class Task(RecognitionCallback):
         return all(self._send_or_pass(frame) for frame in frames)
 
     def finish(self) -> None:
-        """Say that the audio ends, and block until the vendor has told everything."""
+        """End the audio, and block until the vendor has sent everything."""
         self._is_finishing = True
         with contextlib.suppress(InvalidParameter):  # It has failed meanwhile.
             self._recognition.stop()
@@ -230,26 +230,26 @@ class Task(RecognitionCallback):
 
     def on_event(self, result: Any) -> None:  # Any: as the SDK has it
         """Pass on a result as the vendor sent it."""
-        self._tell("result-generated", payload={"output": result.output, "usage": result.usage})
+        self._write_event("result-generated", payload={"output": result.output, "usage": result.usage})
 
     def on_error(self, result: Any) -> None:  # Any: as the SDK has it
         """Pass on why the task failed."""
         self._has_failed = True
         if result.status_code == WEBSOCKET_ERROR_CODE:
-            self._tell("task-failed", error_code=result.code, error_message=result.message)
+            self._write_event("task-failed", error_code=result.code, error_message=result.message)
         else:
             self._inbox.put(_failure(result.status_code, str(result.code), str(result.message)))
 
     def _started(self) -> None:
         self._recognition.drop_timer()
         self._link.bound()
-        self._tell("task-started")
+        self._write_event("task-started")
 
     def _nudged(self) -> None:
         self._is_nudged = False
 
     def _ended(self, error: GatewayError | None) -> None:
-        """The vendor has told everything, which counts only if it was asked for the end and the task has not failed.
+        """The vendor has sent everything, which counts only if it was asked for the end and the task has not failed.
 
         ``on_complete`` is not used: it comes too for a result that looks like an end, and not at all for an end
         without a payload.
@@ -261,9 +261,9 @@ class Task(RecognitionCallback):
         if error:
             self._inbox.put(error)
         else:
-            self._tell("task-finished")
+            self._write_event("task-finished")
 
-    def _tell(self, event: str, *, payload: Json | None = None, **header: str) -> None:
+    def _write_event(self, event: str, *, payload: Json | None = None, **header: str) -> None:
         """Write what the vendor did again, for the adapter to read."""
         header |= {"event": event, "task_id": self._task_id}
         self._inbox.put(json.dumps({"header": header, "payload": payload or {}}))

@@ -1,4 +1,4 @@
-"""What crosses from the threads of the vendor's SDK to the event loop, and what the SDK is told of the vendor."""
+"""What crosses from the threads of the vendor's SDK to the event loop, and what the SDK is given of the vendor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from asrgateway_server.errors import GatewayError, UpstreamProtocolError
 #: Runs what blocks in a thread, at once, whether it is awaited or not.
 RunInThread = Callable[[Callable[[], object]], Awaitable[object]]
 
-# A second or two of results. Whoever brings more waits in its own thread, and then no longer reads from the vendor.
+# A second or two of results. A thread with more waits, and then no longer reads from the vendor.
 INBOX_ITEMS: Final = 16
 
 
@@ -85,7 +85,7 @@ class Inbox:
         return arrival
 
     def close(self) -> None:
-        """Drop what comes from now on; whoever waits for room goes on at once."""
+        """Drop what comes from now on; threads that wait for room go on at once."""
         self._is_closed = True
         self._room.release()  # Each of them lets in the next.
 
