@@ -1,4 +1,4 @@
-"""The audio of a task or session, freed of container and code: bytes as received in, samples out. No I/O."""
+"""Audio as the client sends it to samples: takes off container and code, piece by piece. No I/O."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dashscope_emulator.plain_audio import Pcm, Wav
 
 
 class AudioInput(Protocol):
-    """Takes bytes, gives mono 16-bit little-endian samples."""
+    """Takes bytes, returns mono 16-bit little-endian samples."""
 
     def feed(self, data: bytes) -> bytes:
         """Take more bytes; return the whole samples that became ready.
@@ -21,7 +21,7 @@ class AudioInput(Protocol):
         """
 
     def end(self) -> bytes:
-        """No more bytes come: return what is left.
+        """Return what is left: no more bytes come.
 
         Raises:
             UndecodableAudio: They are not what was declared.
@@ -38,13 +38,12 @@ _CODED: Final[Mapping[str, type[Opus] | type[Speex] | type[Mp3] | type[Aac] | ty
 )
 
 
-def open_input(name: str, rate_hertz: int, *, resamples: bool) -> AudioInput:
-    """Begin to read audio of that format.
+def open_input(name: str, rate_hertz: int) -> AudioInput:
+    """Begin to read audio.
 
     Args:
-        name: As the client names it.
-        rate_hertz: The samples' rate as the client names it.
-        resamples: Coded audio of another rate is converted; otherwise it is taken to have that rate, which it has not.
+        name: The format as the client names it.
+        rate_hertz: The rate of the samples that come out. Coded audio is converted to it; plain audio has it.
 
     Raises:
         UnknownFormat: There is none of that name.
@@ -53,4 +52,4 @@ def open_input(name: str, rate_hertz: int, *, resamples: bool) -> AudioInput:
         return _PLAIN[name]()
     if name not in _CODED:
         raise UnknownFormat(name)
-    return _CODED[name](rate_hertz if resamples or name == "opus" else None)
+    return _CODED[name](rate_hertz)

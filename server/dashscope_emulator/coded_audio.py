@@ -1,8 +1,7 @@
-"""Coded audio of a task or session, cut anywhere: Opus, Speex, MP3, AAC and AMR, decoded by FFmpeg. No I/O."""
+"""Coded audio, cut anywhere: Opus, Speex, MP3, AAC and AMR, decoded by FFmpeg. No I/O."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -10,14 +9,10 @@ import av
 from av.audio.codeccontext import AudioCodecContext
 from av.error import FFmpegError
 
+from dashscope_emulator import ogg
 from dashscope_emulator.plain_audio import UndecodableAudio
 
-_PAGE: Final = struct.Struct("<4sBBqIIIB")
-_MAGIC: Final = b"OggS"
-_LARGEST_SEGMENT: Final = 255
 _MOST_BAD_PACKETS: Final = 100
-_MAX_PACKET_BYTES: Final = 1024 * 1024
-_MAX_STRAY_BYTES: Final = 64 * 1024
 _OPUS_HERTZ: Final = 48_000
 _AMR_HERTZ: Final = 8_000
 _AMR_MAGIC: Final = b"#!AMR\n"
@@ -26,14 +21,14 @@ _AMR_FRAME_BYTES: Final = {0: 13, 1: 14, 2: 16, 3: 18, 4: 20, 5: 21, 6: 27, 7: 3
 
 
 class _Decoder:
-    """One codec, and what turns its frames into mono 16-bit samples.
+    """A codec, and the conversion of its frames to mono 16-bit samples.
 
     Args:
         context: The codec.
-        rate_hertz: What the samples are to have; None = whatever the codec gives.
+        rate_hertz: Of the samples that come out.
     """
 
-    def __init__(self, context: AudioCodecContext, rate_hertz: int | None) -> None:
+    def __init__(self, context: AudioCodecContext, rate_hertz: int) -> None:
         self._context = context
         self._rate_hertz = rate_hertz
         self._resampler = self._new_resampler()
@@ -43,7 +38,7 @@ class _Decoder:
     def decode(self, packet: av.Packet[Any] | None) -> bytes:
         """Decode one packet (of no stream, hence Any), None = the end.
 
-        A bad one among good ones is passed over, and so is what may stand before the first one, such as a title.
+        Bad ones among good ones are skipped, and so is what may come before the first one, such as a title.
         """
         try:
             frames = self._context.decode(packet)
@@ -56,7 +51,7 @@ class _Decoder:
         return b"".join(self._samples(frame) for frame in frames)
 
     def end(self) -> bytes:
-        """What is left."""
+        """Return what is left."""
         rest = self.decode(None)
         return rest + self._samples(None) if self._has_decoded else rest
 
@@ -73,31 +68,44 @@ class _Decoder:
         return av.AudioResampler(format="s16", layout="mono", rate=self._rate_hertz)
 
 
-class Elementary:
-    """MP3, or AAC in ADTS: frames that a parser finds by themselves, whatever stands between them."""
+class _Elementary:
+    """Frames that a parser finds by themselves, whatever is between them."""
 
-    def __init__(self, codec: str, rate_hertz: int | None) -> None:
+    def __init__(self, codec: str, rate_hertz: int) -> None:
         self._context = _codec(codec)
         self._decoder = _Decoder(self._context, rate_hertz)
 
     def feed(self, data: bytes) -> bytes:
         """See ``AudioInput``."""
-        return b"".join(map(self._decoder.decode, self._context.parse(data))) if data else b""
+        return self._parse(data) if data else b""
 
     def end(self) -> bytes:
         """See ``AudioInput``."""
-        rest = b"".join(map(self._decoder.decode, self._context.parse(b"")))
-        return rest + self._decoder.end()
+        return self._parse(b"") + self._decoder.end()
+
+    def _parse(self, data: bytes) -> bytes:
+        return b"".join(map(self._decoder.decode, self._context.parse(data)))
+
+
+class Mp3(_Elementary):
+    """MPEG audio, layer 3."""
+
+    def __init__(self, rate_hertz: int) -> None:
+        super().__init__("mp3float", rate_hertz)
+
+
+class Aac(_Elementary):
+    """AAC in ADTS."""
+
+    def __init__(self, rate_hertz: int) -> None:
+        super().__init__("aac", rate_hertz)
 
 
 class Amr:
     """AMR narrow-band: a file with its first line, or the frames alone."""
 
-    def __init__(self, rate_hertz: int | None) -> None:
-        context = _codec("amrnb")
-        context.sample_rate = _AMR_HERTZ
-        context.layout = "mono"
-        self._decoder = _Decoder(context, rate_hertz)
+    def __init__(self, rate_hertz: int) -> None:
+        self._decoder = _Decoder(_codec("amrnb", sample_rate=_AMR_HERTZ, layout="mono"), rate_hertz)
         self._pending = b""
         self._is_begun = False
 
@@ -131,20 +139,20 @@ class Amr:
 class Opus:
     """Opus in Ogg, or one packet in each message."""
 
-    def __init__(self, rate_hertz: int | None) -> None:
+    def __init__(self, rate_hertz: int) -> None:
         self._rate_hertz = rate_hertz
-        self._input: OggFile | RawOpus | None = None
+        self._input: _OggFile | _OpusPackets | None = None
         self._start = b""
 
     def feed(self, data: bytes) -> bytes:
         """See ``AudioInput``."""
         if self._input is None:
             self._start += data
-            if len(self._start) < len(_MAGIC) and _MAGIC.startswith(self._start):
+            if len(self._start) < len(ogg.MAGIC) and ogg.MAGIC.startswith(self._start):
                 return b""
             data = self._start
-            is_file = data.startswith(_MAGIC)
-            self._input = OggFile(b"OpusHead", "opus", self._rate_hertz) if is_file else RawOpus(self._rate_hertz)
+            is_file = data.startswith(ogg.MAGIC)
+            self._input = _OggFile(b"OpusHead", "opus", self._rate_hertz) if is_file else _OpusPackets(self._rate_hertz)
         return self._input.feed(data)
 
     def end(self) -> bytes:
@@ -152,14 +160,11 @@ class Opus:
         return self._input.end() if self._input else b""
 
 
-class RawOpus:
-    """Opus packets without a container: each call brings a whole one."""
+class _OpusPackets:
+    """Opus packets without a container: each call brings a complete one."""
 
-    def __init__(self, rate_hertz: int | None) -> None:
-        context = _codec("opus")
-        context.sample_rate = _OPUS_HERTZ
-        context.layout = "stereo"
-        self._decoder = _Decoder(context, rate_hertz)
+    def __init__(self, rate_hertz: int) -> None:
+        self._decoder = _Decoder(_codec("opus", sample_rate=_OPUS_HERTZ, layout="stereo"), rate_hertz)
 
     def feed(self, data: bytes) -> bytes:
         """See ``AudioInput``."""
@@ -170,108 +175,54 @@ class RawOpus:
         return self._decoder.end()
 
 
-class OggFile:
+class _OggFile:
     """One logical stream in Ogg, whose first packet describes it and whose second holds comments.
 
-    Source: RFC 3533; RFC 7845 for Opus; the Speex manual, section 7.3.
+    Source: RFC 7845 for Opus; the Speex manual, section 7.3.
 
     Args:
         head: How its first packet begins.
-        codec: FFmpeg's name of the codec, to which the first packet goes as it is.
-        rate_hertz: What the samples are to have; None = whatever the codec gives.
+        codec: FFmpeg's name of the codec, which gets the first packet as it is.
+        rate_hertz: Of the samples that come out.
     """
 
-    def __init__(self, head: bytes, codec: str, rate_hertz: int | None) -> None:
+    def __init__(self, head: bytes, codec: str, rate_hertz: int) -> None:
         self._head = head
         self._codec = codec
         self._rate_hertz = rate_hertz
-        self._packets = OggPackets()
+        self._packets = ogg.OggPackets()
         self._count = 0
         self._decoder: _Decoder | None = None
 
     def feed(self, data: bytes) -> bytes:
         """See ``AudioInput``."""
-        return b"".join(map(self._packet, self._packets.feed(data)))
+        return b"".join(map(self._decode, self._packets.feed(data)))
 
     def end(self) -> bytes:
         """See ``AudioInput``."""
         return self._decoder.end() if self._decoder else b""
 
-    def _packet(self, packet: bytes) -> bytes:
+    def _decode(self, packet: bytes) -> bytes:
         self._count += 1
         if self._decoder is None:
             if not packet.startswith(self._head):
                 raise UndecodableAudio(f"no {self._codec} in the Ogg file")
-            context = _codec(self._codec)
-            context.extradata = packet
-            self._decoder = _Decoder(context, self._rate_hertz)
+            self._decoder = _Decoder(_codec(self._codec, extradata=packet), self._rate_hertz)
             return b""
         return self._decoder.decode(av.Packet(packet)) if self._count > 2 and packet else b""
 
 
-class OggPackets:
-    """Pages cut anywhere, to the packets in them."""
-
-    def __init__(self) -> None:
-        self._pending = b""
-        self._begun = bytearray()
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take more bytes; return the packets that became whole."""
-        self._pending += data
-        packets: list[bytes] = []
-        while len(self._pending) >= _PAGE.size:
-            if not self._pending.startswith(_MAGIC):
-                self._resynchronise()
-                continue
-            count = self._pending[_PAGE.size - 1]
-            start = _PAGE.size + count
-            sizes = self._pending[_PAGE.size : start]
-            if len(sizes) < count or len(self._pending) < start + sum(sizes):
-                break
-            for size in sizes:
-                self._begun += self._pending[start : start + size]
-                start += size
-                if size < _LARGEST_SEGMENT:
-                    packets.append(bytes(self._begun))
-                    self._begun.clear()
-            self._pending = self._pending[start:]
-            if len(self._begun) > _MAX_PACKET_BYTES:
-                raise UndecodableAudio("a packet without end in the Ogg file")
-        return packets
-
-    def _resynchronise(self) -> None:
-        """Go on at the next page: some bytes were lost or are none of ours."""
-        at = self._pending.find(_MAGIC)
-        if at < 0 and len(self._pending) > _MAX_STRAY_BYTES:
-            raise UndecodableAudio("no Ogg file")
-        self._pending = self._pending[at:] if at >= 0 else self._pending[-_PAGE.size + 1 :]
-        self._begun.clear()
-
-
-class Speex(OggFile):
+class Speex(_OggFile):
     """Speex in Ogg."""
 
-    def __init__(self, rate_hertz: int | None) -> None:
+    def __init__(self, rate_hertz: int) -> None:
         super().__init__(b"Speex   ", "speex", rate_hertz)
 
 
-class Mp3(Elementary):
-    """MPEG audio, layer 3."""
-
-    def __init__(self, rate_hertz: int | None) -> None:
-        super().__init__("mp3float", rate_hertz)
-
-
-class Aac(Elementary):
-    """AAC in ADTS."""
-
-    def __init__(self, rate_hertz: int | None) -> None:
-        super().__init__("aac", rate_hertz)
-
-
-def _codec(name: str) -> AudioCodecContext:
+def _codec(name: str, **settings: object) -> AudioCodecContext:
     context = av.CodecContext.create(name, "r")
     if not isinstance(context, AudioCodecContext):
         raise TypeError(f"{name} is no codec for audio")
+    for setting, value in settings.items():
+        setattr(context, setting, value)
     return context

@@ -1,4 +1,4 @@
-"""What connections of both dialects share: one reader, one writer, one watch, and the faults that befall them."""
+"""What connections of both dialects share: one reader, one writer, time limits, and faults."""
 
 from __future__ import annotations
 
@@ -6,52 +6,36 @@ import abc
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from dashscope_emulator.audio_input import AudioInput
-from dashscope_emulator.faults import (
-    Action,
-    Close,
-    Delay,
-    Drop,
-    Duplicate,
-    Fail,
-    FailItem,
-    FaultBook,
-    Garbage,
-    Garble,
-    Refuse,
-    SlowRead,
-    Stall,
-    Throttle,
-)
-from dashscope_emulator.journal import Journals
+from dashscope_emulator.fault_schedule import FaultSchedule, PendingFaults
+from dashscope_emulator.faults import Phase
+from dashscope_emulator.journal import Journal, Journals
 from dashscope_emulator.knobs import Knobs
-from dashscope_emulator.line import Line
 from dashscope_emulator.phrases import PhraseLists
 from dashscope_emulator.recognizers.base import Recognizers
+from dashscope_emulator.sender import Sender
 from dashscope_emulator.vocabularies import Vocabularies
 
-_HUGE_CHARACTERS: Final = 10 * 1024 * 1024
 _CLOSING: Final = (WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
-_MUCH_BYTES: Final = 32 * 1024
 _MAX_HELD_BYTES: Final = 1024 * 1024
+_TOKEN_EXPIRED: Final = 1008
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class Services:
     """What all connections of one emulator share.
 
     Attributes:
         knobs: How it behaves.
-        time_scale: Limits of time are divided by it.
-        recognizers: Who hears the audio.
-        faults: What may befall a connection.
-        vocabularies: The hot-word lists.
+        time_scale: The vendor's time limits are divided by it.
+        recognizers: Where recognisers come from.
+        faults: What may go wrong.
+        vocabularies: The hot-word lists of the account.
         phrases: Those of the first models.
         journals: What was noted of each task.
     """
@@ -59,127 +43,135 @@ class World:
     knobs: Knobs
     time_scale: float
     recognizers: Recognizers
-    faults: FaultBook
+    faults: FaultSchedule
     vocabularies: Vocabularies
     phrases: PhraseLists
     journals: Journals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Peer:
-    """Who is connected.
+class Handshake:
+    """What the handshake said.
 
     Attributes:
-        number: The connection's number, from 1.
-        headers: The handshake's, names in lower case, without the credential.
+        connection: The connection's number, from 1.
+        model: The model in the query; dialect A names none.
+        headers: Names in lower case, without the credential.
         token_expires: When its token does, on the loop's clock; None for a permanent key.
     """
 
-    number: int
+    connection: int
+    model: str
     headers: dict[str, str]
     token_expires: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A time limit.
+
+    Attributes:
+        at: When, on the loop's clock.
+        act: What is done then, unless ``at`` has moved in the meantime.
+    """
+
+    at: float
+    act: Callable[[], Awaitable[None]]
 
 
 class Connection(abc.ABC):
     """One WebSocket of the emulator, of either dialect."""
 
-    def __init__(self, world: World, peer: Peer, socket: web.WebSocketResponse, request: web.Request) -> None:
-        self.world = world
-        self.knobs = world.knobs
-        self.peer = peer
-        self.line = Line(socket, request, world.knobs)
+    def __init__(self, services: Services, handshake: Handshake, sender: Sender, socket: web.WebSocketResponse) -> None:
+        self.services = services
+        self.knobs = services.knobs
+        self.handshake = handshake
+        self.sender = sender
+        self.is_over = False
+        self.now = asyncio.get_running_loop().time
+        self.opened = self.now()
         self._socket = socket
         self._held: deque[WSMessage] = deque()
-        self._clock = asyncio.get_running_loop().time
-        self._changed = asyncio.Event()
+        self._limits_changed = asyncio.Event()
         self._ended = asyncio.Event()
-        self.opened = self._clock()
-        self.item_failures: deque[FailItem] = deque()
-
-    async def converse(self) -> None:
-        """Serve the connection until it ends."""
-        try:
-            await self._serve_messages()
-        finally:
-            self._ended.set()
-
-    async def goodbye(self, code: int, reason: str) -> None:
-        """Close the connection; wait until it has ended, or the client has had time enough."""
-        await self.line.goodbye(code, reason)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.knobs.close_seconds):
-                await self._ended.wait()
-        self.line.cut()
-
-    async def _serve_messages(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            others = [
-                tasks.create_task(self.line.speak(), name="emulator speaks"),
-                tasks.create_task(self._watch(), name="emulator watches"),
-            ]
-            try:
-                await self.begin()
-                while (message := await self._next_message()) is not None:
-                    if not self.line.is_closed:  # what comes after our close frame is not heard
-                        await self.heard(message)
-            finally:
-                await self.over()
-                for other in others:
-                    other.cancel()
 
     @abc.abstractmethod
-    async def begin(self) -> None:
-        """The connection is open."""
+    async def on_open(self) -> None:
+        """Greet the client."""
 
     @abc.abstractmethod
-    async def heard(self, message: WSMessage) -> None:
-        """The client sent a text, binary or ping message."""
+    async def on_message(self, message: WSMessage) -> None:
+        """Serve a text, binary or ping message."""
 
     @abc.abstractmethod
-    async def over(self) -> None:
+    async def on_end(self) -> None:
         """The connection is gone: give back what its task holds."""
 
     @abc.abstractmethod
-    def deadline(self) -> float | None:
-        """When ``overdue`` must be asked next, on the loop's clock; None = not before something changes."""
-
-    @abc.abstractmethod
-    async def overdue(self) -> None:
-        """A deadline has passed: do what it asks."""
-
-    @abc.abstractmethod
     async def fail(self, code: str, message: str) -> None:
-        """Tell the client that this went wrong, and close."""
+        """Send the client a failure of the server, and close."""
 
     @abc.abstractmethod
-    def strange_event(self, padding: int) -> str:
-        """An event nobody knows, with so many characters of padding."""
+    def unknown_event(self, padding: int) -> str:
+        """Return an event that no manual knows, with so many characters of padding."""
 
-    @staticmethod
-    async def decoded(audio_input: AudioInput, data: bytes) -> bytes:
-        """Decode what has come; much at once in a thread, so that other connections go on.
+    def fail_next_item(self, code: str, message: str) -> None:  # noqa: B027  (dialect A has no items)
+        """Let the next item fail."""
 
-        Raises:
-            UndecodableAudio: It is not what was declared.
-        """
-        if len(data) < _MUCH_BYTES:
-            return audio_input.feed(data)
-        return await asyncio.to_thread(audio_input.feed, data)
+    def limits(self) -> Iterator[Limit]:
+        """Yield the time limits in force."""
+        if self.knobs.connection_seconds:
+            yield Limit(self.opened + self.scaled(self.knobs.connection_seconds), self.close_idle)
+        if self.knobs.expired_token_closes and self.handshake.token_expires is not None:
+            yield Limit(self.handshake.token_expires, self._close_expired)
 
-    def now(self) -> float:
-        """The loop's clock in seconds."""
-        return self._clock()
+    async def run(self) -> None:
+        """Serve the connection until it ends."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                sending = tasks.create_task(self.sender.send_loop(), name="emulator send loop")
+                watching = tasks.create_task(self._watch_limits(), name="emulator time limits")
+                try:
+                    await self._receive_loop()
+                finally:
+                    await self.on_end()
+                    sending.cancel()
+                    watching.cancel()
+        finally:
+            self._ended.set()
+
+    async def close(self, code: int, reason: str = "", *, after_seconds: float = 0.0) -> None:
+        """Serve nothing more, and close once everything before has been sent."""
+        self.is_over = True
+        await self.sender.close(code, reason, after_seconds=after_seconds)
+
+    async def close_idle(self) -> None:
+        """Close a connection that was idle, or lived, too long."""
+        await self.close(self.knobs.idle_close_code)
+
+    async def shut_down(self, code: int, reason: str) -> None:
+        """Close the connection now; wait until it has ended, or the client has had time enough."""
+        await self.sender.close_now(code, reason)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.knobs.close_seconds):
+                await self._ended.wait()
+        self.sender.abort()
 
     def scaled(self, seconds: float) -> float:
-        """A limit of the vendor in real seconds of this emulator."""
-        return seconds / self.world.time_scale
+        """Return a time limit of the vendor in real seconds of this emulator."""
+        return seconds / self.services.time_scale
 
-    def changed(self) -> None:
-        """Have the watch look at the deadlines anew."""
-        self._changed.set()
+    def limits_changed(self) -> None:
+        """Have the time limits looked at anew: one may come earlier than before."""
+        self._limits_changed.set()
+
+    def faults(self, phase: Phase, journal: Journal) -> PendingFaults:
+        """Return the faults that a task of this connection may meet in that phase."""
+        connection = self.handshake.connection
+        return self.services.faults.select(phase, connection=connection, task=journal.task, model=journal.model)
 
     async def hold_messages(self, seconds: float, *, only_one: bool = False) -> bool:
-        """Read what comes within so much time, to be heard afterwards.
+        """Read what comes within so much time, to be served afterwards.
 
         No more than a mebibyte is read: the rest waits in the connection.
 
@@ -208,6 +200,12 @@ class Connection(abc.ABC):
             await asyncio.sleep(left)
         return count > 0
 
+    async def _receive_loop(self) -> None:
+        await self.on_open()
+        while (message := await self._next_message()) is not None:
+            if not (self.is_over or self.sender.is_closed):
+                await self.on_message(message)
+
     async def _next_message(self) -> WSMessage | None:
         return self._held.popleft() if self._held else await self._receive()
 
@@ -222,7 +220,7 @@ class Connection(abc.ABC):
             if message.type in _CLOSING:
                 return None
             if message.type is WSMsgType.CLOSE:
-                await self.line.answer_close(message.data)
+                await self.sender.answer_close(message.data)
                 return None
             if message.type is WSMsgType.PING:
                 with contextlib.suppress(ConnectionError):
@@ -230,56 +228,17 @@ class Connection(abc.ABC):
             if message.type is not WSMsgType.PONG:
                 return message
 
-    async def suffer(self, actions: Iterable[Action]) -> None:
-        """Let faults strike."""
-        for action in actions:
-            await self._suffer(action)
-
-    async def _suffer(self, action: Action) -> None:  # noqa: C901  (one line for each action)
-        match action:
-            case Stall(seconds=seconds):
-                self.line.pause(seconds)
-            case Drop():
-                await self.line.reset()
-            case Close(code=code, reason=reason):
-                await self.line.close(code, reason)
-            case Fail(code=code, message=message):
-                await self.fail(code, message)
-            case Throttle(starts_per_second=limit):
-                if self.world.faults.is_too_fast(limit, self.now()):
-                    await self.fail("Throttling.RateQuota", "Requests rate limit exceeded, please try again later.")
-            case Duplicate(count=count):
-                self.line.double(count)
-            case Garble(kind=kind):
-                await self._garble(kind)
-            case Delay(delay_ms=delay_ms, jitter_ms=jitter_ms):
-                self.line.delay(delay_ms / 1000, jitter_ms / 1000)
-            case SlowRead(seconds=seconds):
-                await asyncio.sleep(seconds)
-            case FailItem() as failure:
-                self.item_failures.append(failure)
-            case Refuse():
-                await self.line.close(1011)
-
-    async def _garble(self, kind: Garbage) -> None:
-        match kind:
-            case Garbage.BROKEN_JSON:
-                await self.line.say('{"header": {"event": "result-gener')
-            case Garbage.BINARY:
-                await self.line.say_bytes(b"\x00\x01\x02\xff")
-            case Garbage.HUGE:
-                await self.line.say(self.strange_event(_HUGE_CHARACTERS))
-            case Garbage.UNKNOWN_EVENT:
-                await self.line.say(self.strange_event(0))
-
-    async def _watch(self) -> None:
-        """Ask about deadlines as they pass."""
+    async def _watch_limits(self) -> None:
+        """Act on each time limit that passes."""
         while True:
-            self._changed.clear()
-            deadline = self.deadline()
-            if deadline is not None and deadline <= self.now():
-                await self.overdue()
+            self._limits_changed.clear()
+            limit = None if self.is_over else min(self.limits(), key=lambda limit: limit.at, default=None)
+            if limit is not None and limit.at <= self.now():
+                await limit.act()
                 continue
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(deadline):
-                    await self._changed.wait()
+                async with asyncio.timeout_at(limit.at if limit else None):
+                    await self._limits_changed.wait()
+
+    async def _close_expired(self) -> None:
+        await self.close(_TOKEN_EXPIRED, "token expired")

@@ -1,4 +1,4 @@
-"""Who may use the emulator: a key, or a token that one was exchanged for."""
+"""Keys, and the temporary tokens that they are exchanged for."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _TOKEN_PREFIX: Final = "st-"  # noqa: S105  (the vendor's prefix, no secret)
 
 
 class CredentialRefused(Exception):
-    """No key, or a wrong one.
+    """The key is missing or wrong.
 
     Attributes:
-        is_missing: There was none at all.
+        is_missing: There was no key at all.
     """
 
     def __init__(self, *, is_missing: bool) -> None:
@@ -30,7 +30,7 @@ class Token:
 
     Attributes:
         text: The token itself.
-        expires_at: Unix seconds, as the client is told.
+        expires_at: Unix seconds, as the client gets them.
     """
 
     text: str
@@ -42,7 +42,7 @@ class Credentials:
 
     Args:
         api_key: The permanent key; None = any that is not empty.
-        time_scale: Tokens live so many times shorter than they say.
+        time_scale: Tokens live so many times shorter than their ``expires_at``.
         clock: Monotonic seconds.
     """
 
@@ -53,7 +53,7 @@ class Credentials:
         self._tokens: dict[str, float] = {}
 
     def check(self, headers: Mapping[str, str], query: Mapping[str, str]) -> float | None:
-        """Let a handshake or a request in.
+        """Check the key of a handshake or a request.
 
         Returns:
             When its token expires, on the clock; None for a permanent key.
@@ -85,7 +85,7 @@ class Credentials:
 
 
 def _presented(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
-    """The key with or without its scheme, or from the query: browsers cannot set headers."""
+    """Return the key with or without its scheme, or from the query: browsers cannot set headers."""
     scheme, _, rest = headers.get("Authorization", "").strip().partition(" ")
     if rest and scheme.lower() == "bearer":
         return rest.strip()

@@ -1,4 +1,4 @@
-"""Which words a task or session has been told to expect, whatever the mechanism; the real recogniser listens. Pure."""
+"""The words that a task or session makes likely: hot words by any mechanism, and context. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
 
-from dashscope_emulator.models import TASK_MODELS, Shape
+from dashscope_emulator.models import TASK_MODELS
 from dashscope_emulator.phrases import PhraseLists
 from dashscope_emulator.task_requests import RunTask
 from dashscope_emulator.vocabularies import Vocabularies
@@ -15,7 +15,6 @@ from dashscope_emulator.vocabularies import Vocabularies
 _USUAL_WEIGHT: Final = 4
 _LONGEST_NAME_PARTS: Final = 3
 _INSTANT_WEIGHTS: Final = frozenset((1, 2, 3, 4, 5, 50))
-_INSTANT_SHAPES: Final = (Shape.QWEN_AUDIO, Shape.QWEN_AUDIO_TOKENS)
 # Source: Model Studio, "improve recognition accuracy": more than that is dropped without an error.
 _MAX_MESSAGES: Final = 5
 _MAX_MESSAGE_CHARACTERS: Final = 400
@@ -31,42 +30,41 @@ def of_task(request: RunTask, vocabularies: Vocabularies, phrases: PhraseLists) 
     Source: Model Studio, "improve recognition accuracy" and "custom hot words": a list made for another model has no
     effect, and one instant weight out of range makes all instant words vanish, both without an error.
     """
-    words = of_context(request.context)
+    words = _of_context(request.context)
     words |= dict(_compiled(request, vocabularies))
     for resource in request.resources:
         phrase_id = resource.get("resource_id") if isinstance(resource, dict) else None
         words |= phrases.words(str(phrase_id), request.model)
     model = TASK_MODELS.get(request.model)
-    if model is not None and model.shape in _INSTANT_SHAPES:
+    if model is not None and model.is_qwen_audio:
         words |= _instant(request.parameters.get("vocabulary"))
-    return _speakable(words)
+    return _usable(words)
 
 
-def of_context(context: object) -> dict[str, int]:
-    """Return the words that a conversation context makes likely."""
+def _of_context(context: object) -> dict[str, int]:
     words: dict[str, int] = {}
     for text in _context_texts(context):
         words |= of_text(text)
-    return _speakable(words)
+    return words
 
 
 def of_text(text: str) -> dict[str, int]:
-    """Return the words that a text makes likely: what stands between its marks, and the names in whole sentences."""
+    """Return the words that a text makes likely: the terms between its marks, and the names in whole sentences."""
     words: dict[str, int] = {}
     for piece in filter(None, map(str.strip, _SEPARATORS.split(text))):
         parts = piece.split()
         names = [piece] if len(parts) <= _LONGEST_NAME_PARTS else [part for part in parts[1:] if part[0].isupper()]
         words |= dict.fromkeys(names, _USUAL_WEIGHT)
-    return _speakable(words)
+    return _usable(words)
 
 
-def _speakable(words: dict[str, int]) -> dict[str, int]:
-    """Without what a decoder should not even try: the vendor's limits, and nothing but printable letters."""
-    spoken = {text: weight for text, weight in words.items() if text.strip() and _is_speakable(text)}
-    return dict(islice(spoken.items(), _MAX_WORDS))
+def _usable(words: dict[str, int]) -> dict[str, int]:
+    """Return the words within the vendor's limits that a decoder can take."""
+    usable = {text: weight for text, weight in words.items() if text.strip() and _is_usable(text)}
+    return dict(islice(usable.items(), _MAX_WORDS))
 
 
-def _is_speakable(text: str) -> bool:
+def _is_usable(text: str) -> bool:
     return text.isprintable() and len(text) <= _MAX_CHARACTERS and len(text.split()) <= _MAX_PARTS
 
 
@@ -87,6 +85,6 @@ def _compiled(request: RunTask, vocabularies: Vocabularies) -> Iterator[tuple[st
 def _context_texts(context: object) -> Iterable[str]:
     messages: Any = context if isinstance(context, list) else []  # Any: whatever JSON the client sent
     for role in ("user", "assistant"):
-        said = [message for message in messages if message.get("role", "user") == role]
-        for message in said[-_MAX_MESSAGES:]:
+        of_role = [message for message in messages if message.get("role", "user") == role]
+        for message in of_role[-_MAX_MESSAGES:]:
             yield " ".join(part["text"] for part in message["content"])[:_MAX_MESSAGE_CHARACTERS]

@@ -24,11 +24,11 @@ _TRAINING: Final = "compile_asr_phrase"
 
 
 class HotwordApi:
-    """Its routes; whoever calls them has been let in already.
+    """The routes of the API; the server has checked the key already.
 
     Args:
-        vocabularies: The compiled lists, which the recognisers know too.
-        phrases: The lists of the first models, likewise.
+        vocabularies: The compiled lists.
+        phrases: The lists of the first models.
         knobs: How it behaves.
     """
 
@@ -45,25 +45,25 @@ class HotwordApi:
         }
 
     def routes(self) -> list[web.RouteDef]:
-        """Where it is served."""
+        """Return its routes."""
         return [
-            web.post("/api/v1/services/audio/asr/customization", self._as_turned(self._customize)),
-            web.post("/api/v1/fine-tunes", self._as_turned(self._compile_phrases)),
-            web.get("/api/v1/fine-tunes/outputs", self._as_turned(self._list_phrases)),
-            web.get("/api/v1/fine-tunes/outputs/{phrase_id}", self._as_turned(self._query_phrases)),
-            web.delete("/api/v1/fine-tunes/outputs/{phrase_id}", self._as_turned(self._delete_phrases)),
+            web.post("/api/v1/services/audio/asr/customization", self._with_knobs(self._customize)),
+            web.post("/api/v1/fine-tunes", self._with_knobs(self._compile_phrases)),
+            web.get("/api/v1/fine-tunes/outputs", self._with_knobs(self._list_phrases)),
+            web.get("/api/v1/fine-tunes/outputs/{phrase_id}", self._with_knobs(self._query_phrases)),
+            web.delete("/api/v1/fine-tunes/outputs/{phrase_id}", self._with_knobs(self._delete_phrases)),
         ]
 
-    def _as_turned(self, handle: Handler) -> Handler:
-        """Let a handler be as slow, and fail, as the knobs say."""
+    def _with_knobs(self, handle: Handler) -> Handler:
+        """Return the handler, slow or failing as the knobs want."""
 
-        async def turned(request: web.Request) -> web.StreamResponse:
+        async def handle_with_knobs(request: web.Request) -> web.StreamResponse:
             await asyncio.sleep(self._knobs.hotword_seconds)
             if self._knobs.hotword_status:
                 return rest.refusal(self._knobs.hotword_status)
             return await handle(request)
 
-        return turned
+        return handle_with_knobs
 
     async def _customize(self, request: web.Request) -> web.Response:
         body = await _body(request)
@@ -163,7 +163,7 @@ def _words(given: dict[str, Any]) -> list[dict[str, object]]:
 
 
 def _page(index: object, size: object) -> tuple[int, int]:
-    """Number and size of a page: from the query they are text."""
+    """Return number and size of a page; a query has them as text."""
     numbers = [int(item) if isinstance(item, str) and _NUMBER.fullmatch(item) else item for item in (index, size)]
     match numbers:
         case [int(index), int(size)] if index >= 0 and size >= 1:

@@ -1,4 +1,4 @@
-"""What the emulator noted of each task or session, so that a test can ask what really arrived."""
+"""A journal of each task or session, so that a test can check what really arrived."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Journal:
         connection: Number of its connection, from 1, refused handshakes included.
         task: Number of the task in the emulator's life, from 1.
         task_id: The client's id of a task, ours of a session.
-        model: As asked for.
+        model: As the client names it.
         headers: The handshake's headers without the credential, names in lower case.
         parameters: ``payload.parameters``, or the session in force.
         resources: ``payload.resources``.
@@ -53,7 +53,7 @@ class Journal:
     ended: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
 
     def line(self) -> str:
-        """One JSON line without anything a client said: blocks as runs of ``[first, count]``."""
+        """Return one JSON line without any content: blocks as runs of ``[first, count]``."""
         return json.dumps(
             {
                 "connection": self.connection,
@@ -80,32 +80,32 @@ class Journals:
         self.kept: deque[Journal] = deque(maxlen=_KEPT)
         self._path = path
         self._begun = 0
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def begin(self, connection: int, task_id: str, model: str) -> Journal:
         """Open the journal of a new task."""
         self._begun += 1
         journal = Journal(connection=connection, task=self._begun, task_id=task_id, model=model)
         self.kept.append(journal)
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
         return journal
 
     async def begun(self, task: int) -> Journal:
         """Wait until the task of that number has begun; return its journal.
 
         Raises:
-            LookupError: It is so long ago that its journal is gone.
+            LookupError: Its journal is no longer kept.
         """
         while self._begun < task:
-            await self._news.wait()
+            await self._changed.wait()
         for journal in self.kept:
             if journal.task == task:
                 return journal
         raise LookupError(f"the journal of task {task} is no longer kept")
 
     def end(self, journal: Journal, outcome: str) -> None:
-        """The task is over."""
+        """Note how the task ended."""
         journal.outcome = outcome
         journal.ended.set()
         if self._path is not None:
@@ -114,7 +114,7 @@ class Journals:
 
 
 def runs(numbers: list[int]) -> list[tuple[int, int]]:
-    """Write numbers as runs that count up by one, each as its first number and its length."""
+    """Return numbers as runs that count up by one, each as its first number and its length."""
     if not numbers:
         return []
     starts = [0, *(i for i, (a, b) in enumerate(pairwise(numbers), 1) if b != a + 1), len(numbers)]

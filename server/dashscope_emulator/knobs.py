@@ -1,203 +1,186 @@
-"""Everything about the vendor that no source states: a setting each, with the default we chose.
+"""Knobs: one setting for each thing that no source states about the vendor, with the default that we chose.
 
-A knob file is YAML or JSON and names the knobs to be turned::
-
-    bad_key_status: 403
-    silence_ends: close
-    session_finish_closes: true
+``docs/emulator.md`` shows them as a table, which is made of this module.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Literal, TypeVar
 
 from dashscope_emulator.documents import read_document
+
+T = TypeVar("T")
+
+
+def knob(default: T, meaning: str, vendor: str) -> T:
+    """Declare a knob: its default, what it does, and what the vendor's documents say about it, or why it is there."""
+    return field(default=default, metadata={"meaning": meaning, "vendor": vendor})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knobs:
-    """How the emulator behaves where the vendor's behaviour is unknown, or known and worth varying.
+    """How the emulator behaves where the vendor's behaviour is unknown. ``_seconds`` are divided by ``time_scale``."""
 
-    All seconds are divided by ``time_scale`` unless the attribute says otherwise.
+    missing_key_status: int = knob(401, "HTTP status of a handshake without a key.", "401 or 403; not which for what.")
+    bad_key_status: int = knob(401, "HTTP status of a handshake with a wrong key or an expired token.", "As above.")
+    expired_token_closes: bool = knob(
+        False,
+        "Whether a connection is closed (1008) when the token expires that opened it.",
+        "The key is checked at the handshake; nothing about later.",
+    )
 
-    Attributes:
-        missing_key_status: HTTP status of a handshake without a key.
-        bad_key_status: HTTP status of a handshake with a wrong key, or an expired token.
-        expired_token_closes: A socket is closed when the token it was opened with expires.
-        policy_close_code: Close code for that.
-        bad_frame_code: ``error_code`` of a frame that breaks the protocol.
-        early_frames: Audio, ``continue-task`` or ``finish-task`` between ``run-task`` and ``task-started``: kept until
-            then and heard, as the vendor's Java SDK needs it, or refused, as the vendor's manual has it.
-        early_frame_code: ``error_code`` of such frames where they are refused, and of those before any ``run-task``.
-        unknown_model: How dialect A refuses a model: ``task-failed``, or a close with 1007.
-        unknown_vocabulary: What an unknown ``vocabulary_id`` does: it is refused or ignored.
-        wrong_sample_rate: What a rate the model does not know does: no text ever, or ``task-failed``.
-        out_of_range: What a parameter out of its documented range does.
-        wrong_kind: What a parameter or a context of the wrong kind does, such as text for a number: it is refused, or
-            ignored. Dialect B always refuses.
-        whole_floats: Whether ``16000.0`` is an integer, in both dialects.
-        coded_rate: Coded audio (Opus apart) whose own rate is not ``sample_rate``: it is converted, or misheard.
-        default_format: ``parameters.format`` when it is missing.
-        default_sample_rate: ``parameters.sample_rate`` when it is missing and the model takes several.
-        streaming_values: Accepted values of ``header.streaming``.
-        second_run: ``run-task`` while a task runs: refused (and the task with it) or ignored.
-        repeated_task_id: A ``task_id`` already used on the socket: refused or accepted.
-        foreign_task_id: ``continue-task`` or ``finish-task`` with another id than the task's: accepted, as the vendor's
-            PHP sample needs it, or refused.
-        late_audio: Audio after ``finish-task``, before the next ``run-task``: ignored or refused.
-        no_audio: A task finished without audio: ``NO_VALID_AUDIO_ERROR`` or a clean end.
-        silence_only: A task in which nothing was said: the same choice.
-        duration_rounding: How ``usage.duration`` becomes whole seconds.
-        header_attributes: ``header.attributes`` of every event, as JSON.
-        has_request_id: Events carry ``header.request_id``.
-        start_seconds: From ``run-task`` to ``task-started``, not scaled; frames before it are too early.
-            0 = at once.
-        finish_seconds: From the last result to ``task-finished``, not scaled.
-        empty_first_interim: The first result of each sentence is empty, for every model.
-        first_task_seconds: Time from the handshake to the first ``run-task``; 0 = no limit.
-        idle_seconds: Time between two tasks; the vendor says 60.
-        no_data_seconds: Time without data within a task; the vendor says 23.
-        silence_seconds: Time without speech within a task that has no heartbeat; the vendor says 60.
-        silence_ends: How that ends: ``task-failed`` and close, or a bare close.
-        heartbeat_seconds: Pause between heartbeat results while nothing is said.
-        pings_are_data: A WebSocket ping counts as data for ``no_data_seconds``.
-        continue_is_data: So does ``continue-task``.
-        empty_frames_are_data: So does an empty binary frame.
-        connection_seconds: Longest life of a connection; 0 = no limit.
-        failure_closes: The server closes after ``task-failed``; otherwise it waits for the client.
-        failure_close_seconds: Time from ``task-failed`` to that close, not scaled.
-        failure_close_code: Close code for that.
-        idle_close_code: Close code when a connection was idle too long, or lived too long.
-        close_seconds: Longest wait for the client's close frame after the server's, not scaled; then TCP is cut.
-        shutdown_close_code: Close code when the emulator stops.
-        max_message_bytes: Largest message; a larger one closes the connection with 1009.
-        send_seconds: Longest wait for a client that does not read, not scaled; then it is cut off.
-        decoders: ``pocketsphinx`` tasks at the same time; one more fails as the vendor's overload.
-        fixed_ms: ``pocketsphinx`` calls a word fixed when it has been over, and the same, for so much audio: that is
-            ``fixed`` in dialect A and ``text`` in B, and such a word stays. 0 = only when the speaker pauses for 0.3 s.
-        semantic_silence_ms: The silence that ends a sentence under ``semantic_punctuation_enabled``; the vendor says
-            about 2 s.
-        has_stash: Finals of Qwen-Audio carry ``stash`` when the next sentence has begun.
-        session_sample_rate_echoed: ``session.created`` and ``session.updated`` show ``sample_rate``.
-        session_text_after_item: ``.text`` events only after ``conversation.item.created``.
-        session_first_previous_item: ``previous_item_id`` of the first item.
-        session_commit_min_ms: Least audio of a ``commit``.
-        session_vad_commit: What ``commit`` does in VAD mode: ``error`` or nothing.
-        session_clear_acknowledged: ``input_audio_buffer.clear`` is answered by ``input_audio_buffer.cleared``.
-        session_updates: A second ``session.update`` is honoured or answered with an error.
-        session_finish_closes: The server closes after ``session.finished``.
-        session_finish_commits: ``session.finish`` in manual mode commits what was not committed.
-        session_usage: ``completed`` carries ``usage``.
-        session_created_before_1007: A bad model gets ``session.created`` before the close.
-        session_bad_model_seconds: Time from the handshake to that close, not scaled.
-        session_language: Language reported when none was set.
-        session_seconds: Longest session; 0 = no limit.
-        session_idle_seconds: Longest time without a client event; 0 = no limit.
-        session_item_ms: Longest item in VAD mode, in audio; 0 = no limit.
-        session_fatal_errors: Types of ``error`` after which the session is closed.
-        vocabulary_lists: Lists per account; the vendor says 10.
-        hotword_seconds: How long each request about hot words takes, not scaled.
-        hotword_status: HTTP status with which each of them fails; 0 = they are answered.
-    """
+    unknown_model: Literal["task-failed", "close"] = knob(
+        "task-failed", "How an unknown model is refused; `close` has code 1007.", "`task-failed` has been seen."
+    )
+    unknown_vocabulary: Literal["task-failed", "ignore"] = knob(
+        "task-failed", "What an unknown `vocabulary_id` does.", "Not found; some lists are ignored without an error."
+    )
+    out_of_range: Literal["accept", "task-failed"] = knob(
+        "accept", "What a number out of its documented range does.", "Unknown: refused or clamped."
+    )
+    default_format: str = knob("pcm", "The format if `format` is missing.", "`format` is required.")
+    default_sample_rate: int = knob(
+        16_000, "Hertz if `sample_rate` is missing and the model takes several.", "`sample_rate` is required."
+    )
+    streaming_values: tuple[str, ...] = knob(
+        ("duplex",), "Values of `header.streaming` that are accepted.", "Only `duplex` is described."
+    )
+    bad_frame_code: str = knob(
+        "InvalidParameter", "`error_code` of a message that breaks the protocol.", "The list of codes is not complete."
+    )
+    early_frames: Literal["hold", "task-failed"] = knob(
+        "hold",
+        "What audio, `continue-task` or `finish-task` before `task-started` does: it waits, or the task fails.",
+        "Refused; but the vendor's Java SDK sends audio 40 ms after `run-task` without waiting.",
+    )
+    second_run: Literal["task-failed", "ignore"] = knob(
+        "task-failed", "What `run-task` does while a task runs.", "Parallel tasks are not promised."
+    )
+    repeated_task_id: Literal["task-failed", "accept"] = knob(
+        "task-failed", "What a `task_id` does that the connection has used before.", "Each task needs a new one."
+    )
+    foreign_task_id: Literal["task-failed", "accept"] = knob(
+        "accept",
+        "What another `task_id` in `continue-task` or `finish-task` does.",
+        "All messages of a task have the same; the vendor's PHP sample finishes with another.",
+    )
+    late_audio: Literal["task-failed", "ignore"] = knob(
+        "ignore", "What audio after `finish-task` does, before the next `run-task`.", "Unknown."
+    )
+    silence_only: Literal["task-failed", "finish"] = knob(
+        "finish", "How a task without speech ends; the failure is `NO_VALID_AUDIO_ERROR`.", "Unknown."
+    )
 
-    missing_key_status: int = 401
-    bad_key_status: int = 401
-    expired_token_closes: bool = False
-    policy_close_code: int = 1008
-    bad_frame_code: str = "InvalidParameter"
-    early_frames: Literal["hold", "task-failed"] = "hold"
-    early_frame_code: str = "InvalidParameter"
-    unknown_model: Literal["task-failed", "close"] = "task-failed"
-    unknown_vocabulary: Literal["task-failed", "ignore"] = "task-failed"
-    wrong_sample_rate: Literal["no-text", "task-failed"] = "no-text"
-    out_of_range: Literal["accept", "task-failed"] = "accept"
-    wrong_kind: Literal["task-failed", "ignore"] = "task-failed"
-    whole_floats: Literal["accept", "refuse"] = "refuse"
-    coded_rate: Literal["convert", "mishear"] = "convert"
-    default_format: str = "pcm"
-    default_sample_rate: int = 16_000
-    streaming_values: tuple[str, ...] = ("duplex",)
-    second_run: Literal["task-failed", "ignore"] = "task-failed"
-    repeated_task_id: Literal["task-failed", "accept"] = "task-failed"
-    foreign_task_id: Literal["task-failed", "accept"] = "accept"
-    late_audio: Literal["task-failed", "ignore"] = "ignore"
-    no_audio: Literal["task-failed", "finish"] = "task-failed"
-    silence_only: Literal["task-failed", "finish"] = "finish"
-    duration_rounding: Literal["up", "down", "nearest"] = "up"
-    header_attributes: str = "{}"
-    has_request_id: bool = False
-    start_seconds: float = 0.002
-    finish_seconds: float = 0.0
-    empty_first_interim: bool = False
-    first_task_seconds: float = 60.0
-    idle_seconds: float = 60.0
-    no_data_seconds: float = 23.0
-    silence_seconds: float = 60.0
-    silence_ends: Literal["task-failed", "close"] = "task-failed"
-    heartbeat_seconds: float = 5.0
-    pings_are_data: bool = False
-    continue_is_data: bool = True
-    empty_frames_are_data: bool = True
-    connection_seconds: float = 0.0
-    failure_closes: bool = True
-    failure_close_seconds: float = 0.0
-    failure_close_code: int = 1000
-    idle_close_code: int = 1000
-    close_seconds: float = 1.0
-    shutdown_close_code: int = 1001
-    max_message_bytes: int = 16 * 1024 * 1024
-    send_seconds: float = 60.0
-    decoders: int = 8
-    fixed_ms: int = 1500
-    semantic_silence_ms: int = 2000
-    has_stash: bool = True
-    session_sample_rate_echoed: bool = False
-    session_text_after_item: bool = False
-    session_first_previous_item: str | None = None
-    session_commit_min_ms: int = 100
-    session_vad_commit: Literal["error", "ignore"] = "error"
-    session_clear_acknowledged: bool = True
-    session_updates: Literal["accept", "error"] = "accept"
-    session_finish_closes: bool = False
-    session_finish_commits: bool = True
-    session_usage: bool = False
-    session_created_before_1007: bool = False
-    session_bad_model_seconds: float = 0.0
-    session_language: str = "en"
-    session_seconds: float = 0.0
-    session_idle_seconds: float = 0.0
-    session_item_ms: int = 0
-    session_fatal_errors: tuple[str, ...] = ("server_error",)
-    vocabulary_lists: int = 10
-    hotword_seconds: float = 0.0
-    hotword_status: int = 0
+    duration_rounding: Literal["up", "down", "nearest"] = knob(
+        "up", "How `usage.duration` becomes whole seconds.", "Unknown."
+    )
+    header_attributes: str = knob("{}", "`header.attributes` of every event, as JSON.", "Samples show an empty object.")
+    has_request_id: bool = knob(False, "Whether events have `header.request_id`.", "Unknown.")
+    empty_first_interim: bool = knob(
+        False, "Whether each sentence of every model begins with an empty result.", "Seen; described for Qwen-Audio."
+    )
+
+    start_seconds: float = knob(
+        0.002,
+        "Time from `run-task` to `task-started`, not scaled; 0 = at once.",
+        "About 0.1 s has been seen; shorter keeps tests fast.",
+    )
+    first_task_seconds: float = knob(60.0, "Time from the handshake to the first `run-task`; 0 = no limit.", "Unknown.")
+    idle_seconds: float = knob(60.0, "Time between two tasks.", "60 s.")
+    no_data_seconds: float = knob(23.0, "Time without data within a task.", "23 s, then `CLIENT_ERROR`.")
+    silence_seconds: float = knob(60.0, "Time without speech within a task without heartbeat.", "60 s.")
+    silence_ends: Literal["task-failed", "close"] = knob(
+        "task-failed", "How that ends: with `RequestTimeOut`, or closed without an event.", "A timeout; form unknown."
+    )
+    heartbeat_seconds: float = knob(5.0, "Time between heartbeat results during silence.", "Unknown.")
+    pings_are_data: bool = knob(False, "Whether a WebSocket ping restarts `no_data_seconds`.", "Unknown.")
+    continue_is_data: bool = knob(True, "Whether `continue-task` restarts it.", "Unknown.")
+    empty_frames_are_data: bool = knob(True, "Whether an empty binary message restarts it.", "Unknown.")
+    connection_seconds: float = knob(0.0, "Longest life of a connection; 0 = no limit.", "Unknown.")
+
+    failure_close_seconds: float | None = knob(
+        0.0,
+        "Time from `task-failed` to the server's close, not scaled; null = the client has to close.",
+        "The server closes; when is unknown.",
+    )
+    failure_close_code: int = knob(1000, "Close code after a failure.", "Only 1007 is described.")
+    idle_close_code: int = knob(1000, "Close code when a connection was idle, or lived, too long.", "As above.")
+    close_seconds: float = knob(
+        1.0, "Longest wait for the client's close frame after the server's, not scaled; then TCP is cut.", "Unknown."
+    )
+    max_message_bytes: int = knob(
+        16 * 1024 * 1024, "Largest message; a larger one closes the connection with 1009.", "Unknown."
+    )
+    send_seconds: float = knob(
+        60.0, "Longest wait for a client that does not read, not scaled; then TCP is cut.", "Unknown."
+    )
+
+    session_sample_rate_echoed: bool = knob(
+        False, "Whether `session.created` and `session.updated` show `sample_rate`.", "Unknown."
+    )
+    session_text_after_item: bool = knob(
+        False,
+        "Whether `.text` events come only after `conversation.item.created`.",
+        "Two pages disagree; measured during speech.",
+    )
+    session_first_previous_item: str | None = knob(None, "`previous_item_id` of the first item.", "Unknown.")
+    session_commit_min_ms: int = knob(
+        100, "Audio that `commit` needs, in ms.", "A `buffer too small` error; limit unknown."
+    )
+    session_vad_commit: Literal["error", "ignore"] = knob(
+        "error",
+        "What `commit` does while turn detection is on.",
+        "Not allowed; the vendor's Java sample does it all the same.",
+    )
+    session_clear_acknowledged: bool = knob(
+        True, "Whether `input_audio_buffer.clear` is answered by `input_audio_buffer.cleared`.", "Unknown."
+    )
+    session_updates: Literal["accept", "error"] = knob(
+        "accept", "What a second `session.update` does.", "Meant for the start; more are not excluded."
+    )
+    session_finish_closes: bool = knob(
+        False, "Whether the server closes after `session.finished`.", "The client closes; the SDK's source disagrees."
+    )
+    session_finish_commits: bool = knob(
+        True, "Whether `session.finish` commits what is left, without turn detection.", "Unknown."
+    )
+    session_usage: bool = knob(False, "Whether `.completed` has `usage`.", "Unknown.")
+    session_created_before_1007: bool = knob(
+        False, "Whether an unknown model gets `session.created` before the close.", "Closed with 1007; order unknown."
+    )
+    session_bad_model_seconds: float = knob(
+        0.0,
+        "Time from the handshake to that close, not scaled.",
+        "Unknown; the vendor's SDK takes a close within 0.1 s for a failed connection.",
+    )
+    session_language: str = knob("en", "The language reported if none was set.", "The detected one.")
+    session_seconds: float = knob(0.0, "Longest session; 0 = no limit.", "Unknown.")
+    session_idle_seconds: float = knob(0.0, "Longest time without a client event; 0 = no limit.", "Unknown.")
+    session_item_ms: int = knob(0, "Longest item under turn detection, in ms of audio; 0 = no limit.", "Unknown.")
+    session_fatal_errors: tuple[str, ...] = knob(
+        ("server_error",),
+        "Types of `error` after which the server closes.",
+        "Unknown; the SDK goes on after `invalid_request_error` only.",
+    )
+
+    vocabulary_lists: int = knob(10, "Hot-word lists that the account may have.", "10.")
+    hotword_seconds: float = knob(
+        0.0, "Time that each request about hot words takes, not scaled.", "For tests of slow answers."
+    )
+    hotword_status: int = knob(
+        0, "HTTP status with which every request about hot words fails; 0 = none does.", "For tests of failures."
+    )
+    decoders: int = knob(
+        8, "`pocketsphinx` tasks at the same time; one more fails as overload.", "As many as the machine can run."
+    )
 
 
 def load_knobs(path: Path) -> Knobs:
-    """Read a knob file.
+    """Read a knob file: a mapping from names of knobs to values.
 
     Raises:
-        ValueError: It names something else, or a value is of the wrong kind; the message says which.
+        ValueError: A name is unknown or a value has the wrong type; the message says which.
     """
-    document = read_document(path)
-    if not isinstance(document, dict):  # a mistake in a file, not in the code: no TypeError
-        raise ValueError(f"{path}: expected a mapping of knobs, not {type(document).__name__}")  # noqa: TRY004
-    hints = get_type_hints(Knobs)
-    unknown = sorted(set(document) - {field.name for field in fields(Knobs)})
-    if unknown:
-        raise ValueError(f"{path}: unknown {', '.join(map(str, unknown))}")
-    return Knobs(**{name: _turned(f"{path}: {name}", value, hints[name]) for name, value in document.items()})
-
-
-def _turned(name: str, value: object, hint: Any) -> Any:  # a type, or one of typing's forms of it
-    """The value as the knob takes it."""
-    if hint == tuple[str, ...] and isinstance(value, list):
-        return tuple(map(str, value))
-    if hint is float and type(value) is int:
-        return float(value)
-    choices = get_args(hint)
-    if value in choices or type(value) in (choices or (hint,)):
-        return value
-    raise ValueError(f"{name} must be {' or '.join(map(str, choices)) or hint.__name__}, not {value!r}")
+    return read_document(path, Knobs)

@@ -1,4 +1,4 @@
-"""The models the emulator knows: an own table, so that the gateway's catalogue is not judged by itself."""
+"""The models of the emulator: a table of its own, so that the gateway's catalogue is not tested by itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Model:
 
     Attributes:
         shape: Which fields its results have.
-        rates_hertz: The sample rates it understands; empty = any.
+        rates_hertz: The sample rates it knows; empty = any.
         has_heartbeat: It honours ``parameters.heartbeat``.
         has_emotion: Its finals carry an emotion.
         interims_on_request: Interim results need ``intermediate_result_enabled``.
@@ -37,6 +37,11 @@ class Model:
     has_emotion: bool = False
     interims_on_request: bool = False
     sentence_silence_ms: int = 1300
+
+    @property
+    def is_qwen_audio(self) -> bool:
+        """Whether it is one of the Qwen-Audio family."""
+        return self.shape in (Shape.QWEN_AUDIO, Shape.QWEN_AUDIO_TOKENS)
 
 
 _FUN_ASR: Final = Model(shape=Shape.FUN_ASR)

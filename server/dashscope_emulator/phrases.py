@@ -1,4 +1,4 @@
-"""The phrase lists of the emulated account, with which the first Paraformer models are told of hot words. Pure."""
+"""The phrase lists of the emulated account: hot words of the first Paraformer models. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PhraseList:
     """One compiled list.
 
     Attributes:
-        phrase_id: ``<model>-ft-...``.
+        phrase_id: ``<model>-ft-<hex>``.
         job_id: Of the job that compiled it.
         model: The model it works with.
         created: When, as the vendor writes times.
@@ -41,7 +41,7 @@ class PhraseLists:
         self._lists: dict[str, PhraseList] = {}
 
     def compile(self, model: str, phrases: object, created: str, phrase_id: str | None = None) -> PhraseList:
-        """Compile a new list, or anew the one of that id.
+        """Compile a new list, or replace the one of that id.
 
         Raises:
             PhrasesRefused: The phrases break a limit.
@@ -64,12 +64,12 @@ class PhraseLists:
         """Find a list.
 
         Raises:
-            KeyError: There is none of that id.
+            KeyError: There is no such list.
         """
         return self._lists[phrase_id]
 
     def words(self, phrase_id: str, model: str) -> Mapping[str, int]:
-        """The weights of a list's phrases; none if there is no such list, or it was made for another model."""
+        """Return the weights of a list's phrases; none if there is no such list, or it is for another model."""
         found = self._lists.get(phrase_id)
         return found.phrases if found and found.model == model else {}
 
@@ -77,16 +77,16 @@ class PhraseLists:
         """Remove a list.
 
         Raises:
-            KeyError: There is none of that id.
+            KeyError: There is no such list.
         """
         del self._lists[phrase_id]
 
     def page(self, number: int, size: int) -> list[PhraseList]:
-        """The lists, from the oldest on; pages count from 1."""
+        """Return a page of the lists, from the oldest on; pages count from 1."""
         return list(self._lists.values())[(number - 1) * size : number * size]
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Count the lists."""
         return len(self._lists)
 
 

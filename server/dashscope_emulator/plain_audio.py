@@ -1,4 +1,4 @@
-"""Audio that is not coded, freed of its container: bytes as received in, whole samples out. Pure."""
+"""PCM and WAV to whole samples, piece by piece. Pure."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Pcm:
         return data[:whole]
 
     def end(self) -> bytes:
-        """Half a sample is none."""
+        """Return nothing: half a sample is none."""
         return b""
 
 
 class Wav:
-    """A RIFF file: its header is read and dropped. The rate in it is not believed, as the vendor's is not."""
+    """A RIFF file: its header is checked and dropped. The rate in it is ignored, as the vendor does."""
 
     def __init__(self) -> None:
         self._header: bytes | None = b""
@@ -56,12 +56,12 @@ class Wav:
         return self._pcm.feed(rest)
 
     def end(self) -> bytes:
-        """Half a sample is none."""
+        """Return nothing: half a sample is none."""
         return b""
 
 
 def _data_offset(header: bytes) -> int | None:
-    """Where the samples begin; None while the header is not complete."""
+    """Return where the samples begin; None while the header is not complete."""
     if len(header) < 12:
         return None
     if header[:4] != b"RIFF" or header[8:12] != b"WAVE":

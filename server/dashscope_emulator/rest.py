@@ -1,4 +1,4 @@
-"""The vendor's JSON over HTTP: error bodies and the table of those a handshake can meet."""
+"""The vendor's error bodies over HTTP."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import Final
 
 from aiohttp import web
+
+from dashscope_emulator.credentials import CredentialRefused
 
 # Source: Model Studio, "Error codes".
 _REFUSALS: Final[Mapping[int, tuple[str, str]]] = MappingProxyType(
@@ -22,12 +24,18 @@ _REFUSALS: Final[Mapping[int, tuple[str, str]]] = MappingProxyType(
 )
 
 
+def unauthorized(refused: CredentialRefused, status: int = 401) -> web.Response:
+    """Return the error body for a missing or a wrong key."""
+    message = "No API-key provided." if refused.is_missing else "Invalid API-key provided."
+    return error(status, "InvalidApiKey", message)
+
+
 def error(status: int, code: str, message: str) -> web.Response:
-    """The vendor's error body."""
+    """Return the vendor's error body."""
     body = {"code": code, "message": message, "request_id": str(uuid.uuid4())}
     return web.json_response(body, status=status)
 
 
 def refusal(status: int) -> web.Response:
-    """The error body that goes with a status."""
+    """Return the error body that goes with a status."""
     return error(status, *_REFUSALS.get(status, ("InternalError", "Internal server error!")))

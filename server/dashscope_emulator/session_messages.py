@@ -1,4 +1,4 @@
-"""What the vendor says in dialect B: its events as JSON text. Pure but for their ids."""
+"""The server's events of dialect B, as JSON text. Pure but for their ids."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dashscope_emulator.session_requests import EventRefused, SessionSettings
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 
-class SessionVoice:
-    """The events of one session."""
+class SessionMessages:
+    """Writes the events of one session."""
 
     def __init__(self, session_id: str, model: str, knobs: Knobs) -> None:
         self._session_id = session_id
@@ -23,7 +23,7 @@ class SessionVoice:
         self._numbers = itertools.count()
 
     def session(self, event: str, settings: SessionSettings) -> str:
-        """``session.created`` or ``session.updated``: what is in force."""
+        """Return ``session.created`` or ``session.updated``, with the settings in force."""
         detection = settings.turn_detection
         session: dict[str, object] = {
             "id": self._session_id,
@@ -44,15 +44,15 @@ class SessionVoice:
         return self.event(event, session=session)
 
     def speech_started(self, item_id: str, start_ms: int) -> str:
-        """``input_audio_buffer.speech_started``."""
+        """Return ``input_audio_buffer.speech_started``."""
         return self.event("input_audio_buffer.speech_started", audio_start_ms=start_ms, item_id=item_id)
 
     def speech_stopped(self, item_id: str, end_ms: int) -> str:
-        """``input_audio_buffer.speech_stopped``."""
+        """Return ``input_audio_buffer.speech_stopped``."""
         return self.event("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=item_id)
 
     def committed(self, item_id: str, previous: str | None) -> list[str]:
-        """``input_audio_buffer.committed`` and the item made of it."""
+        """Return ``input_audio_buffer.committed``, and ``conversation.item.created`` for the item made of it."""
         item = {
             "id": item_id,
             "object": "realtime.item",
@@ -67,7 +67,7 @@ class SessionVoice:
         ]
 
     def text(self, item_id: str, language: str, confirmed: str, stash: str) -> str:
-        """The text so far: what will not change, and what may."""
+        """Return the text so far: what will not change, and what may."""
         return self.event(
             f"{_TRANSCRIPTION}.text",
             item_id=item_id,
@@ -79,7 +79,7 @@ class SessionVoice:
         )
 
     def completed(self, item_id: str, language: str, transcript: str, seconds: int) -> str:
-        """The final text of an item."""
+        """Return the final text of an item."""
         more = {"usage": {"duration": seconds}} if self._knobs.session_usage else {}
         return self.event(
             f"{_TRANSCRIPTION}.completed",
@@ -92,12 +92,12 @@ class SessionVoice:
         )
 
     def failed(self, item_id: str, code: str, message: str) -> str:
-        """An item has no text."""
+        """Return that an item could not be transcribed."""
         error = {"code": code, "message": message, "param": None}
         return self.event(f"{_TRANSCRIPTION}.failed", item_id=item_id, content_index=0, error=error)
 
     def refused(self, refused: EventRefused) -> str:
-        """``error``: the client's fault."""
+        """Return ``error`` for an event that was refused."""
         return self.error("invalid_request_error", refused.code, refused.message, refused.param, refused.event_id)
 
     def error(
@@ -108,11 +108,11 @@ class SessionVoice:
         param: str | None = None,
         event_id: str | None = None,
     ) -> str:
-        """``error``."""
+        """Return ``error``."""
         error = {"type": kind, "code": code, "message": message, "param": param, "event_id": event_id}
         return self.event("error", error=error)
 
     def event(self, event: str, **fields: object) -> str:
-        """Any event."""
+        """Return an event of any type."""
         head = {"event_id": f"event_{self._prefix}{next(self._numbers)}", "type": event}
         return json.dumps({**head, **fields}, ensure_ascii=False)

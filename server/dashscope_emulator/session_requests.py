@@ -1,4 +1,4 @@
-"""What a client of dialect B may say: its events, read and checked. Pure."""
+"""The events of a client of dialect B, read and checked. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 _FORMATS: Final = ("pcm", "opus")
 _RATES: Final = (16_000, 8_000)
-# Source: Model Studio, "Qwen-ASR realtime client events": the languages that may be asked for.
+# Source: Model Studio, "Qwen-ASR realtime client events": the languages that can be set.
 _LANGUAGES: Final = frozenset(
     (
         *("zh", "yue", "en", "ja", "de", "ko", "ru", "fr", "pt", "ar", "it", "es", "hi", "id", "th", "tr"),
@@ -21,7 +21,7 @@ _SILENCES_MS: Final = (200, 6000)
 
 
 class EventRefused(Exception):
-    """The client is told so with ``error``; the session goes on.
+    """An event cannot be served: the client gets ``error``, and the session goes on.
 
     Attributes:
         code: ``error.code``, if any.
@@ -45,7 +45,7 @@ class TurnDetection:
     """How the server finds the end of an utterance.
 
     Attributes:
-        threshold: -1 to 1; lower takes more for speech.
+        threshold: -1 to 1; the lower, the more counts as speech.
         silence_ms: The silence that ends it.
     """
 
@@ -58,13 +58,13 @@ _SERVER_VAD: Final = TurnDetection()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings:
-    """What is in force.
+    """The settings of a session.
 
     Attributes:
         input_format: ``pcm`` or ``opus``.
         sample_rate_hertz: 16000 or 8000.
-        language: Asked for; None = whatever is spoken.
-        turn_detection: None = the client says where an utterance ends.
+        language: Set by the client; None = any.
+        turn_detection: None = the client commits where an utterance ends.
         transcription: ``input_audio_transcription`` as it was sent.
     """
 
@@ -76,17 +76,17 @@ class SessionSettings:
 
     @property
     def corpus(self) -> str:
-        """Text in which likely words occur; empty if there is none."""
+        """A text that makes words likely; empty if there is none."""
         corpus = (self.transcription or {}).get("corpus")
         text = corpus.get("text") if isinstance(corpus, dict) else None
         return text if isinstance(text, str) else ""
 
 
 def read_event(text: str) -> dict[str, Any]:
-    """Read one client event; it has a type.
+    """Read one client event, which has a type.
 
     Raises:
-        EventRefused: It is none.
+        EventRefused: It is no event.
     """
     try:
         event = json.loads(text)
@@ -97,21 +97,18 @@ def read_event(text: str) -> dict[str, Any]:
     return event
 
 
-def updated(settings: SessionSettings, session: object, *, whole_floats: bool = False) -> SessionSettings:
-    """The settings after a ``session.update``; fields it does not know, or that are of no use, are ignored.
+def updated(settings: SessionSettings, session: object) -> SessionSettings:
+    """Return the settings after a ``session.update``; unknown fields are ignored.
 
     Args:
         settings: Those before.
         session: What the client sent.
-        whole_floats: ``16000.0`` is an integer too.
 
     Raises:
         EventRefused: A value is wrong; nothing has changed.
     """
     if not isinstance(session, dict):
         raise EventRefused("Missing required parameter: 'session'.", code="missing_required_parameter", param="session")
-    if whole_floats:
-        return updated(settings, _with_integers(session))
     input_format, rate = _audio(session, settings)
     transcription = session.get("input_audio_transcription", settings.transcription)
     _check_transcription(transcription)
@@ -125,8 +122,19 @@ def updated(settings: SessionSettings, session: object, *, whole_floats: bool = 
     )
 
 
+def require_same_audio(before: SessionSettings, after: SessionSettings) -> None:
+    """Check an update that follows the first audio.
+
+    Raises:
+        EventRefused: Format or rate have changed.
+    """
+    for name, param in (("sample_rate_hertz", "sample_rate"), ("input_format", "input_audio_format")):
+        if getattr(before, name) != getattr(after, name):
+            raise EventRefused("It cannot change after audio.", code="invalid_value", param=f"session.{param}")
+
+
 def _audio(session: Mapping[str, Any], settings: SessionSettings) -> tuple[str, int]:
-    """The two old fields, or the new ``audio.input.format`` that replaces them."""
+    """Return format and rate: from two fields, or from ``audio.input.format`` of newer SDKs, which replaces them."""
     new: object = session
     for name in ("audio", "input", "format"):
         new = new.get(name) if isinstance(new, dict) else None
@@ -156,7 +164,7 @@ def _language(transcription: object) -> str | None:
 
 
 def _check_transcription(transcription: object) -> None:
-    """Null stands for nothing: the vendor's SDKs send it."""
+    """Refuse what is no transcription; the vendor's SDKs send null for nothing."""
     name = "session.input_audio_transcription"
     if not isinstance(transcription, dict | None):
         raise _invalid(name, transcription, "an object or null")
@@ -168,25 +176,18 @@ def _check_transcription(transcription: object) -> None:
         raise _invalid(f"{name}.corpus.text", text, "a string or null")
 
 
-def _with_integers(value: Any) -> Any:  # any JSON
-    """The same, and each whole float an integer."""
-    if isinstance(value, dict):
-        return {name: _with_integers(item) for name, item in value.items()}
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def _turn_detection(session: Mapping[str, Any], settings: SessionSettings) -> TurnDetection | None:
     if "turn_detection" not in session:
         return settings.turn_detection
-    asked = session["turn_detection"]
-    if asked is None:
+    given = session["turn_detection"]
+    if given is None:
         return None
-    if not isinstance(asked, dict):
-        raise _invalid("session.turn_detection", asked, "an object or null")
-    _require_one_of("session.turn_detection.type", asked.get("type"), ("server_vad",))
+    if not isinstance(given, dict):
+        raise _invalid("session.turn_detection", given, "an object or null")
+    _require_one_of("session.turn_detection.type", given.get("type"), ("server_vad",))
     detection = TurnDetection(
-        threshold=asked.get("threshold", _SERVER_VAD.threshold),
-        silence_ms=asked.get("silence_duration_ms", _SERVER_VAD.silence_ms),
+        threshold=given.get("threshold", _SERVER_VAD.threshold),
+        silence_ms=given.get("silence_duration_ms", _SERVER_VAD.silence_ms),
     )
     _require_within("session.turn_detection.threshold", detection.threshold, _THRESHOLDS, (int, float))
     _require_within("session.turn_detection.silence_duration_ms", detection.silence_ms, _SILENCES_MS, (int,))

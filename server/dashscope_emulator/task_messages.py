@@ -1,4 +1,4 @@
-"""What the vendor says in dialect A: its events as JSON text. Pure."""
+"""The server's events of dialect A, as JSON text. Pure but for request ids."""
 
 from __future__ import annotations
 
@@ -6,62 +6,62 @@ import functools
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from dashscope_emulator.knobs import Knobs
 from dashscope_emulator.models import Model, Shape
-from dashscope_emulator.recognizers.base import Heard
+from dashscope_emulator.recognizers.base import Sentence
 
 _CACHED_SENTENCES: Final = 4096
 
 
-class TaskVoice:
-    """The events of one task: its id and its model's fields are in each of them."""
+class TaskMessages:
+    """Writes the events of one task."""
 
     def __init__(self, task_id: str, knobs: Knobs) -> None:
         self._task_id = json.dumps(task_id, ensure_ascii=False)
-        self._has_stash = knobs.has_stash
         self._attributes = knobs.header_attributes
         self._request_id = f',"request_id":"{uuid.uuid4()}"' if knobs.has_request_id else ""
         self._generated = self._header("result-generated")
 
     def started(self) -> str:
-        """``task-started``."""
+        """Return ``task-started``."""
         return self._event("task-started", "{}")
 
     def finished(self, usage: str = "null") -> str:
-        """``task-finished``; its payload is never empty, or the vendor's SDK would not see the end."""
+        """Return ``task-finished``; the vendor's SDK does not see the end if its payload is empty."""
         return self._event("task-finished", f'{{"output":{{}},"usage":{usage}}}')
 
     def failed(self, code: str, message: str) -> str:
-        """``task-failed``: what went wrong stands in the header."""
+        """Return ``task-failed``, which has code and message in its header."""
         more = f',"error_code":{json.dumps(code)},"error_message":{json.dumps(message, ensure_ascii=False)}'
         return f'{{"header":{self._header("task-failed", more)},"payload":{{}}}}'
 
-    def strange(self, padding: int) -> str:
-        """An event nobody knows, with so many characters of padding."""
+    def unknown(self, padding: int) -> str:
+        """Return an event that no manual knows, with so many characters of padding."""
         return self._event("task-progress", f'{{"padding":"{"x" * padding}"}}')
 
-    def result(self, heard: Heard, model: Model, sentence_id: int, usage: str) -> str:
-        """``result-generated``."""
-        sentence = _sentence(heard if self._has_stash else replace(heard, stash=None), model, sentence_id)
-        output = f'{{"sentence":{sentence}}}'
-        if model.shape is Shape.QWEN_AUDIO_TOKENS and heard.is_final:
-            output = _nested(sentence, heard.text, self._task_id, usage)
-        return f'{{"header":{self._generated},"payload":{{"output":{output},"usage":{usage}}}}}'
+    def result(self, sentence: Sentence, model: Model, sentence_id: int, usage: str) -> str:
+        """Return ``result-generated``; ``usage`` is JSON."""
+        text = _sentence_json(sentence, model, sentence_id)
+        if model.shape is Shape.QWEN_AUDIO_TOKENS and sentence.is_final:
+            return self._result(_nested(text, sentence.text, self._task_id, usage), usage)
+        return self._result(f'{{"sentence":{text}}}', usage)
 
     def sentence_begin(self, begin_ms: int, model: Model, sentence_id: int) -> str:
-        """``result-generated`` without text: a sentence begins."""
-        fields = _fields(Heard(words=(), begin_ms=begin_ms, end_ms=begin_ms, is_final=False), model, sentence_id)
-        sentence = json.dumps({**fields, "sentence_begin": True})
-        return f'{{"header":{self._generated},"payload":{{"output":{{"sentence":{sentence}}},"usage":null}}}}'
+        """Return ``result-generated`` without text: a sentence begins."""
+        return self._empty_result(begin_ms, model, sentence_id, "sentence_begin")
 
     def heartbeat(self, at_ms: int, model: Model) -> str:
-        """``result-generated`` that only says the task is alive."""
-        fields = _fields(Heard(words=(), begin_ms=at_ms, end_ms=at_ms, is_final=False), model, 0)
-        sentence = json.dumps({**fields, "heartbeat": True})
-        return f'{{"header":{self._generated},"payload":{{"output":{{"sentence":{sentence}}},"usage":null}}}}'
+        """Return ``result-generated`` that only says that the task is alive."""
+        return self._empty_result(at_ms, model, 0, "heartbeat")
+
+    def _empty_result(self, at_ms: int, model: Model, sentence_id: int, flag: str) -> str:
+        fields = _fields(Sentence(words=(), begin_ms=at_ms, end_ms=at_ms, is_final=False), model, sentence_id)
+        return self._result(json.dumps({"sentence": {**fields, flag: True}}), "null")
+
+    def _result(self, output: str, usage: str) -> str:
+        return f'{{"header":{self._generated},"payload":{{"output":{output},"usage":{usage}}}}}'
 
     def _event(self, event: str, payload: str) -> str:
         return f'{{"header":{self._header(event)},"payload":{payload}}}'
@@ -73,35 +73,35 @@ class TaskVoice:
 
 
 def usage(model: Model, seconds: int, words: int) -> str:
-    """``payload.usage`` of a final: seconds billed so far, and tokens where the model is paid by them."""
+    """Return ``payload.usage`` of a final: seconds so far, and tokens where the model is billed by them."""
     if model.shape is not Shape.QWEN_AUDIO_TOKENS:
         return f'{{"duration":{seconds}}}'
-    heard, said = 13 * seconds, words
-    tokens = {"input_tokens": heard, "output_tokens": said, "total_tokens": heard + said}
+    audio = 13 * seconds
+    tokens = {"input_tokens": audio, "output_tokens": words, "total_tokens": audio + words}
     return json.dumps({"duration": seconds, **tokens})
 
 
 @functools.lru_cache(maxsize=_CACHED_SENTENCES)
-def _sentence(heard: Heard, model: Model, sentence_id: int) -> str:
-    """Many streams on one script say the same: their sentences are written once."""
-    return json.dumps(_fields(heard, model, sentence_id), ensure_ascii=False, separators=(",", ":"))
+def _sentence_json(sentence: Sentence, model: Model, sentence_id: int) -> str:
+    """Return the sentence as JSON; many tasks on one script share it."""
+    return json.dumps(_fields(sentence, model, sentence_id), ensure_ascii=False, separators=(",", ":"))
 
 
-def _fields(heard: Heard, model: Model, sentence_id: int) -> dict[str, object]:
+def _fields(sentence: Sentence, model: Model, sentence_id: int) -> dict[str, object]:
     return {
         **_identity(model, sentence_id),
-        "begin_time": heard.begin_ms,
-        "end_time": heard.end_ms if heard.is_final else None,
-        "text": heard.text,
+        "begin_time": sentence.begin_ms,
+        "end_time": sentence.end_ms if sentence.is_final else None,
+        "text": sentence.text,
         "heartbeat": False,
-        "sentence_end": heard.is_final,
-        "words": _words(heard),
-        **({"emo_tag": "neutral", "emo_confidence": 0.75} if model.has_emotion and heard.is_final else {}),
-        **_stash(heard, model, sentence_id + 1),
+        "sentence_end": sentence.is_final,
+        "words": _words(sentence),
+        **({"emo_tag": "neutral", "emo_confidence": 0.75} if model.has_emotion and sentence.is_final else {}),
+        **_stash(sentence, model, sentence_id + 1),
     }
 
 
-def _words(heard: Heard) -> list[dict[str, object]]:
+def _words(sentence: Sentence) -> list[dict[str, object]]:
     return [
         {
             "begin_time": word.begin_ms,
@@ -110,14 +110,14 @@ def _words(heard: Heard) -> list[dict[str, object]]:
             "punctuation": word.punctuation,
             "fixed": word.is_fixed,
         }
-        for word in heard.words
+        for word in sentence.words
     ]
 
 
-def _stash(heard: Heard, model: Model, sentence_id: int) -> dict[str, object]:
-    """Source: Model Studio, Qwen-Audio server events: a result may hold the beginning of the next sentence."""
-    stash = heard.stash
-    if stash is None or model.shape not in (Shape.QWEN_AUDIO, Shape.QWEN_AUDIO_TOKENS):
+def _stash(sentence: Sentence, model: Model, sentence_id: int) -> dict[str, object]:
+    """Source: Model Studio, Qwen-Audio server events: a result may have the beginning of the next sentence."""
+    stash = sentence.stash
+    if stash is None or not model.is_qwen_audio:
         return {}
     begun = {"sentence_id": sentence_id, "text": stash.text, "begin_time": stash.begin_ms}
     return {"stash": {**begun, "current_time": stash.end_ms, "words": _words(stash)}}

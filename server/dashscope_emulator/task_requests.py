@@ -1,4 +1,4 @@
-"""What a client of dialect A may say: its text frames, read and checked. Pure."""
+"""The text messages of a client of dialect A, read and checked. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dashscope_emulator.knobs import Knobs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTask:
-    """A task begins.
+    """Start a task.
 
     Attributes:
         task_id: Made by the client.
-        model: As asked for.
+        model: As the client names it.
         parameters: ``payload.parameters`` without nulls and empty strings.
         context: ``payload.input.context``, None when there is none.
         resources: ``payload.resources``.
@@ -33,7 +33,7 @@ class RunTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContinueTask:
-    """The conversation context is replaced."""
+    """Replace the conversation context."""
 
     task_id: str
     context: object
@@ -41,7 +41,7 @@ class ContinueTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishTask:
-    """No more audio comes."""
+    """Finish the task: no more audio comes."""
 
     task_id: str
 
@@ -50,7 +50,7 @@ Request = RunTask | ContinueTask | FinishTask
 
 
 class TaskRefused(Exception):
-    """The task cannot be run or go on; the client is told so with ``task-failed``.
+    """The task cannot start or go on: the client gets ``task-failed``.
 
     Attributes:
         code: ``header.error_code``.
@@ -74,9 +74,8 @@ _RUN_PATHS: Final = (
     "payload.parameters",
 )
 _FIXED: Final = MappingProxyType({"task_group": "audio", "task": "asr", "function": "recognition"})
-# Source: Model Studio, parameters of the real-time recognition models; those that are not listed are not looked at.
-_INTEGERS: Final = frozenset(("sample_rate", "max_sentence_silence"))
-_KINDS: Final[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+# Source: Model Studio, parameters of the real-time recognition models; others are not checked.
+_TYPES: Final[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
     {
         "format": ("a string", str),
         "sample_rate": ("a positive integer", int),
@@ -102,7 +101,7 @@ _RANGES: Final = MappingProxyType({"max_sentence_silence": (200, 6000), "speech_
 
 
 def read_request(text: str, knobs: Knobs) -> Request:
-    """Read one text frame.
+    """Read one text message.
 
     Raises:
         TaskRefused: It breaks the protocol.
@@ -128,10 +127,10 @@ def _read(frame: Mapping[str, Any], knobs: Knobs) -> Request:
         case "run-task":
             return _run(frame, task_id, knobs)
         case "continue-task":
-            return ContinueTask(task_id=task_id, context=_context(_input(frame, knobs), knobs))
+            return ContinueTask(task_id=task_id, context=_context(_input(frame, knobs)))
         case "finish-task":
             if _input(frame, knobs):
-                raise _invalid_payload(knobs)
+                raise invalid_payload(knobs)
             return FinishTask(task_id=task_id)
         case _:
             raise TaskRefused(knobs.bad_frame_code, "Unknown action.")
@@ -146,16 +145,16 @@ def _run(frame: Mapping[str, Any], task_id: str, knobs: Knobs) -> RunTask:
         if payload[name] != value:
             raise TaskRefused(knobs.bad_frame_code, f"Unsupported value of 'payload.{name}'.")
     if not isinstance(payload["parameters"], dict):
-        raise _invalid_payload(knobs)
-    given_parameters = {name: value for name, value in payload["parameters"].items() if value not in (None, "")}
-    parameters = _checked_kinds(given_parameters, knobs)
+        raise invalid_payload(knobs)
+    parameters = {name: value for name, value in payload["parameters"].items() if value not in (None, "")}
+    _check_types(parameters)
     _check_ranges(parameters, knobs)
     resources = payload.get("resources")
     return RunTask(
         task_id=task_id,
         model=str(payload["model"]),
         parameters=parameters,
-        context=_context(given, knobs),
+        context=_context(given),
         resources=tuple(resources) if isinstance(resources, list) else (),
     )
 
@@ -164,9 +163,9 @@ def _parse(text: str, knobs: Knobs) -> dict[str, Any]:
     try:
         frame = json.loads(text)
     except (ValueError, RecursionError):
-        raise _invalid_payload(knobs) from None
+        raise invalid_payload(knobs) from None
     if not isinstance(frame, dict):
-        raise _invalid_payload(knobs)
+        raise invalid_payload(knobs)
     return frame
 
 
@@ -180,49 +179,39 @@ def _require(frame: Mapping[str, Any], path: str, knobs: Knobs) -> None:
 
 
 def _input(frame: Mapping[str, Any], knobs: Knobs) -> dict[str, Any]:
-    """``payload.input`` as a mapping: an official sample sends an empty list instead of an empty mapping."""
+    """Return ``payload.input``; a sample of the vendor sends an empty list instead of an empty object."""
     payload = frame.get("payload")
     given = payload.get("input") if isinstance(payload, dict) else None
     if given == []:
         return {}
     if not isinstance(given, dict):
-        raise _invalid_payload(knobs)
+        raise invalid_payload(knobs)
     return given
 
 
-def _checked_kinds(parameters: Mapping[str, Any], knobs: Knobs) -> dict[str, Any]:
-    """The parameters whose values are of the documented kind; integers are integers."""
-    checked = {}
-    are_integers = knobs.whole_floats == "accept"
-    for name, given in parameters.items():
-        described, *kinds = _KINDS.get(name, ("anything", object))
-        is_whole = name in _INTEGERS and isinstance(given, float) and given.is_integer()
-        value = int(given) if is_whole and are_integers else given
-        if _is_of_kind(name, value, tuple(kinds)):
-            checked[name] = value
-        elif knobs.wrong_kind == "task-failed":
+def _check_types(parameters: Mapping[str, Any]) -> None:
+    for name, value in parameters.items():
+        described, *types = _TYPES.get(name, ("anything", object))
+        if not _has_type(name, value, tuple(types)):
             raise TaskRefused("InvalidParameter", f"'{name}' must be {described}.")
-    return checked
 
 
-def _is_of_kind(name: str, value: object, kinds: tuple[type[Any], ...]) -> bool:
-    if isinstance(value, bool) and bool not in kinds and object not in kinds:  # to Python, true is an integer
-        return False
-    if isinstance(value, list) and list in kinds:
+def _has_type(name: str, value: object, types: tuple[type[Any], ...]) -> bool:
+    if isinstance(value, bool):  # to Python, true is an integer
+        return bool in types or object in types
+    if isinstance(value, list) and list in types:
         return all(isinstance(item, str) for item in value)
     if name == "sample_rate":
         return isinstance(value, int) and _RATES[0] <= value <= _RATES[1]
-    return isinstance(value, kinds) and not (isinstance(value, float) and not math.isfinite(value))
+    return isinstance(value, types) and not (isinstance(value, float) and not math.isfinite(value))
 
 
-def _context(given: Mapping[str, Any], knobs: Knobs) -> object:
-    """``input.context`` if it is a list of messages with a list of parts each."""
+def _context(given: Mapping[str, Any]) -> object:
+    """Return ``input.context``: None, or a list of messages with a list of parts each."""
     context = given.get("context")
     if context is None or _is_context(context):
         return context
-    if knobs.wrong_kind == "task-failed":
-        raise TaskRefused("InvalidParameter", "'context' must be an array of messages.")
-    return None
+    raise TaskRefused("InvalidParameter", "'context' must be an array of messages.")
 
 
 def _is_context(context: object) -> bool:
@@ -242,5 +231,6 @@ def _check_ranges(parameters: Mapping[str, Any], knobs: Knobs) -> None:
             raise TaskRefused("InvalidParameter", f"'{name}' must be from {low} to {high}.")
 
 
-def _invalid_payload(knobs: Knobs) -> TaskRefused:
+def invalid_payload(knobs: Knobs) -> TaskRefused:
+    """Return the refusal of a message that is no message."""
     return TaskRefused(knobs.bad_frame_code, "Invalid payload data")

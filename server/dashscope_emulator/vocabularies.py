@@ -18,7 +18,7 @@ _MAX_SUPER_WORDS: Final = 50
 
 
 class VocabularyRefused(Exception):
-    """The vendor says no.
+    """A request breaks a limit of the vendor, or names no list.
 
     Attributes:
         status: HTTP status.
@@ -55,7 +55,7 @@ class Vocabulary:
 
 
 class Vocabularies:
-    """All lists of the account.
+    """All hot-word lists of the account.
 
     Args:
         limit: How many there may be.
@@ -96,7 +96,7 @@ class Vocabularies:
         """Find a list.
 
         Raises:
-            VocabularyRefused: There is none of that id.
+            VocabularyRefused: There is no such list.
         """
         if vocabulary_id not in self._lists:
             raise VocabularyRefused(400, "BadRequest.ResourceNotExist", "The required resource not exist.")
@@ -106,7 +106,7 @@ class Vocabularies:
         """Replace the words of a list.
 
         Raises:
-            VocabularyRefused: There is none of that id, or the words break a limit.
+            VocabularyRefused: There is no such list, or the words break a limit.
         """
         vocabulary = self.query(vocabulary_id)
         _check(words, vocabulary.target_model)
@@ -116,13 +116,13 @@ class Vocabularies:
         """Remove a list.
 
         Raises:
-            VocabularyRefused: There is none of that id.
+            VocabularyRefused: There is no such list.
         """
         self.query(vocabulary_id)
         del self._lists[vocabulary_id]
 
     def page(self, prefix: str | None, index: int, size: int) -> list[Vocabulary]:
-        """The lists of a prefix, or all, from the oldest on; pages count from 0."""
+        """Return a page of the lists of a prefix, or of all, from the oldest on; pages count from 0."""
         found = [item for item in self._lists.values() if not prefix or item.prefix == prefix]
         return found[index * size : (index + 1) * size]
 

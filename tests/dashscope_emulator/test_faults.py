@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from dashscope_emulator.fault_schedule import FaultSchedule
 from dashscope_emulator.faults import (
     Close,
     Delay,
@@ -18,7 +19,6 @@ from dashscope_emulator.faults import (
     Duplicate,
     Fail,
     Fault,
-    FaultBook,
     Garbage,
     Garble,
     Phase,
@@ -252,7 +252,7 @@ async def test_a_fault_strikes_whom_it_names(
 
 
 def test_a_fault_strikes_a_task_once() -> None:
-    book = FaultBook((Fault(action=Drop(), audio_ms=100),))
+    book = FaultSchedule((Fault(action=Drop(), audio_ms=100),))
     plan = book.select(Phase.SPEECH, connection=1)
     assert [plan.due(audio_ms=ms, packets=1) for ms in (50, 100, 150)] == [[], [Drop()], []]
 
@@ -296,12 +296,15 @@ def test_faults_are_read_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "expected a mapping, not list"),
-        ("faults: [{}]", "action is missing"),
-        ("faults: [{action: explode}]", "unknown action 'explode'; known are refuse, stall, drop"),
-        ("faults: [{action: drop, sound: loud}]", "unknown sound"),
-        ("faults: [{action: drop, audio_ms: soon}]", "audio_ms must be int, not 'soon'"),
-        ("faults: [{action: drop, phase: later}]", "'later' is not a valid Phase"),
+        ("[]", "Input should be an object"),
+        ("faults: [{}]", "action must be one of refuse, .*, not None"),
+        ("faults: [{action: explode}]", "fault 1: action must be one of refuse, .*, not explode"),
+        ("faults: [{action: drop, sound: loud}]", "fault 1: sound: Unexpected keyword argument"),
+        ("faults: [{action: drop, audio_ms: soon}]", "fault 1: audio_ms: Input should be a valid integer"),
+        (
+            "faults: [{action: drop, phase: later}]",
+            "fault 1: phase: Input should be 'handshake', 'start', 'speech' or 'finish'",
+        ),
         ("faults: [", "neither YAML nor JSON"),
     ],
 )

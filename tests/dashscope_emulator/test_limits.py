@@ -140,7 +140,7 @@ async def test_whether_pings_are_data_is_a_knob(start: Any, connect: Any, counts
 
 
 async def test_a_failed_task_may_leave_the_closing_to_the_client(start: Any, connect: Any) -> None:
-    client = await connect(await start(knobs={"failure_closes": False}))
+    client = await connect(await start(knobs={"failure_close_seconds": None}))
     await client.audio(SPEECH_100_MS)
     assert (await client.event())["header"]["event"] == "task-failed"
     await client.socket.close()

@@ -12,7 +12,7 @@ import pytest
 
 from asrgateway_server.vendors.pocketsphinx.decoder import SpeechDecoder
 from dashscope_emulator.journal import Journal
-from dashscope_emulator.recognizers.base import Heard, RecognizerFailed, Stream
+from dashscope_emulator.recognizers.base import RecognizerFailed, Sentence, Stream
 from dashscope_emulator.recognizers.pocketsphinx import PocketSphinxRecognizers
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "audio"
@@ -93,7 +93,7 @@ STREAM = Stream(
 )
 
 
-async def ignore(_: Heard) -> None:
+async def ignore(_: Sentence) -> None:
     """Hear nothing."""
 
 

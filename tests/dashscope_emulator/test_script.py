@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dashscope_emulator.recognizers.base import Heard, Word
+from dashscope_emulator.recognizers.base import Sentence, Word
 from dashscope_emulator.recognizers.script import Script, load_script, load_workload, say
 
 SPEECH_100_MS = b"\x01\x02" * 1600
@@ -52,7 +52,7 @@ async def test_a_text_may_hold_the_clock_of_its_sending(start: Any, connect: Any
 
 
 def test_the_words_share_the_time() -> None:
-    assert say(500, "你好 world!", begin_ms=100, fixed=1).heard == Heard(
+    assert say(500, "你好 world!", begin_ms=100, fixed=1).sentence == Sentence(
         words=(
             Word(text="你好", begin_ms=100, end_ms=300, is_fixed=True),
             Word(text=" world", punctuation="!", begin_ms=300, end_ms=500),
@@ -64,13 +64,13 @@ def test_the_words_share_the_time() -> None:
 
 
 def test_a_script_repeats_itself_later() -> None:
-    line = load_workload().moment(14 * 1000)
+    line = load_workload().line(14 * 1000)
     assert line is not None
-    assert (line.at_ms, line.heard.begin_ms) == (4_000_200, 4_000_000)
+    assert (line.at_ms, line.sentence.begin_ms) == (4_000_200, 4_000_000)
 
 
 def test_a_script_without_a_period_ends() -> None:
-    assert Script(lines=(say(1, "a"),)).moment(1) is None
+    assert Script(lines=(say(1, "a"),)).line(1) is None
 
 
 FILE = """
@@ -102,12 +102,12 @@ def test_a_script_is_read_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{}", "events is missing"),
-        ("events: [{at_ms: 1}]", "events 1: text is missing"),
+        ("{}", "events: Field required"),
+        ("events: [{at_ms: 1}]", "events.0.text: Field required"),
         ("events: [{at_ms: 2, text: a}, {at_ms: 1, text: b}]", "in the order of at_ms"),
         ("repeat_ms: 1\nevents: [{at_ms: 2, text: a}]", "repeat_ms must not be below"),
-        ("events: [{at_ms: -2, text: a}]", "at_ms must be at least 0"),
-        ("events: [{at_ms: 2, text: a, loud: true}]", "unknown loud"),
+        ("events: [{at_ms: -2, text: a}]", "events.0.at_ms: Input should be greater than or equal to 0"),
+        ("events: [{at_ms: 2, text: a, loud: true}]", "events.0.loud: Unexpected keyword argument"),
     ],
 )
 def test_a_bad_script_is_refused_with_the_place(tmp_path: Path, text: str, message: str) -> None:

@@ -434,7 +434,7 @@ async def test_a_second_update_may_be_refused(start: Any, open_session: Open) ->
     assert [(await client.update())["type"] for _ in range(2)] == ["session.updated", "error"]
 
 
-@pytest.mark.parametrize("knob", ["session_seconds", "session_idle_seconds"])
+@pytest.mark.parametrize("knob", ["connection_seconds", "session_idle_seconds"])
 async def test_a_session_may_be_limited_in_time(start: Any, open_session: Open, knob: str) -> None:
     client = await open_session(await start(knobs={knob: 0.03}))
     assert (await client.closed())[0] == 1000

@@ -176,20 +176,6 @@ async def test_a_parameter_of_the_wrong_kind_is_refused(
     assert (header["error_code"], header["error_message"]) == ("InvalidParameter", message)
 
 
-@pytest.mark.parametrize(("parameters", "_"), CRASHES.values(), ids=CRASHES.keys())
-async def test_a_parameter_of_the_wrong_kind_may_be_ignored(
-    start: Any, connect: Any, parameters: dict[str, Any], _: str
-) -> None:
-    client = await connect(await start(knobs={"wrong_kind": "ignore"}))
-    assert (await client.run(**parameters))["header"]["event"] == "task-started"
-
-
-async def test_whole_floats_may_be_integers(start: Any, connect: Any) -> None:
-    client = await connect(await start(knobs={"whole_floats": "accept"}))
-    answer = await client.run(sample_rate=16000.0, max_sentence_silence=800.0)
-    assert answer["header"]["event"] == "task-started"
-
-
 @pytest.mark.parametrize("weight", [[4], {}, "4", True, 4.0, 6, None], ids=str)
 async def test_a_weight_of_the_wrong_kind_drops_the_instant_words(start: Any, connect: Any, weight: Any) -> None:
     client = await connect(await start())

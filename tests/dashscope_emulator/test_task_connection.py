@@ -161,18 +161,17 @@ STASH = {
 
 
 @pytest.mark.parametrize(
-    ("model", "has_stash", "expected"),
+    ("model", "expected"),
     [
-        ("qwen-audio-3.0-asr-flash-streaming", True, STASH),
-        ("qwen-audio-3.1-asr-flash-streaming", True, STASH),
-        ("qwen-audio-3.0-asr-flash-streaming", False, None),
-        ("fun-asr-realtime", True, None),
+        ("qwen-audio-3.0-asr-flash-streaming", STASH),
+        ("qwen-audio-3.1-asr-flash-streaming", STASH),
+        ("fun-asr-realtime", None),
     ],
 )
 async def test_a_final_of_qwen_audio_shows_how_the_next_sentence_begins(
-    start: Any, connect: Any, sentences: Any, model: str, has_stash: bool, expected: Any
+    start: Any, connect: Any, sentences: Any, model: str, expected: Any
 ) -> None:
-    client = await connect(await start(script=STASHED, knobs={"has_stash": has_stash}))
+    client = await connect(await start(script=STASHED))
     await client.run(model)
     await client.audio(SPEECH_100_MS * 10)
     assert sentences.of(await client.finish())[-1].get("stash") == expected

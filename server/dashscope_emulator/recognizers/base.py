@@ -1,4 +1,4 @@
-"""What every recogniser of the emulator has in common: PCM in, by audio time; what was heard out."""
+"""What the recognisers of the emulator have in common: PCM in, sentences out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Word:
     """One word of a sentence.
 
     Attributes:
-        text: As the vendor writes it: with the blank that parts it from the word before.
+        text: As the vendor writes it: with the blank before it.
         begin_ms: Where it begins, counted from the first audio of the task.
         end_ms: Where it ends, on the same scale.
         punctuation: The mark after it, or nothing.
@@ -30,22 +30,22 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """A sentence as far as it has been heard.
+class Sentence:
+    """A sentence as far as it has been recognised.
 
     Attributes:
-        words: The words so far; they replace those of the last one.
+        words: The words so far; they replace those of the state before.
         begin_ms: Where the sentence begins, counted from the first audio of the task.
-        end_ms: Where it ends, or how far it has been heard.
+        end_ms: Where it ends, or how far it has been recognised.
         is_final: The sentence is over.
-        stash: Of a final: the beginning of the next sentence, if it has been heard already.
+        stash: Of a final: the beginning of the next sentence, if it has begun already.
     """
 
     words: tuple[Word, ...]
     begin_ms: int
     end_ms: int
     is_final: bool
-    stash: Heard | None = None
+    stash: Sentence | None = None
 
     @property
     def text(self) -> str:
@@ -53,17 +53,17 @@ class Heard:
         return "".join(word.text + word.punctuation for word in self.words)
 
 
-Emit = Callable[[Heard], Awaitable[None]]
+Emit = Callable[[Sentence], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """The audio a recogniser is about to hear: mono, 16-bit little-endian.
+    """The audio that a recogniser is going to get: mono, 16-bit little-endian.
 
     Attributes:
         sample_rate_hertz: Samples per second.
         sentence_silence_ms: The silence that ends a sentence.
-        journal: Where a recogniser notes what it received.
+        journal: Where a recogniser notes what it receives.
         hotwords: Words to expect, with their weights.
     """
 
@@ -79,7 +79,7 @@ class Stream:
 
 
 class NoRecognizerLeft(Exception):
-    """As many recognisers as allowed are busy; the task cannot start."""
+    """All recognisers are busy; the task cannot start."""
 
 
 class RecognizerFailed(Exception):
@@ -87,31 +87,31 @@ class RecognizerFailed(Exception):
 
 
 class Recognizer(Protocol):
-    """Hears one task's audio, in order."""
+    """Recognises the audio of one task."""
 
-    async def hear(self, pcm: bytes) -> None:
-        """Hear whole samples; wait while the recogniser is behind.
+    async def feed(self, pcm: bytes) -> None:
+        """Take whole samples; wait while the recogniser is behind.
 
         Raises:
-            RecognizerFailed: It will answer no more.
+            RecognizerFailed: It does not answer any more.
         """
 
     async def commit(self) -> None:
         """End the open sentence, if there is one; its final has been emitted on return.
 
         Raises:
-            RecognizerFailed: It will answer no more.
+            RecognizerFailed: It does not answer any more.
         """
 
     async def adapt(self, sentence_silence_ms: int, hotwords: Mapping[str, int]) -> None:
-        """Change what a stream was opened with, for the audio that follows.
+        """Change, for the audio that follows, what the stream was opened with.
 
         Raises:
-            RecognizerFailed: It will answer no more.
+            RecognizerFailed: It does not answer any more.
         """
 
     async def close(self) -> None:
-        """Give back what it holds; emit nothing more."""
+        """Emit nothing more, and give back what it holds."""
 
 
 class Recognizers(Protocol):
@@ -122,11 +122,11 @@ class Recognizers(Protocol):
         """How long a result takes after the audio that caused it."""
 
     async def open(self, stream: Stream, emit: Emit) -> Recognizer:
-        """Begin to hear a stream.
+        """Begin to recognise a stream.
 
         Raises:
             NoRecognizerLeft: All are busy.
-            RecognizerFailed: It did not come up.
+            RecognizerFailed: It did not start.
         """
 
     async def close(self) -> None:

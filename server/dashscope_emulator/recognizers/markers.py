@@ -1,17 +1,17 @@
-"""The recogniser of test audio whose samples say which ones they are: what is lost, repeated or moved shows.
+"""The recogniser of test audio whose samples carry a number, so that what is lost, repeated or moved shows.
 
 Marked audio consists of blocks of 10 ms. Each block begins, 16-bit little-endian, with the four samples ::
 
     0x4D52  0x4B31  number & 0xFFFF  number >> 16       (as bytes: "RM1K", then the number as 32 bits)
 
-and goes on with a tone of about -20 dBFS, so that it passes for speech. Zeros are silence. Blocks are found by their
-first bytes wherever they lie, so that audio may be cut anywhere. A script says what is spoken in the *whole*
+and goes on with a tone of about -20 dBFS, so that it counts as speech. Zeros are silence. Blocks are found by their
+first bytes, so that audio may be cut anywhere. A script has the words of the *whole*
 recording: word ``k`` covers the blocks ``30 k`` to ``30 k + 29`` and reads ``w{k}`` unless the script names it::
 
     blocks_per_word: 30
     words: [please, open, the, door]
 
-A word is heard once half of its blocks came in one unbroken run; a second run is the word again.
+A word is recognised once half of its blocks came in one unbroken run; a second run is the word again.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dashscope_emulator.documents import Fields, read_document
-from dashscope_emulator.recognizers.base import Emit, Heard, Recognizer, Stream, Word
+from dashscope_emulator.documents import read_document
+from dashscope_emulator.recognizers.base import Emit, Recognizer, Sentence, Stream, Word
 
 BLOCK_MS: Final = 10
 _MAGIC: Final = b"RM1K"
@@ -55,7 +55,7 @@ def _block_bytes(sample_rate_hertz: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkerScript:
-    """What is spoken in the whole recording.
+    """The words of the whole recording.
 
     Attributes:
         words: Texts of the first words; later ones read ``w{k}``.
@@ -66,7 +66,7 @@ class MarkerScript:
     blocks_per_word: int = 30
 
     def __post_init__(self) -> None:
-        """Refuse words without audio."""
+        """Check that a word covers audio."""
         if self.blocks_per_word < 1:
             raise ValueError(f"blocks_per_word must be at least 1, not {self.blocks_per_word}")
 
@@ -76,15 +76,12 @@ class MarkerScript:
 
 
 def load_markers(path: Path) -> MarkerScript:
-    """Read what is spoken from a file.
+    """Read a script from a file.
 
     Raises:
         ValueError: It is no such script; the message says where.
     """
-    fields = Fields(read_document(path), where=str(path))
-    script = MarkerScript(words=fields.texts("words"), blocks_per_word=fields.integer("blocks_per_word", 30))
-    fields.done()
-    return script
+    return read_document(path, MarkerScript)
 
 
 class MarkerRecognizers:
@@ -96,7 +93,7 @@ class MarkerRecognizers:
         self._script = script
 
     async def open(self, stream: Stream, emit: Emit) -> Recognizer:
-        """Begin to read the marks of a new task."""
+        """Begin to read the blocks of a new task."""
         return _MarkerRecognizer(self._script, stream, emit)
 
     async def close(self) -> None:
@@ -105,7 +102,7 @@ class MarkerRecognizers:
 
 @dataclass(slots=True, kw_only=True)
 class _Run:
-    """Blocks of one word that came one after the other; positions in bytes of the task's audio."""
+    """Blocks of one word that came one after the other; ``begin`` and ``end`` are bytes of the task's audio."""
 
     word: int
     last_block: int
@@ -126,15 +123,15 @@ class _MarkerRecognizer:
         self._position = 0  # of the first pending byte, in the task's audio
         self._runs: list[_Run] = []  # of the open sentence
 
-    async def hear(self, pcm: bytes) -> None:
-        """Read the blocks; say what has changed."""
+    async def feed(self, pcm: bytes) -> None:
+        """Read the blocks; emit what has changed."""
         self._pending += pcm
         while (at := self._pending.find(_MAGIC)) >= 0:
             await self._skip(at)
             if len(self._pending) < self._block_bytes:
                 return
             await self._read_block()
-        await self._skip(len(self._pending) - self._magic_begun())
+        await self._skip(len(self._pending) - self._begun_magic_bytes())
 
     async def commit(self) -> None:
         """End the open sentence."""
@@ -142,19 +139,19 @@ class _MarkerRecognizer:
         await self._end_sentence()
 
     async def adapt(self, sentence_silence_ms: int, hotwords: Mapping[str, int]) -> None:  # noqa: ARG002  (no words)
-        """End sentences after another silence from now on."""
+        """End sentences after this silence from now on."""
         self._silence_bytes = sentence_silence_ms * self._bytes_per_second // 1000
 
     async def close(self) -> None:
         """Nothing to give back."""
 
-    def _magic_begun(self) -> int:
-        """How many of the last pending bytes may be the beginning of a mark."""
+    def _begun_magic_bytes(self) -> int:
+        """Count the last pending bytes that may be the beginning of a block."""
         return next((n for n in (3, 2, 1) if self._pending.endswith(_MAGIC[:n])), 0)
 
     async def _read_block(self) -> None:
         cut = self._pending.find(_MAGIC, len(_MAGIC), self._block_bytes)
-        if cut >= 0:  # the next block begins too early: this one has lost its end
+        if cut >= 0:  # the next block begins too early: the end of this one is lost
             self._journal.damaged_bytes += cut
             self._advance(cut)
             return
@@ -163,10 +160,10 @@ class _MarkerRecognizer:
         run = self._run_with(number)
         self._advance(self._block_bytes)
         if self._is_word(run.blocks) and not self._is_word(run.blocks - 1):
-            await self._say(is_final=False)
+            await self._emit_sentence(is_final=False)
 
     def _run_with(self, number: int) -> _Run:
-        """The last run with this block added, or a new one if it does not go on there."""
+        """Return the last run with this block added, or a new run if it does not follow."""
         word = number // self._script.blocks_per_word
         end = self._position + self._block_bytes
         last = self._runs[-1] if self._runs else None
@@ -179,7 +176,7 @@ class _MarkerRecognizer:
         return last
 
     async def _skip(self, size: int) -> None:
-        """Pass over bytes that are no block: silence, or something broken."""
+        """Skip bytes that are no block: silence, or damage."""
         if not size:
             return
         zeros = self._pending.count(0, 0, size)
@@ -195,10 +192,10 @@ class _MarkerRecognizer:
 
     async def _end_sentence(self) -> None:
         if self._words():
-            await self._say(is_final=True)
+            await self._emit_sentence(is_final=True)
         self._runs = []
 
-    async def _say(self, *, is_final: bool) -> None:
+    async def _emit_sentence(self, *, is_final: bool) -> None:
         runs = self._words()
         words = tuple(
             Word(
@@ -209,16 +206,16 @@ class _MarkerRecognizer:
             )
             for i, run in enumerate(runs)
         )
-        heard = Heard(
+        sentence = Sentence(
             words=words,
             begin_ms=self._ms(self._runs[0].begin),
             end_ms=self._ms(self._runs[-1].end),
             is_final=is_final,
         )
-        await self._emit(heard)
+        await self._emit(sentence)
 
     def _words(self) -> list[_Run]:
-        """The runs long enough to be understood."""
+        """Return the runs that are long enough to be words."""
         return [run for run in self._runs if self._is_word(run.blocks)]
 
     def _is_word(self, blocks: int) -> bool:

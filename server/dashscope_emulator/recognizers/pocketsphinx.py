@@ -1,4 +1,4 @@
-"""The recogniser that really recognises: US English, in a process of its own for each task."""
+"""The recogniser of real speech: US English, in a process of its own for each task."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from typing import Final
 
 from dashscope_emulator.recognizers.base import (
     Emit,
-    Heard,
     NoRecognizerLeft,
     Recognizer,
     RecognizerFailed,
+    Sentence,
     Stream,
     Word,
 )
-from dashscope_emulator.recognizers.sentences import Segment, Sentences
+from dashscope_emulator.recognizers.sentences import Segment, SentenceBuilder
 
 # As in pocketsphinx_worker, which is not imported: it would load the decoder here as well.
 _FRAME: Final = struct.Struct("<cI")
@@ -32,6 +32,7 @@ _START_SECONDS: Final = 30.0
 _ANSWER_SECONDS: Final = 60.0
 _END_SECONDS: Final = 5.0
 _KEPT_IDLE: Final = 2
+_FIXED_MS: Final = 1500
 # What Python and the libraries under it read. Where the emulator runs beside a gateway, keys stand next to it.
 _ENVIRONMENT: Final = re.compile(r"PATH|HOME|TZ|TMPDIR|LANG|LANGUAGE|LC_\w+|LD_LIBRARY_PATH|PYTHON\w+")
 
@@ -40,13 +41,13 @@ class PocketSphinxRecognizers:
     """Decoder processes, some kept warm between streams.
 
     Args:
-        limit: How many may be at work.
-        fixed_ms: After how much audio a word is fixed; see ``Sentences``.
+        limit: How many may be busy.
+        fixed_ms: After how much audio a word is fixed; see ``SentenceBuilder``.
     """
 
     delay_seconds = 0.0
 
-    def __init__(self, limit: int, fixed_ms: int) -> None:
+    def __init__(self, limit: int, fixed_ms: int = _FIXED_MS) -> None:
         self._limit = limit
         self._fixed_ms = fixed_ms
         self._busy = 0
@@ -66,10 +67,10 @@ class PocketSphinxRecognizers:
             if worker is not None:
                 await worker.end()
             raise
-        return _PocketSphinxRecognizer(self, worker, Sentences(stream.sentence_silence_ms, self._fixed_ms), emit)
+        return _PocketSphinxRecognizer(self, worker, SentenceBuilder(stream.sentence_silence_ms, self._fixed_ms), emit)
 
     async def give_back(self, worker: _Worker) -> None:
-        """Take a process back; keep it if it is well and there is need."""
+        """Take a process back; keep it if it is well and few are idle."""
         self._busy -= 1
         if worker.is_well and len(self._idle) < _KEPT_IDLE:
             self._idle.append(worker)
@@ -83,33 +84,33 @@ class PocketSphinxRecognizers:
 
 
 class _PocketSphinxRecognizer:
-    def __init__(self, home: PocketSphinxRecognizers, worker: _Worker, sentences: Sentences, emit: Emit) -> None:
+    def __init__(self, home: PocketSphinxRecognizers, worker: _Worker, sentences: SentenceBuilder, emit: Emit) -> None:
         self._home = home
         self._worker = worker
         self._sentences = sentences
         self._emit = emit
         self._is_done = asyncio.Event()
         self._is_closed = False
-        self._listening = asyncio.create_task(self._listen(), name="emulator listens to its decoder")
+        self._receiving = asyncio.create_task(self._receive_loop(), name="emulator decoder receive loop")
 
-    async def hear(self, pcm: bytes) -> None:
+    async def feed(self, pcm: bytes) -> None:
         """Send the audio to the process."""
         await self._worker.send(b"A", pcm)
 
     async def commit(self) -> None:
-        """Have the open sentence ended; wait until that has been said."""
+        """End the open sentence; wait until its final has been emitted."""
         self._is_done.clear()
         await self._worker.send(b"C")
         waiting = asyncio.create_task(self._is_done.wait())
         try:
-            await asyncio.wait((waiting, self._listening), timeout=_ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((waiting, self._receiving), timeout=_ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
         if not self._is_done.is_set():
             raise RecognizerFailed("the decoder did not answer")
 
     async def adapt(self, sentence_silence_ms: int, hotwords: Mapping[str, int]) -> None:
-        """Tell the process of other words; it listens for them from the next silence on."""
+        """Send the process other words, which it expects from the next silence on."""
         self._sentences.silence_ms = sentence_silence_ms
         await self._worker.send(b"H", json.dumps(dict(hotwords)).encode())
 
@@ -118,30 +119,30 @@ class _PocketSphinxRecognizer:
         if self._is_closed:
             return
         self._is_closed = True
-        self._listening.cancel()
-        await asyncio.gather(self._listening, return_exceptions=True)
+        self._receiving.cancel()
+        await asyncio.gather(self._receiving, return_exceptions=True)
         await self._home.give_back(self._worker)
 
-    async def _listen(self) -> None:
+    async def _receive_loop(self) -> None:
         while (answer := await self._worker.answer()) is not None:
             match answer:
                 case ["done"]:
-                    await self._say(self._sentences.commit())
+                    await self._emit_all(self._sentences.commit())
                     self._is_done.set()
-                case ["heard", int(heard_ms)]:
-                    await self._say(self._sentences.silence(heard_ms))
+                case ["audio", int(audio_ms)]:
+                    await self._emit_all(self._sentences.silence(audio_ms))
                 case [bool(is_final), int(begin), int(end), list(words)]:
                     spoken = tuple(Word(text=text, begin_ms=first, end_ms=last) for text, first, last in words)
                     segment = Segment(words=spoken, begin_ms=begin, end_ms=end, is_final=is_final)
-                    await self._say(self._sentences.segment(segment))
+                    await self._emit_all(self._sentences.segment(segment))
 
-    async def _say(self, sentences: list[Heard]) -> None:
+    async def _emit_all(self, sentences: list[Sentence]) -> None:
         for sentence in sentences:
             await self._emit(sentence)
 
 
 class _Worker:
-    """One decoder process; see ``pocketsphinx_worker`` for what is said to it."""
+    """One decoder process; ``pocketsphinx_worker`` describes its frames."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         if process.stdin is None or process.stdout is None:
@@ -166,14 +167,14 @@ class _Worker:
 
     @property
     def is_well(self) -> bool:
-        """It runs and can be told more."""
+        """Whether it runs and takes input."""
         return self._process.returncode is None and not self._input.is_closing()
 
     async def begin(self, rate_hertz: int, hotwords: Mapping[str, int]) -> None:
-        """Begin a stream; forget what the last one still had to say.
+        """Begin a stream; drop the answers that belong to the last one.
 
         Raises:
-            RecognizerFailed: The process did not come up.
+            RecognizerFailed: The process did not start.
         """
         await self.send(b"R", _RATE.pack(rate_hertz) + json.dumps(dict(hotwords)).encode())
         try:
@@ -185,7 +186,7 @@ class _Worker:
             raise RecognizerFailed(f"the decoder did not start within {_START_SECONDS} s") from None
 
     async def send(self, kind: bytes, data: bytes = b"") -> None:
-        """Tell it something; wait while it is behind.
+        """Send a frame; wait while the process is behind.
 
         Raises:
             RecognizerFailed: It is dead, or stuck.
@@ -195,10 +196,10 @@ class _Worker:
                 self._input.write(_FRAME.pack(kind, len(data)) + data)
                 await self._input.drain()
         except (OSError, TimeoutError) as error:
-            raise RecognizerFailed("the decoder does not listen") from error
+            raise RecognizerFailed("the decoder does not read") from error
 
     async def answer(self) -> object | None:
-        """Its next answer; None when there will be none."""
+        """Return its next answer; None when there will be none."""
         line = await self._output.readline()
         return json.loads(line) if line.endswith(b"\n") else None
 

@@ -1,9 +1,9 @@
-"""The process in which the emulator's real decoder runs: it holds the interpreter's lock for half a second at a time.
+"""The process of the emulator's real decoder, which holds the interpreter's lock for half a second at a time.
 
 Frames come on standard input: a kind (one byte), a length (four, little-endian), so many bytes. ``R`` begins a stream
 at the sample rate its first four bytes say, and a JSON object follows: the weights of words to expect. ``A`` is audio
 of it, ``C`` ends the open segment, ``H`` is a JSON object of other words to expect from the next silence on. Lines go
-out, JSON: ``["ready"]`` answers ``R``, ``["done"]`` answers ``C``, ``["heard", ms]`` says how much audio has come;
+out, JSON: ``["ready"]`` answers ``R``, ``["done"]`` answers ``C``, ``["audio", ms]`` says how much audio has come;
 anything else is a segment of speech: final or not, begin, end, and for each word its text, begin and end, in
 milliseconds. End of file ends the process.
 """
@@ -27,24 +27,24 @@ RATE: Final = struct.Struct("<I")
 
 def serve(frames: BinaryIO, answers: BinaryIO) -> None:
     """Answer frames until there are no more."""
-    listener = Listener(answers)
+    session = DecoderSession(answers)
     while len(head := frames.read(FRAME.size)) == FRAME.size:
         kind, size = FRAME.unpack(head)
         data = frames.read(size)
         match kind:
             case b"R":
                 (rate_hertz,) = RATE.unpack_from(data)
-                listener.begin(rate_hertz, json.loads(data[RATE.size :]))
+                session.begin(rate_hertz, json.loads(data[RATE.size :]))
             case b"A":
-                listener.hear(data)
+                session.feed(data)
             case b"H":
-                listener.expect(json.loads(data))
+                session.expect(json.loads(data))
             case _:
-                listener.commit()
+                session.commit()
 
 
-class Listener:
-    """The decoder, and what it needs to know of a stream beside the audio."""
+class DecoderSession:
+    """The decoder, and the state of its stream."""
 
     def __init__(self, answers: BinaryIO) -> None:
         self._answers = answers
@@ -64,13 +64,13 @@ class Listener:
         self._bytes = self._offset_ms = 0
         _answer(self._answers, ["ready"])
 
-    def hear(self, data: bytes) -> None:
-        """Hear audio; say what has changed."""
+    def feed(self, data: bytes) -> None:
+        """Decode audio; answer what has changed."""
         pcm = self._convert(data)
         self._bytes += len(pcm)
         for hypothesis in self._decoder.feed(pcm):
-            self._say(hypothesis)
-        _answer(self._answers, ["heard", self._heard_ms])
+            self._answer_segment(hypothesis)
+        _answer(self._answers, ["audio", self._audio_ms])
         self._adapt()
 
     def expect(self, expected: dict[str, int]) -> None:
@@ -81,20 +81,20 @@ class Listener:
     def commit(self) -> None:
         """End the open segment."""
         if final := self._decoder.commit():
-            self._say(final)
+            self._answer_segment(final)
         _answer(self._answers, ["done"])
         self._adapt()
 
     def _adapt(self) -> None:
         if not self._is_open and self._decoder.hotwords != self._expected:
-            self._offset_ms = self._heard_ms
+            self._offset_ms = self._audio_ms
             self._decoder.reset(self._expected)
 
     @property
-    def _heard_ms(self) -> int:
+    def _audio_ms(self) -> int:
         return self._bytes * 1000 // (SAMPLE_RATE_HERTZ * 2)
 
-    def _say(self, hypothesis: Hypothesis) -> None:
+    def _answer_segment(self, hypothesis: Hypothesis) -> None:
         self._is_open = not hypothesis.is_final
         begin, end = hypothesis.start_ms + self._offset_ms, hypothesis.end_ms + self._offset_ms
         words = [
@@ -109,7 +109,7 @@ def _answer(answers: BinaryIO, answer: list[object]) -> None:
 
 
 def _resampler(rate_hertz: int) -> Callable[[bytes], bytes]:
-    """What turns audio of that rate into the decoder's."""
+    """Return what converts audio of that rate to the decoder's."""
     if rate_hertz == SAMPLE_RATE_HERTZ:
         return bytes
     resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HERTZ)
