@@ -29,6 +29,7 @@ check: $(VENV)/.development $(VENV)/.generator  ## format, lint, types, contract
 	@$(BIN)/python docs/generate_values.py --check
 	@$(BIN)/python docs/generate_metrics.py --check
 	@$(BIN)/python docs/generate_options.py --check
+	@$(BIN)/python docs/generate_emulator.py --check
 	@$(BIN)/python -m pytest tests/test_layering.py
 
 bench: $(VENV)/.development  ## measure gateway, official SDK and a bare relay side by side; 8 minutes
@@ -45,6 +46,7 @@ docs: $(VENV)/.runtime  ## write the pages of settings and metrics, and the char
 	@$(BIN)/python docs/generate_values.py
 	@$(BIN)/python docs/generate_metrics.py
 	@$(BIN)/python docs/generate_options.py
+	@$(BIN)/python docs/generate_emulator.py
 
 protos: $(VENV)/.generator  ## write the Python stubs from the contract
 	@$(VENV)/protos/bin/python protos/generate.py

@@ -35,7 +35,9 @@ def links(page: Path) -> list[str]:
     return [target.partition("#")[0] for target in targets if "://" not in target and not target.startswith("#")]
 
 
-@pytest.mark.parametrize("script", ["generate.py", "generate_metrics.py", "generate_options.py"])
+@pytest.mark.parametrize(
+    "script", ["generate.py", "generate_metrics.py", "generate_options.py", "generate_emulator.py"]
+)
 def test_the_generated_pages_are_fresh(script: str) -> None:
     check = [sys.executable, str(ROOT / "docs" / script), "--check"]
     assert subprocess.run(check, capture_output=True, text=True, check=False).stderr == ""

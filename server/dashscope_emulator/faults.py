@@ -190,14 +190,14 @@ def _fault(given: Mapping[str, Any], where: str) -> Fault:
     selection = {
         key: [value] if key in _LISTS and type(value) is int else value for key, value in given.items() if key in keys
     }
-    selection.setdefault("phase", _usual_phase(given).value)
+    selection.setdefault("phase", usual_phase(given).value)
     return Fault(
         action=as_record(action, ACTIONS[name], where=where),
         **asdict(as_record(selection, Selection, where=where)),
     )
 
 
-def _usual_phase(given: Mapping[str, Any]) -> Phase:
-    """What counts the audio happens in speech; some actions make sense only earlier."""
+def usual_phase(given: Mapping[str, Any]) -> Phase:
+    """Return the phase of a fault whose file names none: an action that counts audio is applied in speech."""
     is_counted = "audio_ms" in given or "packets" in given
     return Phase.SPEECH if is_counted else _PHASES.get(given["action"], Phase.SPEECH)

@@ -98,7 +98,7 @@ class Knobs:
     pings_are_data: bool = knob(False, "Whether a WebSocket ping restarts `no_data_seconds`.", "Unknown.")
     continue_is_data: bool = knob(True, "Whether `continue-task` restarts it.", "Unknown.")
     empty_frames_are_data: bool = knob(True, "Whether an empty binary message restarts it.", "Unknown.")
-    connection_seconds: float = knob(0.0, "Longest life of a connection; 0 = no limit.", "Unknown.")
+    connection_seconds: float = knob(0.0, "Longest life of a connection, or a session; 0 = no limit.", "Unknown.")
 
     failure_close_seconds: float | None = knob(
         0.0,
@@ -156,7 +156,6 @@ class Knobs:
         "Unknown; the vendor's SDK takes a close within 0.1 s for a failed connection.",
     )
     session_language: str = knob("en", "The language reported if none was set.", "The detected one.")
-    session_seconds: float = knob(0.0, "Longest session; 0 = no limit.", "Unknown.")
     session_idle_seconds: float = knob(0.0, "Longest time without a client event; 0 = no limit.", "Unknown.")
     session_item_ms: int = knob(0, "Longest item under turn detection, in ms of audio; 0 = no limit.", "Unknown.")
     session_fatal_errors: tuple[str, ...] = knob(

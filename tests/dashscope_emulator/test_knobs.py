@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+import dashscope_emulator
 from dashscope_emulator.knobs import Knobs, load_knobs
 from dashscope_emulator.recognizers.script import Script, say
 
@@ -139,6 +141,11 @@ async def test_the_format_may_be_assumed(start: Any, connect: Any, payload: Any)
     client = await connect(await start(knobs={"default_format": "flac"}))
     await client.send("run-task", {**payload(), "parameters": {}})
     assert (await client.event())["header"]["error_code"] == "UNSUPPORTED_FORMAT"
+
+
+def test_every_knob_has_an_effect() -> None:
+    code = "".join(path.read_text() for path in Path(dashscope_emulator.__file__).parent.glob("*.py"))
+    assert [field.name for field in fields(Knobs) if f"knobs.{field.name}" not in code] == []
 
 
 FILE = """
