@@ -28,10 +28,10 @@ HEAD: Final = """# Options and models
 
 Written from the contract and the catalogue by `make docs`.
 
-**yes**: the model honours it, by a parameter of its own or by its habit. **on**, **off**: it always does, or never
-does; the other wish is a warning. **-**: ignored with a warning (`OPTION_IGNORED`), or with `strict` an
-INVALID_ARGUMENT that names the field. `tests/conformance/test_options.py` sends every option to every model and looks
-at what reaches the vendor; `tests/conformance/options.py` names the proof of each row.
+**yes**: the model supports it, by a parameter or because it always works so. **on**, **off**: the model always or never
+does it; the other value gives a warning. **-**: ignored with a warning (`OPTION_IGNORED`), or with `strict` an
+INVALID_ARGUMENT that names the field. `tests/conformance/test_options.py` sends every option to every model and checks
+what the vendor receives; `tests/conformance/options.py` names the proof of each row.
 
 """
 
@@ -39,32 +39,32 @@ TAIL: Final = """
 The other fields of `StreamingConfig` are the gateway's own, the same with every model: `model`, `decoding_config`,
 `language_codes`, `interim_results`, `strict`, `fail_on_audio_loss`, `request_id` and `resume`.
 
-`fail_on_audio_loss` has no effect yet: whenever the recogniser is lost, the call ends with UNAVAILABLE, whether it is
-set or not. No audio is passed over, `AUDIO_DROPPED` is never sent, and the client goes on in a new call, from the end
-of its last final result (`cursor.final`).
+`fail_on_audio_loss` has no effect yet: when the recogniser is lost, the call ends with UNAVAILABLE, whether it is set
+or not. No audio is skipped and `AUDIO_DROPPED` is never sent. The client continues in a new call, from the end of its
+last final result (`cursor.final`).
 
-Updates in mid-call take the adaptation, and an empty one takes it away: """
+Updates during a call replace the adaptation; an empty one removes it. Models that take them: """
 
 LANGUAGES = """
 ## Languages
 
-Codes are BCP-47. The vendor's models know no regions, so that `en-US` and `en-GB` are both `en`; of Chinese they tell
-the language: `zh-HK` and `zh-MO` are Cantonese, `yue`. Other names of a language are understood: `cmn`, `nan` and `wuu`
-are `zh`, `nb` and `nn` are `no`, `fil` and `tl` are the one that the model knows.
+Codes are BCP-47. The vendor's models have no regions: `en-US` and `en-GB` both become `en`. Only in Chinese the region
+matters: `zh-HK` and `zh-MO` are Cantonese, `yue`. Other codes of a language work too: `cmn`, `nan` and `wuu` are `zh`,
+`nb` and `nn` are `no`, `fil` and `tl` are whichever of the two the model has.
 
-Every language that the model is not told as it stands is a warning, or with `strict` an INVALID_ARGUMENT, that names
-its place, such as `language_codes[1]`: it does not know it (LANGUAGE_UNSUPPORTED), it takes `zh-HK` for `zh` because it
-knows no `yue` (OPTION_CHANGED), or it takes fewer hints (OPTION_IGNORED):
+A language that the model does not receive as it is gives a warning, or with `strict` an INVALID_ARGUMENT, that names
+its position, such as `language_codes[1]`. Either the model does not recognise it (LANGUAGE_UNSUPPORTED), or `zh-HK`
+becomes `zh` because the model has no `yue` (OPTION_CHANGED), or the model takes fewer languages (OPTION_IGNORED):
 
-| Models | Languages that a call can tell |
+| Models | Languages that the model takes |
 |---|---|
 """
 
 VENDOR_PARAMETERS = """
 ## Vendor parameters
 
-`vendor_parameters` is for what the contract does not name. Whole numbers leave as integers. What the gateway fills
-itself is refused with INVALID_ARGUMENT, whatever `strict` says, where the model has the option that does the same:
+`vendor_parameters` is for what the contract does not name. Whole numbers are sent as integers. A parameter that the
+gateway sets itself is refused with INVALID_ARGUMENT, with or without `strict`; use the model's option instead:
 
 | Name | Option |
 |---|---|
@@ -109,7 +109,7 @@ def fields(message: Descriptor, path: str = "") -> Iterator[str]:
 
 
 def cell(model: Model, path: str) -> str:
-    """Return what a model makes of an option."""
+    """Return how a model handles an option."""
     parts = path.split(".")
     if any(".".join(parts[:count]) in model.options for count in range(1, len(parts) + 1)):
         return "yes"
@@ -138,7 +138,7 @@ def languages(models: list[Model]) -> str:
 def rule(model: Model) -> str:
     """Return how many language hints a model takes."""
     if len(model.language_codes) == 1:
-        return f"none: it knows `{model.language_codes[0]}` only"
+        return f"none: it recognises only `{model.language_codes[0]}`"
     if not model.max_language_hints:
         return "none: it finds the language by itself"
     if model.is_bound_by_hints:
@@ -152,7 +152,7 @@ def parameters(models: list[Model]) -> str:
     for model in models:
         found |= model.owned_parameters
     return "".join(
-        f"| `{name}` | {option or 'there is nothing to choose'} |\n" for name, option in sorted(found.items())
+        f"| `{name}` | {option or 'none: it has only one value'} |\n" for name, option in sorted(found.items())
     )
 
 

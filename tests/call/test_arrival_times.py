@@ -27,10 +27,10 @@ def test_two_utterances_may_end_in_one_message() -> None:
     assert (made.of(2_000), made.of(4_000)) == (2.0, 2.0)
 
 
-def test_before_the_first_message_nothing_came() -> None:
+def test_before_the_first_message_there_is_no_time() -> None:
     assert arrivals().of(0) is None
 
 
-def test_what_is_too_long_ago_is_forgotten() -> None:
+def test_messages_of_long_ago_are_forgotten() -> None:
     made = arrivals(*((count, float(count)) for count in range(100_000)))
     assert (made.of(0) or 0.0) > 90_000.0

@@ -30,7 +30,7 @@ async def test_audio_is_read_in_packets_however_it_came() -> None:
     assert [made.read(PACKET) for _ in range(4)] == [*PACKETS[:3], None]
 
 
-async def test_less_than_a_packet_is_read_where_it_is_wanted() -> None:
+async def test_less_than_a_packet_is_read_on_request() -> None:
     made = await filled(PACKETS[0][:2])
     assert made.read(PACKET) is None
     assert made.read(PACKET, is_partial_wanted=True) == PACKETS[0][:2]
@@ -52,7 +52,7 @@ async def test_the_end_comes_after_the_last_audio_and_stays() -> None:
     assert [made.read(PACKET) for _ in range(3)] == [PACKETS[0][:2], End(), End()]
 
 
-async def test_it_says_whether_audio_comes_next() -> None:
+async def test_has_audio_says_whether_audio_comes_next() -> None:
     made = log()
     await made.mark(Commit())
     await made.append([PACKETS[0]])
@@ -71,7 +71,7 @@ async def test_a_writer_waits_while_too_much_is_unread() -> None:
     assert not made.is_writing
 
 
-async def test_a_long_piece_is_taken_in_as_there_is_room() -> None:
+async def test_a_long_piece_is_added_part_by_part_as_there_is_room() -> None:
     made = log(2)
     writing = asyncio.create_task(made.append([b"".join(PACKETS)]))
     await asyncio.sleep(0)
@@ -80,18 +80,18 @@ async def test_a_long_piece_is_taken_in_as_there_is_room() -> None:
     await writing
 
 
-async def test_pieces_are_asked_for_only_when_there_is_room() -> None:
-    asked: list[bytes] = []
+async def test_pieces_are_taken_only_when_there_is_room() -> None:
+    taken: list[bytes] = []
 
     def pieces() -> Iterator[bytes]:
         for packet in PACKETS:
-            asked.append(packet)
+            taken.append(packet)
             yield packet
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await log(1).append(pieces())
-    assert asked == PACKETS[:2]
+    assert taken == PACKETS[:2]
 
 
 async def test_commits_without_audio_wait_for_room_too() -> None:
@@ -147,7 +147,7 @@ async def test_a_reader_waits_no_longer_than_it_wants() -> None:
         await log().wait(PACKET, asyncio.get_running_loop().time() + 0.01)
 
 
-async def test_an_earlier_time_goes_before_a_later_one() -> None:
+async def test_an_earlier_time_replaces_a_later_one() -> None:
     made = log()
     now = asyncio.get_running_loop().time()
     first = await waiting(made, now + 3600)
@@ -158,7 +158,7 @@ async def test_an_earlier_time_goes_before_a_later_one() -> None:
         await made.wait(PACKET, now + 0.01)
 
 
-async def test_a_reader_that_gave_up_has_read_nothing() -> None:
+async def test_a_cancelled_reader_has_read_nothing() -> None:
     made = log()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
@@ -167,7 +167,7 @@ async def test_a_reader_that_gave_up_has_read_nothing() -> None:
     assert made.read(PACKET) == PACKETS[0]
 
 
-async def test_the_arrival_of_audio_can_be_listened_for() -> None:
+async def test_a_callback_is_called_when_audio_arrives() -> None:
     made = log()
     calls: list[int] = []
     made.call_at_audio(lambda: calls.append(made.end_samples))

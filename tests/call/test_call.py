@@ -121,12 +121,12 @@ class ScriptedClient:
     """Says its items, then half-closes once it may.
 
     Attributes:
-        told: Every response: what it carries, and its cursor.
+        sent: Every response with its cursor.
         may_close: Cleared, the client stays silent after its items.
     """
 
     def __init__(self, *items: bytes | Commit | Update) -> None:
-        self.told: list[tuple[Response | None, Cursor]] = []
+        self.sent: list[tuple[Response | None, Cursor]] = []
         self.read_items = 0
         self.may_close = asyncio.Event()
         self.may_close.set()
@@ -144,13 +144,13 @@ class ScriptedClient:
         return item
 
     async def write(self, response: Response | None, cursor: Cursor) -> None:
-        self.told.append((response, cursor))
+        self.sent.append((response, cursor))
         if response is None:
             self.may_close.set()
 
     @property
     def responses(self) -> list[Response | None]:
-        return [response for response, _ in self.told]
+        return [response for response, _ in self.sent]
 
     @property
     def results(self) -> list[Result]:
@@ -191,19 +191,19 @@ async def test_a_call_starts_once_and_finishes_once() -> None:
     )
 
 
-async def test_the_backend_hears_all_the_audio_in_order() -> None:
+async def test_the_backend_receives_all_audio_in_order() -> None:
     backend = ScriptedBackend()
     await call(ScriptedClient(CHUNK + b"\1\0", CHUNK[:-4], b"\2\0"), backend)
     assert backend.received == [CHUNK, b"\1\0" + CHUNK[:-4] + b"\2\0"]
 
 
-async def test_empty_audio_is_a_sign_of_life_and_nothing_else() -> None:
+async def test_empty_audio_changes_nothing() -> None:
     backend = ScriptedBackend()
     await call(ScriptedClient(b"", CHUNK, b"", b""), backend)
     assert backend.received == [CHUNK]
 
 
-async def test_a_message_of_many_chunks_is_heard_whole_before_its_client_counts_as_quiet() -> None:
+async def test_a_long_message_is_sent_whole_before_its_client_counts_as_quiet() -> None:
     backend = ScriptedBackend()
     speech = b"".join(number.to_bytes(2, "little") * 1_600 for number in range(250)) + b"\1\0"
     at_once = replace(LIMITS, quiet_after_seconds=-2.0)  # A message's own lead is 2 s at most.
@@ -213,7 +213,7 @@ async def test_a_message_of_many_chunks_is_heard_whole_before_its_client_counts_
     assert client.finished.silence_ms == 0
 
 
-async def test_a_recogniser_slower_than_the_lead_is_sent_a_long_message_without_gaps(
+async def test_a_slow_recogniser_receives_a_long_message_without_gaps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(fakes.__file__).parent))
@@ -272,7 +272,7 @@ async def test_audio_and_results_are_counted() -> None:
 # Results ----------------------------------------------------------------------------------------------------------
 
 
-async def test_interim_results_are_told_on_request() -> None:
+async def test_interim_results_are_sent_on_request() -> None:
     client = ScriptedClient(CHUNK, CHUNK, CHUNK)
     await call(client, ScriptedBackend(packets=[[interim("a")], [interim("a b")], [final("a b")]]), WITH_INTERIMS)
     assert [(result.index, result.revision, result.is_final) for result in client.results] == [
@@ -282,20 +282,20 @@ async def test_interim_results_are_told_on_request() -> None:
     ]
 
 
-async def test_interim_results_are_kept_back_unless_asked_for() -> None:
+async def test_interim_results_are_not_sent_without_a_request() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
     await call(client, ScriptedBackend(packets=[[interim("a")], [final("a b")]]))
     assert [(result.text, result.revision) for result in client.results] == [("a b", 1)]
 
 
-async def test_a_noise_is_not_told() -> None:
+async def test_a_noise_gives_no_result() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
     await call(client, ScriptedBackend(packets=[[interim("a"), final("")], [final("b")]]))
     assert [(result.index, result.text) for result in client.results] == [(0, "b")]
 
 
 @pytest.mark.parametrize(("is_asked", "words"), [(True, WORDS), (False, ())])
-async def test_words_are_told_on_request(is_asked: bool, words: tuple[Word, ...]) -> None:
+async def test_words_are_sent_on_request(is_asked: bool, words: tuple[Word, ...]) -> None:
     client = ScriptedClient(CHUNK)
     config = replace(CONFIG, features=Features(word_time_offsets=is_asked))
     await call(client, ScriptedBackend(end=[final("good")]), config)
@@ -303,7 +303,7 @@ async def test_words_are_told_on_request(is_asked: bool, words: tuple[Word, ...]
 
 
 @pytest.mark.parametrize(("is_asked", "count"), [(True, 2), (False, 0)])
-async def test_the_bounds_of_speech_are_told_on_request(is_asked: bool, count: int) -> None:
+async def test_speech_events_are_sent_on_request(is_asked: bool, count: int) -> None:
     client = ScriptedClient(CHUNK)
     config = replace(CONFIG, features=Features(voice_activity_events=is_asked))
     await call(client, ScriptedBackend(packets=[[SpeechStarted(offset_ms=10), SpeechEnded(offset_ms=90)]]), config)
@@ -312,7 +312,7 @@ async def test_the_bounds_of_speech_are_told_on_request(is_asked: bool, count: i
     )
 
 
-async def test_a_resumed_call_goes_on_in_time_and_number() -> None:
+async def test_a_resumed_call_continues_offsets_and_indexes() -> None:
     client = ScriptedClient(CHUNK)
     config = replace(
         CONFIG,
@@ -335,10 +335,10 @@ async def test_a_resumed_call_goes_on_in_time_and_number() -> None:
     ]
 
 
-# Wishes -----------------------------------------------------------------------------------------------------------
+# Options ----------------------------------------------------------------------------------------------------------
 
 
-async def test_unmet_wishes_are_told_right_after_the_start() -> None:
+async def test_warnings_about_options_follow_the_start() -> None:
     client = ScriptedClient(CHUNK)
     await call(client, ScriptedBackend(), replace(CONFIG, options_set=("vendor_parameters",)))
     started, notice, *_ = client.responses
@@ -348,11 +348,11 @@ async def test_unmet_wishes_are_told_right_after_the_start() -> None:
     assert notice.field == "streaming_config.vendor_parameters"
 
 
-async def test_an_unmet_wish_ends_a_strict_call_before_it_begins() -> None:
+async def test_an_unsupported_option_ends_a_strict_call_before_it_begins() -> None:
     client, backend = ScriptedClient(CHUNK), ScriptedBackend()
     with pytest.raises(UnsupportedOption):
         await call(client, backend, replace(CONFIG, options_set=("vendor_parameters",), is_strict=True))
-    assert (client.told, backend.received) == ([], [])
+    assert (client.sent, backend.received) == ([], [])
 
 
 # Commits ----------------------------------------------------------------------------------------------------------
@@ -376,7 +376,7 @@ async def test_a_commit_in_speech_without_words_is_answered_too() -> None:
     assert [(result.text, result.is_forced) for result in client.results] == [("", True)]
 
 
-async def test_a_commit_in_silence_is_answered_by_an_empty_one() -> None:
+async def test_a_commit_in_silence_is_answered_by_commit_empty() -> None:
     client = ScriptedClient(CHUNK, Commit())
     await call(client, ScriptedBackend(commits=[[CommitEmpty()]]))
     assert [type(response) for response in client.responses] == [Started, CommitEmpty, CallFinished]
@@ -415,7 +415,7 @@ async def test_the_next_utterance_has_its_own_time() -> None:
     assert Commit() not in backend.received
 
 
-async def test_silence_is_never_too_long() -> None:
+async def test_silence_is_no_long_utterance() -> None:
     backend = ScriptedBackend()
     await call(ScriptedClient(*[CHUNK] * 20), backend, limits=ONE_SECOND)
     assert Commit() not in backend.received
@@ -435,7 +435,7 @@ async def test_an_utterance_that_proves_to_be_over_is_not_ended_again() -> None:
     assert backend.received.count(Commit()) == 1
 
 
-async def test_a_commit_of_the_client_while_one_of_the_gateway_is_out_is_answered() -> None:
+async def test_a_commit_of_the_client_during_one_of_the_gateway_is_answered() -> None:
     client = ScriptedClient(*[CHUNK] * 11, Commit())
     backend = ScriptedBackend(packets=[[interim("a")]], commits=[[final("a", is_forced=True)], [CommitEmpty()]])
     await call(client, backend, limits=ONE_SECOND)
@@ -480,7 +480,7 @@ async def test_a_task_begins_with_the_update_that_was_in_force_where_it_begins()
     assert backend.contexts == ["", "ships"]
 
 
-async def test_times_go_on_where_a_task_follows_another() -> None:
+async def test_times_continue_from_task_to_task() -> None:
     client = ScriptedClient(CHUNK, Commit(), CHUNK)
     await call(client, ScriptedBackend(end=[final("a", 10, 90)], ends_at_commit=True))
     assert [(result.start_ms, result.end_ms) for result in client.results] == [(10, 90), (110, 190)]
@@ -497,16 +497,16 @@ async def test_an_utterance_that_goes_on_for_too_long_ends_with_its_task() -> No
 # Cursors ----------------------------------------------------------------------------------------------------------
 
 
-async def test_the_last_cursor_has_come_to_the_end() -> None:
+async def test_the_last_cursor_covers_the_whole_call() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
     await call(client, ScriptedBackend(end=[final("a", 0, 180)]))
-    assert client.told[-1][1] == Cursor(received_ms=200, sent_ms=200, final_ms=180, silence_ms=0)
+    assert client.sent[-1][1] == Cursor(received_ms=200, sent_ms=200, final_ms=180, silence_ms=0)
 
 
-async def test_a_cursor_tells_what_was_received_sent_and_final_so_far() -> None:
+async def test_a_cursor_says_what_was_received_sent_and_final_so_far() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
     await call(client, ScriptedBackend(packets=[[final("a", 0, 80)]]))
-    (cursor,) = [cursor for response, cursor in client.told if isinstance(response, Result)]
+    (cursor,) = [cursor for response, cursor in client.sent if isinstance(response, Result)]
     assert (cursor.sent_ms, cursor.final_ms) == (100, 80)
     assert cursor.received_ms >= cursor.sent_ms
 
@@ -514,20 +514,20 @@ async def test_a_cursor_tells_what_was_received_sent_and_final_so_far() -> None:
 async def test_a_final_result_without_times_covers_what_was_sent() -> None:
     client = ScriptedClient(CHUNK)
     await call(client, ScriptedBackend(packets=[[FinalResult(text="a")]]))
-    assert client.told[-1][1].final_ms == 100
+    assert client.sent[-1][1].final_ms == 100
 
 
 async def test_cursors_never_go_back() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
     await call(client, ScriptedBackend(packets=[[final("a", 0, 90)], [final("b", 0, 50)]]))
-    assert [cursor.final_ms for _, cursor in client.told] == [0, 90, 90, 90]
+    assert [cursor.final_ms for _, cursor in client.sent] == [0, 90, 90, 90]
 
 
 async def test_a_quiet_call_is_kept_awake_by_cursors() -> None:
     client = ScriptedClient(CHUNK)
     client.may_close.clear()
     await call(client, ScriptedBackend(), limits=replace(LIMITS, cursor_interval_seconds=0.01))
-    assert (None, Cursor(received_ms=100, sent_ms=100, final_ms=0, silence_ms=0)) in client.told
+    assert (None, Cursor(received_ms=100, sent_ms=100, final_ms=0, silence_ms=0)) in client.sent
 
 
 async def test_nothing_follows_the_end_of_a_call() -> None:
@@ -553,7 +553,7 @@ async def test_half_a_sample_alone_is_undecodable() -> None:
         await call(ScriptedClient(b"\0"), ScriptedBackend())
 
 
-async def test_half_a_sample_at_the_end_is_told_after_the_last_words() -> None:
+async def test_half_a_sample_at_the_end_is_an_error_after_the_last_results() -> None:
     client = ScriptedClient(CHUNK, b"\0")
     with pytest.raises(UndecodableAudio, match="ends inside a sample"):
         await call(client, ScriptedBackend(end=[final("a")]))
@@ -573,7 +573,7 @@ async def test_a_lost_backend_makes_the_call_unavailable_for_now() -> None:
 
 
 @pytest.mark.parametrize("is_ready", [False, True])
-async def test_only_a_task_that_waits_for_audio_is_lost_unseen(is_ready: bool) -> None:
+async def test_only_the_loss_of_a_task_without_audio_is_invisible(is_ready: bool) -> None:
     """The one that is to hear the first audio ends the call, whose client would else wait for ever."""
 
     class Lossy(ScriptedBackend):
@@ -590,7 +590,7 @@ async def test_only_a_task_that_waits_for_audio_is_lost_unseen(is_ready: bool) -
     assert backend.tasks == 2
 
 
-async def test_a_backend_that_ends_before_the_audio_is_a_fault() -> None:
+async def test_a_task_that_ends_before_the_audio_is_an_error() -> None:
     class Hasty(ScriptedBackend):
         async def run(self, _config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
             await emit(Ready(), time.monotonic())
@@ -602,7 +602,7 @@ async def test_a_backend_that_ends_before_the_audio_is_a_fault() -> None:
 
 
 @pytest.mark.parametrize("error", [InvalidRequest("no"), RuntimeError("a bug")])
-async def test_an_error_of_the_client_side_ends_the_call_as_it_is(error: Exception) -> None:
+async def test_an_error_of_the_client_side_ends_the_call_unchanged(error: Exception) -> None:
     class Failing(ScriptedClient):
         async def read(self) -> bytes | Commit | None:
             raise error
@@ -613,7 +613,7 @@ async def test_an_error_of_the_client_side_ends_the_call_as_it_is(error: Excepti
 
 
 @pytest.mark.parametrize("error", [UpstreamProtocolError("no"), GatewayError("no"), RuntimeError("a bug")])
-async def test_an_error_of_the_backend_side_ends_the_call_as_it_is(error: Exception) -> None:
+async def test_an_error_of_the_backend_side_ends_the_call_unchanged(error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
         await call(ScriptedClient(CHUNK), ScriptedBackend(error=error))
     assert caught.value is error
@@ -646,7 +646,7 @@ async def test_a_slow_backend_slows_its_client() -> None:
 MORTAL = replace(CONFIG, model=replace(EMBEDDED, outlasts_silence=False))
 
 
-async def test_a_task_of_silence_is_followed_by_another_unseen() -> None:
+async def test_a_task_of_silence_is_replaced_without_a_trace() -> None:
     client = ScriptedClient(*[CHUNK] * 13)
     backend = ScriptedBackend(ends_at_commit=True)
     await call(client, backend, MORTAL, replace(LIMITS, task_silence_seconds=1.0))
@@ -662,20 +662,20 @@ async def test_a_task_that_outlasts_silence_goes_on() -> None:
 
 # What the backend finds out ---------------------------------------------------------------------------------------
 
-REMARK = OptionWarning(
+WARNING = OptionWarning(
     code=WarningCode.OPTION_IGNORED, field="streaming_config.adaptation.hotwords", message="not today"
 )
 
 
-async def test_what_the_backend_finds_out_is_told_once_the_call_has_begun() -> None:
+async def test_a_warning_of_the_backend_is_sent_once_with_the_start() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
-    await call(client, ScriptedBackend(warnings=[REMARK, REMARK], packets=[[REMARK]]))
+    await call(client, ScriptedBackend(warnings=[WARNING, WARNING], packets=[[WARNING]]))
     assert isinstance(client.responses[0], Started)
-    assert client.responses[0].downgrades == (REMARK,)
-    assert [response for response in client.responses if isinstance(response, OptionWarning)] == [REMARK]
+    assert client.responses[0].downgrades == (WARNING,)
+    assert [response for response in client.responses if isinstance(response, OptionWarning)] == [WARNING]
 
 
-async def test_what_the_backend_finds_out_in_mid_call_is_told_then() -> None:
+async def test_a_warning_of_the_backend_during_a_call_is_sent_at_once() -> None:
     client = ScriptedClient(CHUNK, CHUNK)
-    await call(client, ScriptedBackend(packets=[[REMARK]]))
+    await call(client, ScriptedBackend(packets=[[WARNING]]))
     assert [type(response) for response in client.responses[:2]] == [Started, OptionWarning]

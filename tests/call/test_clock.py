@@ -10,7 +10,7 @@ def word(start_ms: int) -> Word:
     return Word(text="good", punctuation=".", start_ms=start_ms, end_ms=start_ms + 200)
 
 
-def test_without_an_offset_both_clocks_are_one() -> None:
+def test_without_an_offset_both_clocks_agree() -> None:
     event = FinalResult(text="good", start_ms=10, end_ms=250, words=(word(20),))
     assert Clock(16_000, 0).move_result(event) == event
 

@@ -25,11 +25,11 @@ def config(
     )
 
 
-def test_who_wishes_nothing_misses_nothing() -> None:
+def test_a_call_without_options_gives_no_warning() -> None:
     assert unsupported_options(config()) == ()
 
 
-def test_an_option_that_the_model_lacks_is_told() -> None:
+def test_an_unsupported_option_gives_a_warning() -> None:
     assert unsupported_options(config("features.enable_emotion=true")) == (
         OptionWarning(
             code=WarningCode.OPTION_IGNORED,
@@ -39,9 +39,9 @@ def test_an_option_that_the_model_lacks_is_told() -> None:
     )
 
 
-def test_every_option_that_the_model_lacks_is_told() -> None:
+def test_every_unsupported_option_gives_a_warning() -> None:
     warnings = unsupported_options(config("endpointing.semantic=", "adaptation.context", "vendor_parameters"))
-    assert [notice.field for notice in warnings] == [
+    assert [warning.field for warning in warnings] == [
         "streaming_config.endpointing.semantic",
         "streaming_config.adaptation.context",
         "streaming_config.vendor_parameters",
@@ -49,7 +49,7 @@ def test_every_option_that_the_model_lacks_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "option"),
+    ("option_set", "option"),
     [
         ("features.enable_emotion=true", "features.enable_emotion=true"),
         ("features.enable_emotion=false", "features.enable_emotion"),
@@ -60,12 +60,12 @@ def test_every_option_that_the_model_lacks_is_told() -> None:
         ("keep_alive.policy", "keep_alive"),
     ],
 )
-def test_a_model_honours_its_options_and_what_is_below_them(wish: str, option: str) -> None:
-    assert unsupported_options(config(wish, options=(option,))) == ()
+def test_a_model_honours_its_options_and_what_is_below_them(option_set: str, option: str) -> None:
+    assert unsupported_options(config(option_set, options=(option,))) == ()
 
 
 @pytest.mark.parametrize(
-    ("wish", "option"),
+    ("option_set", "option"),
     [
         ("features.enable_emotion=true", "features.enable_emotion=false"),
         ("features.enable_emotion=true", "features.enable_emotio"),
@@ -74,8 +74,8 @@ def test_a_model_honours_its_options_and_what_is_below_them(wish: str, option: s
         ("endpointing.server_vad=", "endpointing.server_vad.silence"),
     ],
 )
-def test_a_model_does_not_honour_what_merely_resembles_its_options(wish: str, option: str) -> None:
-    assert len(unsupported_options(config(wish, options=(option,)))) == 1
+def test_a_model_does_not_honour_what_merely_resembles_its_options(option_set: str, option: str) -> None:
+    assert len(unsupported_options(config(option_set, options=(option,)))) == 1
 
 
 @pytest.mark.parametrize(
@@ -86,24 +86,24 @@ def test_a_language_is_known_by_its_first_part(languages: tuple[str, ...]) -> No
 
 
 @pytest.mark.parametrize("language", ["fr", "e", "eng", "fr-FR", ""])
-def test_a_language_that_the_model_does_not_know_is_told(language: str) -> None:
+def test_an_unknown_language_gives_a_warning(language: str) -> None:
     assert unsupported_options(config(languages=("en", language, "zh"))) == (
         OptionWarning(
             code=WarningCode.LANGUAGE_UNSUPPORTED,
             field="streaming_config.language_codes[1]",
-            message="the model 'some' knows en-US, zh only",
+            message="the model 'some' recognises only en-US, zh",
         ),
     )
 
 
-def test_every_language_that_the_model_does_not_know_is_told() -> None:
-    assert [notice.field for notice in unsupported_options(config(languages=("fr", "en", "de")))] == [
+def test_every_unknown_language_gives_a_warning() -> None:
+    assert [warning.field for warning in unsupported_options(config(languages=("fr", "en", "de")))] == [
         "streaming_config.language_codes[0]",
         "streaming_config.language_codes[2]",
     ]
 
 
-#: By model: languages, and for each notice its code, its position and a part of what it says.
+#: By model: languages, and for each warning its code, position and a part of its message.
 IGNORED, CHANGED = WarningCode.OPTION_IGNORED, WarningCode.OPTION_CHANGED
 DROPPED: list[tuple[str, tuple[str, ...], list[tuple[WarningCode, int, str]]]] = [
     ("fun-asr-realtime", ("ja", "en", "ko"), [(IGNORED, 1, "gets the first"), (IGNORED, 2, "gets the first")]),
@@ -118,17 +118,17 @@ DROPPED: list[tuple[str, tuple[str, ...], list[tuple[WarningCode, int, str]]]] =
 ]
 
 
-@pytest.mark.parametrize(("model", "languages", "told"), DROPPED)
+@pytest.mark.parametrize(("model", "languages", "expected"), DROPPED)
 def test_every_language_without_a_hint_is_a_warning(
-    model: str, languages: tuple[str, ...], told: list[tuple[WarningCode, int, str]]
+    model: str, languages: tuple[str, ...], expected: list[tuple[WarningCode, int, str]]
 ) -> None:
     call = replace(config(languages=languages), model=MODELS.find(model))
     warnings = unsupported_options(call)
-    assert [(notice.code, notice.field) for notice in warnings] == [
-        (code, f"streaming_config.language_codes[{position}]") for code, position, _ in told
+    assert [(warning.code, warning.field) for warning in warnings] == [
+        (code, f"streaming_config.language_codes[{position}]") for code, position, _ in expected
     ]
-    assert all(part in notice.message for notice, (_, _, part) in zip(warnings, told, strict=True))
-    if told:
+    assert all(part in warning.message for warning, (_, _, part) in zip(warnings, expected, strict=True))
+    if expected:
         with pytest.raises(UnsupportedOption) as caught:
             unsupported_options(replace(call, is_strict=True))
         assert caught.value.field == warnings[0].field
@@ -140,17 +140,17 @@ CLEARING = Update(adaptation=Adaptation())
 
 
 @pytest.mark.parametrize("model", ["fun-asr-realtime", "qwen3-asr-flash-realtime"])
-def test_an_update_that_asks_for_nothing_takes_away_what_was_expected(model: str) -> None:
+def test_an_empty_update_removes_the_adaptation(model: str) -> None:
     call = replace(config(), model=MODELS.find(model))
     assert unsupported_in_update(call, CLEARING) == ()
     assert is_supported(call.model, CLEARING)
 
 
 @pytest.mark.parametrize("model", ["embedded", "paraformer-realtime-v2"])
-def test_without_updates_nothing_can_be_taken_away(model: str) -> None:
+def test_a_model_without_updates_keeps_its_adaptation(model: str) -> None:
     call = replace(config(), model=MODELS.find(model))
-    (notice,) = unsupported_in_update(call, CLEARING)
-    assert (notice.code, notice.field) == (WarningCode.OPTION_IGNORED, "update.adaptation")
+    (warning,) = unsupported_in_update(call, CLEARING)
+    assert (warning.code, warning.field) == (WarningCode.OPTION_IGNORED, "update.adaptation")
     assert not is_supported(call.model, CLEARING)
     with pytest.raises(UnsupportedOption):
         unsupported_in_update(replace(call, is_strict=True), CLEARING)
@@ -160,7 +160,7 @@ def test_without_updates_nothing_can_be_taken_away(model: str) -> None:
 
 
 @pytest.mark.parametrize("is_strict", [True, False])
-def test_what_the_gateway_fills_is_not_the_callers_to_give(is_strict: bool) -> None:
+def test_parameters_that_the_gateway_sets_are_refused(is_strict: bool) -> None:
     call = replace(
         config(is_strict=is_strict), model=MODELS.find("fun-asr-realtime"), vendor_parameters={"format": "wav"}
     )
@@ -169,7 +169,7 @@ def test_what_the_gateway_fills_is_not_the_callers_to_give(is_strict: bool) -> N
     assert caught.value.field == "streaming_config.vendor_parameters.format"
 
 
-def test_a_strict_call_fails_on_the_first_unmet_wish() -> None:
+def test_a_strict_call_fails_on_the_first_unsupported_option() -> None:
     with pytest.raises(
         UnsupportedOption, match=r"does not honour adaptation\.context, and the call is strict"
     ) as caught:
@@ -183,7 +183,7 @@ def test_a_strict_call_fails_on_an_unknown_language() -> None:
     assert caught.value.field == "streaming_config.language_codes[0]"
 
 
-def test_a_strict_call_whose_wishes_are_met_is_fine() -> None:
+def test_a_strict_call_without_warnings_succeeds() -> None:
     assert (
         unsupported_options(config("keep_alive.policy", options=("keep_alive",), languages=("en",), is_strict=True))
         == ()

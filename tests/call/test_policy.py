@@ -49,5 +49,5 @@ def test_a_lost_task_makes_the_call_unavailable_for_now() -> None:
 
 
 @pytest.mark.parametrize(("end", "error"), [(COMPLETED, UpstreamProtocolError), (FAILED, UpstreamRefused)])
-def test_other_errors_are_what_they_are(end: TaskEnd, error: type[GatewayError]) -> None:
+def test_other_errors_stay_unchanged(end: TaskEnd, error: type[GatewayError]) -> None:
     assert type(error_after(end)) is error

@@ -9,7 +9,7 @@ import pytest
 from asrgateway_server.call.quiet import QuietDetector
 
 
-def test_before_the_first_audio_nobody_is_quiet() -> None:
+def test_before_the_first_audio_no_client_is_quiet() -> None:
     assert QuietDetector(0.5).silence_at is None
 
 
@@ -19,7 +19,7 @@ def test_a_message_lasts_as_long_as_its_audio() -> None:
     assert quiet.silence_at == pytest.approx(10.6)
 
 
-def test_messages_in_time_keep_the_lead() -> None:
+def test_messages_in_time_are_no_quiet() -> None:
     quiet = QuietDetector(0.5)
     quiet.add(10.0, 0.1)
     quiet.add(10.1, 0.1)
@@ -32,7 +32,7 @@ def test_a_burst_lasts_at_most_two_seconds() -> None:
     assert quiet.silence_at == pytest.approx(12.5)
 
 
-def test_after_a_mute_the_lead_begins_anew() -> None:
+def test_after_a_long_pause_earlier_audio_does_not_count() -> None:
     quiet = QuietDetector(0.5)
     quiet.add(10.0, 0.1)
     quiet.add(20.0, 0.1)
@@ -46,28 +46,28 @@ def test_a_client_that_could_not_send_counts_as_quiet_from_when_it_could() -> No
     assert quiet.silence_at == pytest.approx(70.5)
 
 
-def test_a_client_that_had_not_to_wait_keeps_its_lead() -> None:
+def test_a_client_that_did_not_wait_loses_nothing() -> None:
     quiet = QuietDetector(0.5)
     quiet.add(10.0, 1.0)
     quiet.hold(10.0)
     assert quiet.silence_at == pytest.approx(11.5)
 
 
-def test_to_wait_before_the_first_audio_begins_nothing() -> None:
+def test_waiting_before_the_first_audio_has_no_effect() -> None:
     quiet = QuietDetector(0.5)
     quiet.hold(10.0)
     assert quiet.silence_at is None
 
 
 @pytest.mark.parametrize("message_seconds", [0.02, 0.1, 0.25, 0.32, 0.512])
-def test_a_client_that_speaks_at_its_own_pace_is_never_quiet(message_seconds: float) -> None:
+def test_a_client_that_sends_in_real_time_is_never_quiet(message_seconds: float) -> None:
     quiet = QuietDetector(0.5)
     for arrival in accumulate([message_seconds] * 100):
         assert quiet.silence_at is None or arrival < quiet.silence_at
         quiet.add(arrival, message_seconds)
 
 
-def test_bursts_of_ten_with_jitter_are_no_quiet() -> None:
+def test_bursts_of_ten_messages_with_jitter_are_no_quiet() -> None:
     quiet = QuietDetector(0.5)
     for burst in range(30):
         jitter = 0.15 * (burst % 3 - 1)
@@ -77,7 +77,7 @@ def test_bursts_of_ten_with_jitter_are_no_quiet() -> None:
             quiet.add(arrival, 0.1)
 
 
-def test_silence_in_a_row_stands_in_for_so_long_and_no_longer() -> None:
+def test_silence_in_a_row_has_a_limit() -> None:
     quiet = QuietDetector(0.5, max_silence_seconds=0.3)
     quiet.add(10.0, 0.1)
     for number in range(3):

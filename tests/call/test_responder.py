@@ -68,7 +68,7 @@ async def test_after_the_start_warnings_come_at_once() -> None:
     assert client.responses[1:] == [OF_AN_UPDATE, OF_THE_BACKEND]
 
 
-async def test_a_result_goes_out_without_what_nobody_asked_for() -> None:
+async def test_a_result_lacks_fields_that_the_client_does_not_want() -> None:
     client = Notebook()
     word = Word(text="good", start_ms=0, end_ms=200)
     result = Result(
@@ -84,7 +84,7 @@ async def test_a_result_goes_out_without_what_nobody_asked_for() -> None:
     assert client.responses == [replace(result, words=(), emotion=None)]
 
 
-async def test_the_client_learns_when_its_call_has_to_end() -> None:
+async def test_the_client_receives_the_going_away_notice() -> None:
     client, notice = Notebook(), GoingAwayNotice()
     statistics = Statistics(CONFIG, Metrics(CollectorRegistry()))
     writing = Responder(CONFIG, client, statistics, notice, ())
@@ -93,7 +93,7 @@ async def test_the_client_learns_when_its_call_has_to_end() -> None:
         tasks.create_task(writing.keep_awake(60.0))
         while not client.responses:  # noqa: ASYNC110 what is waited for shows nowhere else
             await asyncio.sleep(0)
-        writing.rest()
+        writing.stop_keeping_awake()
     (going_away,) = client.responses
     assert isinstance(going_away, GoingAway)
     assert going_away.left_ms <= 30_000

@@ -39,7 +39,7 @@ def test_an_utterance_without_interim_results_has_one_revision() -> None:
     assert places(numbered(final("a"), final("b"))) == [(0, 1, True), (1, 1, True)]
 
 
-def test_numbers_go_on_where_an_earlier_call_stopped() -> None:
+def test_indexes_continue_after_an_earlier_call() -> None:
     assert places(numbered(interim("a"), final("a"), final("b"), next_index=7)) == [
         (7, 1, False),
         (7, 2, True),
@@ -47,11 +47,11 @@ def test_numbers_go_on_where_an_earlier_call_stopped() -> None:
     ]
 
 
-def test_a_noise_of_which_nothing_was_told_takes_no_number() -> None:
+def test_a_noise_without_a_text_takes_no_index() -> None:
     assert places(numbered(final(""), final("a"))) == [(0, 1, True)]
 
 
-def test_an_utterance_that_was_begun_is_ended_though_nothing_is_left_of_it() -> None:
+def test_an_utterance_with_an_interim_result_gets_a_final_one_even_without_text() -> None:
     assert places(numbered(interim("a"), final(""), final("b"))) == [(0, 1, False), (0, 2, True), (1, 1, True)]
 
 
@@ -59,7 +59,7 @@ def test_a_commit_is_answered_though_there_was_no_word() -> None:
     assert places(numbered(FinalResult(text="", is_forced=True))) == [(0, 1, True)]
 
 
-def test_everything_that_was_heard_is_passed_on() -> None:
+def test_all_fields_of_an_event_are_passed_on() -> None:
     event = FinalResult(text="good", start_ms=10, end_ms=200, words=WORDS, is_forced=True)
     assert numbered(event) == [
         Result(
@@ -99,7 +99,7 @@ def test_a_first_text_has_no_stability() -> None:
     assert [result.stability for result in numbered(interim("a"), final("a"), interim("a"))] == [None] * 3
 
 
-def test_stability_is_not_told_where_the_backend_promises_a_beginning() -> None:
+def test_there_is_no_stability_where_text_is_committed() -> None:
     *_, last = numbered(interim("a b"), interim("a b c", committed="a "))
     assert (last.committed, last.stability) == ("a ", None)
 
@@ -108,22 +108,22 @@ def committed(*events: InterimResult | FinalResult) -> list[str]:
     return [result.committed for result in numbered(*events)]
 
 
-def test_what_was_promised_stays_so_though_a_later_text_does_not_say_it_again() -> None:
+def test_committed_text_stays_committed_in_later_revisions() -> None:
     assert committed(interim("a b", "a"), interim("a c", ""), interim("a c d", "a c")) == ["a", "a", "a c"]
 
 
-def test_a_late_text_that_lacks_what_was_promised_is_no_revision() -> None:
+def test_a_late_text_that_lacks_committed_text_is_no_revision() -> None:
     assert places(numbered(interim("a b", "a b"), interim("a"), interim("a b c"))) == [
         (0, 1, False),
         (0, 2, False),
     ]
 
 
-def test_a_promise_ends_with_its_utterance() -> None:
+def test_committed_text_ends_with_its_utterance() -> None:
     assert committed(interim("a b", "a"), final("x"), interim("c")) == ["a", "x", ""]
 
 
-def test_nothing_is_committed_that_was_not_promised() -> None:
+def test_only_promised_text_is_committed() -> None:
     (result,) = numbered(interim("a b"))
 
     assert result.committed == ""
@@ -141,7 +141,7 @@ def test_a_forced_result_answers_a_commit() -> None:
 
 
 @pytest.mark.parametrize(("origin", "is_shown"), [(CommitOrigin.CLIENT, True), (CommitOrigin.GATEWAY, False)])
-def test_only_a_client_that_asked_gets_an_empty_answer(origin: CommitOrigin, is_shown: bool) -> None:
+def test_only_a_commit_of_the_client_gets_an_empty_answer(origin: CommitOrigin, is_shown: bool) -> None:
     results = Results(0)
     results.commit(origin)
     assert results.commit_empty() is is_shown
@@ -169,7 +169,7 @@ def test_the_end_of_a_task_answers_with_its_last_final_result() -> None:
     assert not results.has_open_commit
 
 
-def test_a_result_that_waited_goes_out_before_the_next_text() -> None:
+def test_a_held_result_is_sent_before_the_next_text() -> None:
     results = Results(0)
     results.end_by_commit(CommitOrigin.CLIENT)
     results.final(final("a"))
@@ -177,7 +177,7 @@ def test_a_result_that_waited_goes_out_before_the_next_text() -> None:
     assert [*results.task_ended()] == [CommitEmpty()]
 
 
-def test_a_result_that_waited_goes_out_when_speech_begins_again() -> None:
+def test_a_held_result_is_sent_when_speech_begins_again() -> None:
     results = Results(0)
     results.end_by_commit(CommitOrigin.CLIENT)
     results.final(final("a"))

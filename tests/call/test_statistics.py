@@ -93,7 +93,7 @@ def test_a_task_costs_what_the_vendor_bills() -> None:
     assert (stats.finished().billed_ms, stats.finished().estimated_cost_cny) == (2_000, 1.0)
 
 
-def test_a_task_of_which_the_vendor_does_not_say_costs_what_it_was_sent() -> None:
+def test_a_task_without_a_bill_costs_the_audio_that_was_sent() -> None:
     stats, metrics = statistics()
     stats.begin_task(REMOTE)
     stats.sent(1_500)
@@ -127,7 +127,7 @@ def test_each_model_has_its_own_price_and_its_own_series() -> None:
     assert value(metrics, "billed_audio_seconds_total", model="other") == pytest.approx(2.0)
 
 
-def test_what_runs_in_this_gateway_costs_nothing() -> None:
+def test_a_recogniser_in_the_gateway_costs_nothing() -> None:
     stats, metrics = statistics(EMBEDDED)
     stats.begin_task(EMBEDDED)
     stats.sent(1_000)

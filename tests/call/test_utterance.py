@@ -9,38 +9,38 @@ def utterance(*, max_silence_ms: float | None = None, is_always_open: bool = Fal
     return Utterance(max_utterance_ms=1_000, max_silence_ms=max_silence_ms, is_always_open=is_always_open)
 
 
-def test_an_utterance_may_last_for_so_long_and_no_longer() -> None:
+def test_an_utterance_has_a_longest_duration() -> None:
     spoken = utterance()
     spoken.open(200)
     assert not spoken.is_to_be_ended(1_200)
     assert spoken.is_to_be_ended(1_201)
 
 
-def test_it_is_as_old_as_its_first_text() -> None:
+def test_an_utterance_begins_with_its_first_text() -> None:
     spoken = utterance()
     spoken.open(200)
     spoken.open(900)
     assert spoken.is_to_be_ended(1_300)
 
 
-def test_one_that_has_ended_is_not_ended_again() -> None:
+def test_an_utterance_is_ended_once() -> None:
     spoken = utterance()
     spoken.open(200)
     spoken.close(900)
     assert not spoken.is_to_be_ended(5_000)
 
 
-def test_silence_has_no_end_where_the_task_lasts() -> None:
+def test_silence_has_no_limit_where_the_task_lasts() -> None:
     assert not utterance().is_to_be_ended(100_000)
 
 
-def test_silence_ends_a_task_that_would_not_last() -> None:
+def test_silence_ends_a_task_that_the_vendor_would_end() -> None:
     silent = utterance(max_silence_ms=500)
     assert not silent.is_to_be_ended(500)
     assert silent.is_to_be_ended(501)
 
 
-def test_whatever_the_upstream_says_breaks_the_silence() -> None:
+def test_any_message_of_the_upstream_ends_the_silence() -> None:
     silent = utterance(max_silence_ms=500)
     silent.message(400)
     assert not silent.is_to_be_ended(900)

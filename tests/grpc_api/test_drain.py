@@ -64,7 +64,7 @@ async def opened(drain: Drain, caller: Caller) -> asyncio.Task[None]:
 def left_seconds(caller: Caller) -> float:
     """What the caller was told."""
     assert caller.going_away is not None
-    assert caller.going_away.news.is_set()
+    assert caller.going_away.announced.is_set()
     assert caller.going_away.deadline is not None
     return caller.going_away.deadline - time.monotonic()
 
@@ -223,7 +223,7 @@ async def test_a_call_that_lasts_too_long_is_told_ahead_and_cut() -> None:
     drain, caller = drain_of(finalize_seconds=120, max_stream_seconds=0.1), Caller()
     call = await opened(drain, caller)
     assert caller.going_away is not None
-    await caller.going_away.news.wait()
+    await caller.going_away.announced.wait()
     assert 0 < left_seconds(caller) <= 0.05
     with pytest.raises(StreamExpired, match=r"^the call has lasted 0\.1 s, the longest here"):
         await call
@@ -246,4 +246,4 @@ async def test_a_short_call_never_hears_of_the_limit() -> None:
     caller.half_close()
     await call
     assert caller.going_away is not None
-    assert not caller.going_away.news.is_set()
+    assert not caller.going_away.announced.is_set()

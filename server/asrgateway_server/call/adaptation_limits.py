@@ -15,15 +15,15 @@ _ASCII_CHARACTERS_PER_TOKEN: Final = 4
 
 
 def verified(model: Model, adaptation: Adaptation, field: str) -> tuple[OptionWarning, ...]:
-    """Return a warning for each part of an adaptation that the vendor will cut.
+    """Return a warning for each part of an adaptation that the vendor will cut off.
 
     Args:
-        model: Whose limits hold.
-        adaptation: What the client wants expected.
-        field: Where it stands in the request.
+        model: The model whose limits apply.
+        adaptation: The client's hot words and context.
+        field: Path of the adaptation in the request.
 
     Raises:
-        InvalidRequest: It breaks a limit; names the position, never the word.
+        InvalidRequest: The adaptation breaks a limit; the message names the position, never the word.
     """
     if "adaptation.hotwords" in model.options:
         _verify_words(model, model.hotwords, adaptation.hotwords, f"{field}.hotwords")
@@ -35,7 +35,7 @@ def verified(model: Model, adaptation: Adaptation, field: str) -> tuple[OptionWa
 
 
 def count_tokens(text: str) -> int:
-    """Return about how many tokens a text has: one for each character that is not ASCII, one for four that are."""
+    """Estimate the tokens of a text: one for each character that is not ASCII, one for each four that are."""
     ascii_characters = len(text.encode("ascii", "ignore"))
     return len(text) - ascii_characters + -(-ascii_characters // _ASCII_CHARACTERS_PER_TOKEN)
 
@@ -54,7 +54,7 @@ def _verify_words(model: Model, limits: HotwordLimits, words: tuple[Hotword, ...
         key = (word.text.strip(), word.language_code)
         if key in seen:
             raise InvalidRequest(
-                f"hot word {position} has the text and language of hot word {seen[key]}; each may stand once",
+                f"hot word {position} repeats the text and language of hot word {seen[key]}; send each once",
                 field=where,
             )
         seen[key] = position
@@ -68,7 +68,7 @@ def _verify_words(model: Model, limits: HotwordLimits, words: tuple[Hotword, ...
 
 
 def _faults(model: Model, limits: HotwordLimits, word: Hotword) -> Iterator[str]:
-    """Yield each fault of a word, and what would be right."""
+    """Yield each fault of a word, with what would be right."""
     text = word.text.strip()
     if not text:
         yield "its text is empty; it must hold a word or a short phrase"
@@ -77,7 +77,7 @@ def _faults(model: Model, limits: HotwordLimits, word: Hotword) -> Iterator[str]
         yield f"its text has {len(text)} characters; {model.name!r} takes up to {limits.max_characters}"
         return
     if not limits.is_writable(text):
-        yield f"its text holds other signs than {model.name!r} takes: {limits.writing_text}"
+        yield f"its text has characters that {model.name!r} does not take; it takes {limits.writing_text}"
     rule = next((rule for rule in limits.lengths if rule.applies(text)), None)
     if rule and (length := rule.measure(text)) > rule.limit:
         yield f"its text has {length} {rule.unit}; {model.name!r} takes up to {rule.limit}"
@@ -100,17 +100,17 @@ def _verify_tokens(model: Model, most: int, adaptation: Adaptation, field: str) 
 
 
 def _cuts(model: Model, adaptation: Adaptation, field: str) -> Iterator[OptionWarning]:
-    """Yield a warning for what the vendor leaves out of the context, which it never says."""
+    """Yield a warning for each part of the context that the vendor drops without saying so."""
     field = f"{field}.context_messages"
     kept_messages, kept_characters = model.kept_context_messages, model.kept_turn_characters
     for role in ContextRole:
-        count = sum(said.role is role for said in adaptation.context_messages)
+        count = sum(message.role is role for message in adaptation.context_messages)
         count += role is ContextRole.USER and bool(adaptation.context)  # Free text is sent as one message more.
         if count > kept_messages:
             yield OptionWarning(
                 code=WarningCode.OPTION_CHANGED,
                 field=field,
-                message=f"of {count} {role.name.lower()} messages the vendor keeps the last {kept_messages}",
+                message=f"the vendor keeps only the last {kept_messages} of {count} {role.name.lower()} messages",
             )
     if len(adaptation.context) > kept_characters:
         yield _cut_turn(field.replace("context_messages", "context"), len(adaptation.context), kept_characters)
@@ -129,10 +129,10 @@ def _cut_turn(field: str, characters: int, kept: int) -> OptionWarning:
 
 
 def _turns(adaptation: Adaptation) -> list[list[int]]:
-    """Return the positions of the messages of each turn: what the user said and what was answered."""
+    """Return the positions of the messages of each turn: the user's message and the answers to it."""
     turns: list[list[int]] = []
-    for position, said in enumerate(adaptation.context_messages):
-        if said.role is ContextRole.USER or not turns:
+    for position, message in enumerate(adaptation.context_messages):
+        if message.role is ContextRole.USER or not turns:
             turns.append([])
         turns[-1].append(position)
     return turns

@@ -22,17 +22,17 @@ class End:
 
 
 class AudioLog:
-    """A bounded log with one writer and one reader.
+    """A bounded log of audio with one writer and one reader.
 
     While too much is unread the writer waits; it then reads nothing more from gRPC, whose flow control slows the
     client.
 
     Attributes:
-        end_samples: Where the audio ends so far, in samples from the call's first one.
-        is_writing: The writer holds more and waits for room: the client is not quiet.
+        end_samples: The audio so far, in samples from the call's first one.
+        is_writing: The writer has more audio and waits for room: the client is not quiet.
 
     Args:
-        capacity_samples: The writer waits while so many are unread.
+        capacity_samples: The writer waits while at least so many are unread.
     """
 
     def __init__(self, capacity_samples: int) -> None:
@@ -54,7 +54,7 @@ class AudioLog:
     # Writing ----------------------------------------------------------------------------------------------------
 
     async def append(self, pieces: Iterable[bytes]) -> None:
-        """Add audio piece by piece, and ask for each only when there is room."""
+        """Add audio piece by piece; take each piece only when there is room."""
         self.is_writing = True
         try:
             for pcm in pieces:
@@ -65,7 +65,7 @@ class AudioLog:
         finally:
             self.is_writing = False
         if self._alarm is None:
-            # Audio too short to fill a packet has woken no reader, and yet silence may be due after it from now on.
+            # Audio that is shorter than a packet wakes no reader, but silence may be due after it from now on.
             self._wake_reader()
 
     async def mark(self, mark: Mark) -> None:
@@ -88,7 +88,7 @@ class AudioLog:
             self._add(pcm[start : start + self._most_bytes])
 
     def _add(self, pcm: bytes) -> None:
-        is_first = not self.end_samples  # The reader waits for other things from then on.
+        is_first = not self.end_samples  # From then on the reader waits for other things.
         self._pieces.append(pcm)
         self.end_samples += len(pcm) // BYTES_PER_SAMPLE
         if is_first or self.end_samples - self._position >= self._wanted_samples:
@@ -108,7 +108,7 @@ class AudioLog:
             self._writer = None
 
     def call_at_audio(self, callback: Callable[[], None] | None) -> None:
-        """Have something called whenever audio is appended, until another one takes its place."""
+        """Call ``callback`` whenever audio is appended, in place of an earlier callback; None: call nothing."""
         self._on_audio = callback
 
     # Reading ----------------------------------------------------------------------------------------------------
@@ -119,11 +119,11 @@ class AudioLog:
         return (self._marks[0][0] if self._marks else self.end_samples) > self._position
 
     def read(self, packet_samples: int, *, is_partial_wanted: bool = False) -> bytes | Mark | End | None:
-        """Return what comes next; None while there is less than a packet, and more may follow.
+        """Return the next item; None while there is less than a packet and more may follow.
 
         Args:
             packet_samples: The most audio to return. Less is returned before a mark and before the end.
-            is_partial_wanted: Less is returned in any case.
+            is_partial_wanted: Return less audio at any time.
         """
         available = (self._marks[0][0] if self._marks else self.end_samples) - self._position
         if available >= packet_samples:
@@ -138,16 +138,16 @@ class AudioLog:
         return End() if self._is_ended else None
 
     async def wait(self, wanted_samples: int, until: float | None) -> None:
-        """Wait until so much audio, a mark or the end is there; at times return sooner, and by ``until`` at the latest.
+        """Wait until so much audio, a mark or the end is there; return by ``until``, and sometimes sooner.
 
-        The alarm is set anew only once it has rung, at times too early: every message puts silence off, and to set and
-        cancel a timer for each is a third of what the way from message to backend costs.
+        The alarm is set again only after it has fired, and may fire too early: every message moves the time at which
+        silence is due, and setting and cancelling a timer for each takes a third of the time from message to backend.
         """
         loop = asyncio.get_running_loop()
         if self._alarm and until is not None and until < self._alarm.when():
             self._cancel_alarm()
         if self._alarm is None and until is not None:
-            self._alarm = loop.call_at(until, self._ring)
+            self._alarm = loop.call_at(until, self._wake_by_alarm)
         self._wanted_samples = wanted_samples
         self._reader = reader = loop.create_future()
         try:
@@ -188,7 +188,7 @@ class AudioLog:
         if self._writer and not self._writer.done() and not self._is_full:
             self._writer.set_result(None)
 
-    def _ring(self) -> None:
+    def _wake_by_alarm(self) -> None:
         self._alarm = None
         self._wake_reader()
 

@@ -1,7 +1,7 @@
-"""recognize(): one call, from its first byte to its last result.
+"""One call, from its first byte to its last result.
 
 One task reads the client and appends its audio to the log; beside it the upstream loop carries the log to the model
-and its results to the client; and after much quiet the client gets a sign of life.
+and its results to the client. A third one sends a cursor when no response was sent for a while.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from asrgateway_server.errors import InvalidRequest, first_error
 from asrgateway_server.events import OptionWarning
 from asrgateway_server.metrics import Metrics
 
-#: What may wait to be sent; with what is added on the way (window of the connection, kernel) it stays under a second.
+#: Packets that may wait in the log; with the windows of gRPC and the kernel it stays under a second of audio.
 WAITING_PACKETS: Final = 3
-# Decoded at once: to resample a whole message of 2 MB takes 150 ms, in which no other call goes on.
+# Decoded in one piece: resampling a whole message of 2 MB takes 150 ms, and blocks all other calls meanwhile.
 _DECODED_BYTES: Final = 32 * 1024
 
 
@@ -42,7 +42,7 @@ class Client(ResponseWriter, Protocol):
     """The client's side of a call."""
 
     def reading(self) -> AbstractAsyncContextManager[None]:
-        """Return in what all requests are read; the gateway may end it while ``read`` waits."""
+        """Return the context in which all requests are read; the gateway may end it while ``read`` waits."""
 
     async def read(self) -> bytes | Commit | Update | None:
         """Return the next audio, commit or update; None once the client has half-closed."""
@@ -56,10 +56,10 @@ async def recognize(
     metrics: Metrics,
     going_away: GoingAwayNotice,
 ) -> None:
-    """Run one call to its end; pass on to the client when it has to end sooner.
+    """Run one call to its end; send the client a notice if it has to end sooner.
 
     Raises:
-        GatewayError: The call cannot go on; any of the family but ``UpstreamLost``.
+        GatewayError: The call cannot go on; any subclass but ``UpstreamLost``.
     """
     warnings = unsupported_options(config)
     await _Call(config, backend, client, limits, metrics, going_away, warnings).run()
@@ -93,7 +93,7 @@ class _Call:
             results=Results(config.resume.next_result_index),
             statistics=self._statistics,
             quiet=self._quiet,
-            # What runs in this gateway takes audio as fast as it can.
+            # A recognizer in this gateway takes audio as fast as it can.
             pacer=Pacer(limits.backlog_speed) if config.model.is_remote else None,
         )
         self._upstream = UpstreamLoop(config, backend, audio, limits, self._responder, self._arrival_times)
@@ -105,7 +105,7 @@ class _Call:
                     waking = self._responder.keep_awake(self._limits.cursor_interval_seconds)
                     self._waking = tasks.create_task(waking, name="keep awake")
                     tasks.create_task(self._upstream.run(self._finish), name="upstream loop")
-                    # In the call's own task, where a cancelled call cannot be taken for a half-closed one.
+                    # In the handler's own task: only there does a cancelled call differ from a half-closed one.
                     await self._read_client()
         except BaseExceptionGroup as group:
             raise first_error(group) from group
@@ -113,8 +113,8 @@ class _Call:
             self._statistics.close()
 
     async def _finish(self) -> None:
-        """Send the summary, after which nothing follows."""
-        self._responder.rest()
+        """Send the summary, the last response."""
+        self._responder.stop_keeping_awake()
         await self._waking
         self._pipeline.verify_end()
         await self._responder.write(self._statistics.finished())
@@ -142,11 +142,11 @@ class _Call:
             self._statistics.delays.audio_read = now
         await self._log.append(self._pieces(data, now))
         if self._quiet:
-            # A client whose audio had to wait here could not send more meanwhile: that was not its silence.
+            # The client could not send while its audio waited here, so it was not quiet.
             self._quiet.hold(asyncio.get_running_loop().time())
 
     def _pieces(self, data: bytes, read_at: float) -> Iterable[bytes]:
-        """Return the PCM of a message; a long one is decoded piece by piece as there is room for it."""
+        """Return the PCM of a message; a long one is decoded piece by piece when there is room."""
         if len(data) <= _DECODED_BYTES:
             return (self._decode(data, read_at),)
         starts = range(0, len(data), _DECODED_BYTES)
@@ -168,7 +168,7 @@ class _Call:
 
 
 def _quiet_detector(config: RecognitionConfig, limits: Limits) -> QuietDetector | None:
-    """Return what says when the client is quiet; None if nothing is to be done then."""
+    """Return the detector of the client's quiet; None if the call wants no silence."""
     if config.keep_alive.policy is KeepAlivePolicy.OFF:
         return None
     quiet_after_ms = config.keep_alive.quiet_after_ms

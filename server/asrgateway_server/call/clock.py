@@ -1,4 +1,4 @@
-"""Positions: the times of whichever task runs, and the client's own. Pure."""
+"""Converts times of a task to the client's clock. Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ ResultEvent = TypeVar("ResultEvent", InterimResult, FinalResult)
 
 
 class Clock:
-    """Moves times from a task to the client's clock: a task begins at zero, and silence that was added counts in it.
+    """Moves times from a task to the client's clock. A task's time begins at zero and includes inserted silence.
 
     Attributes:
         sent_samples: The client's audio handed to tasks so far.
-        silence_ms: The silence handed to tasks in the client's place.
+        silence_ms: The silence handed to tasks so far.
         offset_ms: The client's time of its first sample in this call.
 
     Args:
-        sample_rate_hertz: Of the samples.
+        sample_rate_hertz: Rate of the samples.
         offset_ms: See above.
     """
 
@@ -39,25 +39,25 @@ class Clock:
 
     @property
     def task_ms(self) -> int:
-        """All that was handed to the task that runs, in its own time."""
+        """Audio and silence handed to the current task, in its own time."""
         return self.sent_ms - self._task_start_ms + self._inserted.added_ms
 
     def begin_task(self) -> None:
-        """Count from zero: a task begins with the audio that is handed over next."""
+        """Begin a task with the next audio; its time is zero."""
         self._task_start_ms = self.sent_ms
         self._inserted = InsertedSilence()
 
     def add_silence(self, length_ms: int) -> None:
-        """Count silence handed to the task after everything before."""
+        """Count silence that is handed to the task now."""
         self._inserted.add(self.task_ms, length_ms)
         self.silence_ms += length_ms
 
     def audio_ms(self, task_ms: int) -> int:
-        """Return how much of this call's audio lies before a time of the task."""
+        """Return how much of this call's audio precedes a time of the task."""
         return self._task_start_ms + self._inserted.without(task_ms)
 
     def client_ms(self, task_ms: int) -> int:
-        """Return the client's time of a time of the task."""
+        """Convert a time of the task to the client's time."""
         return self.offset_ms + self.audio_ms(task_ms)
 
     def move_result(self, event: ResultEvent) -> ResultEvent:
@@ -72,7 +72,7 @@ class Clock:
         )
 
     def move_boundary(self, event: SpeechStarted | SpeechEnded) -> SpeechStarted | SpeechEnded:
-        """Return the beginning or end of speech on the client's clock."""
+        """Return a begin or end of speech on the client's clock."""
         return replace(event, offset_ms=self.client_ms(event.offset_ms))
 
     def _move_word(self, word: Word) -> Word:

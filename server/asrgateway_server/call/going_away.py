@@ -1,4 +1,4 @@
-"""News for one call that its gateway is going to end it."""
+"""The notice to a client that its call has to end soon."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ class GoingAwayNotice:
     """When a call has to end.
 
     Attributes:
-        deadline: By ``time.monotonic()``; None while the call may last.
-        news: Set when the deadline was.
+        deadline: By ``time.monotonic()``; None while the call has none.
+        announced: Set when the deadline is.
     """
 
     def __init__(self) -> None:
         self.deadline: float | None = None
-        self.news = asyncio.Event()
+        self.announced = asyncio.Event()
 
     def announce(self, seconds: float) -> None:
-        """Let the client be told that so much time is left."""
+        """Set the deadline; the responder then sends it to the client."""
         self.deadline = time.monotonic() + seconds
-        self.news.set()
+        self.announced.set()

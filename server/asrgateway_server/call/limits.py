@@ -10,15 +10,15 @@ class Limits:
     """Times of every call.
 
     Attributes:
-        max_utterance_seconds: An utterance that goes on for longer is ended.
-        cursor_interval_seconds: After so much quiet the client is sent a cursor.
-        backlog_speed: How many times faster than realtime a vendor is sent audio that waits.
-        quiet_after_seconds: When a client counts as quiet, unless it says so itself.
-        max_injected_silence_seconds: So much silence in a row is sent in a client's place, and no more until it speaks.
-        task_silence_seconds: A vendor's task in which nothing was said for so long is followed by a new one, where the
-            vendor would soon end it.
-        task_idle_seconds: A vendor's task that has had no audio for so long, since the client has not sent any yet, is
-            ended, and another one begins with the first audio.
+        max_utterance_seconds: The gateway ends an utterance that is longer.
+        cursor_interval_seconds: A cursor is sent when no response was sent for so long.
+        backlog_speed: How many times faster than realtime waiting audio is sent to a vendor.
+        quiet_after_seconds: When a client counts as quiet, unless its config says otherwise.
+        max_injected_silence_seconds: The most silence in a row that is sent in a client's place until audio comes.
+        task_silence_seconds: A vendor's task without speech for so long is replaced by a new one, for models whose
+            tasks the vendor would end soon.
+        task_idle_seconds: A vendor's task is ended when the client's first audio has not come for so long; another one
+            begins with that audio.
     """
 
     max_utterance_seconds: float

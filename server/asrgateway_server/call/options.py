@@ -1,4 +1,4 @@
-"""Which of the client's options the model cannot honour."""
+"""Which of the client's options the model does not support."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from asrgateway_server.models import Model
 
 
 def unsupported_options(config: RecognitionConfig) -> tuple[OptionWarning, ...]:
-    """Return a warning for each option that has no effect, or another one.
+    """Return a warning for each option that the model ignores or changes.
 
     Raises:
-        InvalidRequest: The hot words break a limit of the model, or the vendor is passed what the gateway fills itself.
-        UnsupportedOption: There is one, and the client said ``strict``.
+        InvalidRequest: The hot words break a limit of the model, or ``vendor_parameters`` holds a parameter that the
+            gateway sets itself.
+        UnsupportedOption: There is such an option, and the call is ``strict``.
     """
     _verify_vendor_parameters(config)
     options = _unsupported_options(config.model, config.options_set, prefix="streaming_config.")
@@ -27,14 +28,14 @@ def unsupported_options(config: RecognitionConfig) -> tuple[OptionWarning, ...]:
 
 def unsupported_in_update(config: RecognitionConfig, update: Update) -> tuple[OptionWarning, ...]:
     """Return a warning for each part of an update that has no effect; raise as ``unsupported_options`` does."""
-    # One that asks for nothing takes away what was expected.
+    # An update without options removes the adaptation.
     options_set = update.options_set or (() if _takes_updates(config.model) else ("update.adaptation",))
     options = _unsupported_options(config.model, options_set, prefix="")
     return _raise_if_strict(config, (*options, *verified(config.model, update.adaptation, "update.adaptation")))
 
 
 def is_supported(model: Model, update: Update) -> bool:
-    """Whether the model can do something with an update."""
+    """Whether an update has any effect on the model."""
     if not update.options_set:
         return _takes_updates(model)
     return any(_is_honoured(option, model.options) for option in update.options_set)
@@ -49,8 +50,8 @@ def _verify_vendor_parameters(config: RecognitionConfig) -> None:
     name = next((name for name in config.vendor_parameters if name in options), None)
     if name is not None:
         raise InvalidRequest(
-            f"vendor_parameters may not hold {name!r}, which the gateway fills by itself: "
-            + (f"{options[name]} does the same" if options[name] else "there is nothing to choose"),
+            f"vendor_parameters may not hold {name!r}, which the gateway sets itself: "
+            + (f"use {options[name]} instead" if options[name] else "it has only one value"),
             field=f"streaming_config.vendor_parameters.{name}",
         )
 
@@ -87,7 +88,7 @@ def _unsupported_languages(config: RecognitionConfig) -> Iterator[OptionWarning]
         field = f"streaming_config.language_codes[{position}]"
         if not language.is_known:
             known = ", ".join(model.language_codes)
-            message = f"the model {model.name!r} knows {known} only"
+            message = f"the model {model.name!r} recognises only {known}"
             yield OptionWarning(code=WarningCode.LANGUAGE_UNSUPPORTED, field=field, message=message)
         elif not language.is_exact:
             message = f"the model {model.name!r} does not distinguish Cantonese from Chinese"

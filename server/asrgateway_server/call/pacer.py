@@ -1,20 +1,20 @@
-"""How fast a backlog of live audio may drain. Pure: the clock's readings are passed in."""
+"""Limits how fast waiting audio is sent. Pure: times are passed in."""
 
 from __future__ import annotations
 
 
 class Pacer:
-    """Spaces chunks so that audio leaves at most ``speed`` times faster than it lasts.
+    """Spaces packets so that audio is sent at most ``speed`` times faster than realtime.
 
-    Audio that comes at its own speed is never held up; what waited is sent on a little faster, not all at once.
+    Live audio is never delayed; audio that waited is sent a little faster, not all at once.
     """
 
     def __init__(self, speed: float) -> None:
         self._speed = speed
         self._due = 0.0
 
-    def wait_seconds(self, now: float, chunk_seconds: float) -> float:
-        """Return how long the next chunk has to wait."""
+    def wait_seconds(self, now: float, packet_seconds: float) -> float:
+        """Return how long the next packet has to wait."""
         start = max(now, self._due)
-        self._due = start + chunk_seconds / self._speed
+        self._due = start + packet_seconds / self._speed
         return start - now

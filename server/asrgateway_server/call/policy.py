@@ -1,6 +1,6 @@
 """What follows a task: a table. Pure.
 
-A step that is to come, such as to reconnect, is one more member of ``Step`` and the rows that lead to it.
+A new step, such as a reconnect, is one more member of ``Step`` and the rows that lead to it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ class InputEnd(Enum):
     OPEN = auto()
     """More could have followed: the upstream ended the task."""
     UNUSED = auto()
-    """The same, and the client had not sent any audio yet."""
+    """The same, and the client had sent no audio yet."""
     IDLE = auto()
-    """The task was ended because the client had not sent any audio for so long."""
+    """The gateway ended the task because the client's first audio had not come for a while."""
     COMMIT = auto()
-    """The task was ended to end an utterance, or because it would not have lasted much longer."""
+    """The gateway ended the task to end an utterance, or because the vendor would soon have ended it."""
     HALF_CLOSE = auto()
-    """The task was ended because the client's audio had ended."""
+    """The gateway ended the task because the client had half-closed."""
 
 
 class Step(Enum):
@@ -44,7 +44,7 @@ class Step(Enum):
 _STEPS: Final[Mapping[tuple[InputEnd, type[TaskEnd]], Step]] = {
     (InputEnd.HALF_CLOSE, Completed): Step.FINISH,
     (InputEnd.COMMIT, Completed): Step.ROLL_OVER,
-    # How a task ended that has not recognized anything is no concern of the client.
+    # The task had no audio, so the client has lost nothing, however it ended.
     (InputEnd.IDLE, Completed): Step.HIBERNATE,
     (InputEnd.IDLE, Lost): Step.HIBERNATE,
     (InputEnd.IDLE, Failed): Step.HIBERNATE,
@@ -58,7 +58,7 @@ def next_step(input_end: InputEnd, end: TaskEnd) -> Step:
 
 
 def error_after(end: TaskEnd) -> GatewayError:
-    """Return the error of a call that fails after such a task."""
+    """Return the error with which a call fails after a task that ended so."""
     match end:
         case Completed():
             return UpstreamProtocolError("the upstream ended the task before its audio ended")

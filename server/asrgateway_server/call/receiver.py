@@ -1,4 +1,4 @@
-"""Takes the events of a task to the client: moved onto the client's clock, numbered, written."""
+"""Passes the events of a task on to the client: moved to the client's clock, numbered, written."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from asrgateway_server.tracing import call_trace
 
 
 class Receiver:
-    """Where the events of one task go.
+    """Receives the events of one task.
 
     Args:
         task_input: The task's input.
-        utterance: What is open in the task.
-        clock: Moves times.
-        results: Number texts.
-        responder: Writes them.
-        statistics: Count.
-        arrival_times: Know when audio came.
+        utterance: The open utterance of the task.
+        clock: Moves times to the client's clock.
+        results: Numbers the results.
+        responder: Writes the responses.
+        statistics: Counts them.
+        arrival_times: Has the times at which audio came.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Receiver:
                 self._observe_lag(result)
 
     def _observe_lag(self, final: Result) -> None:
-        """Count how long ago the last audio of a final result came."""
+        """Observe how long ago the last audio of a final result came."""
         if final.end_ms is None:
             return
         arrived_at = self._arrival_times.of(final.end_ms - self._clock.offset_ms)

@@ -1,4 +1,4 @@
-"""Writes responses in order: the start with its warnings, results, events, signs of life, and the summary."""
+"""Writes responses in order: the start with its warnings, results, events, cursors, and the summary."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class ResponseWriter(Protocol):
     """Takes responses to the client."""
 
     async def write(self, response: Response | None, cursor: Cursor) -> None:
-        """Send a response, or with None only how far the call has come."""
+        """Send a response; with None only the cursor."""
 
 
 class Responder:
     """Writes the responses of one call.
 
     Args:
-        config: What the client asked for; what it did not ask for is left out.
+        config: The call's config; what it does not ask for is left out of responses.
         writer: Takes the responses.
-        statistics: Know how far the call has come; get the instants of the first text.
-        going_away: Says when the call has to end.
-        warnings: What is known before the call starts.
+        statistics: Has the cursor; receives the instants of the first text.
+        going_away: Has the deadline of the call.
+        warnings: Those that are known before the call starts.
     """
 
     def __init__(
@@ -49,25 +49,25 @@ class Responder:
         self._downgrades = warnings
         self._update_warnings: tuple[OptionWarning, ...] = ()
         self._last_response_at = time.monotonic()
-        self._may_rest = False
+        self._is_stopping = False
 
     @property
     def wants_interim_results(self) -> bool:
-        """Whether the client asked for results that are not final."""
+        """Whether the client wants interim results."""
         return self._config.interim_results
 
     @property
     def wants_speech_events(self) -> bool:
-        """Whether the client asked for the bounds of speech."""
+        """Whether the client wants begin and end of speech."""
         return self._config.features.voice_activity_events
 
     async def write(self, response: Response | None) -> None:
-        """Send a response, or with None only how far the call has come."""
+        """Send a response; with None only the cursor."""
         self._last_response_at = time.monotonic()
         await self._writer.write(response, self._statistics.cursor)
 
     async def warn(self, warning: OptionWarning) -> None:
-        """Send a warning about an option of the call, once: with the start, or at once if it comes later."""
+        """Send a warning about an option of the call, once: with the start, or at once after it."""
         if warning in self._downgrades:
             return
         self._downgrades = (*self._downgrades, warning)
@@ -82,7 +82,7 @@ class Responder:
             self._update_warnings += warnings
 
     async def start(self, ready: Ready, config: RecognitionConfig) -> None:
-        """Send that the call has started, with its warnings; nothing for a task that follows the first."""
+        """Send that the call has started, with its warnings; send nothing for a task after the first."""
         if self._is_started:
             return
         self._is_started = True
@@ -97,7 +97,7 @@ class Responder:
         await self._write_all((*self._downgrades, *self._update_warnings))
 
     async def write_result(self, result: Result, read_at: float) -> None:
-        """Send a result that was read from the upstream at an instant, without what the client did not ask for."""
+        """Send a result read from the upstream at ``read_at``, without fields that the client does not want."""
         features, statistics = self._config.features, self._statistics
         if (result.words and not features.word_time_offsets) or (result.emotion and not features.emotion):
             result = replace(
@@ -117,28 +117,28 @@ class Responder:
         (metrics.final_results if result.is_final else metrics.partial_results).inc()
 
     async def keep_awake(self, interval_seconds: float) -> None:
-        """Send when the call has to end, and a sign of life after so much quiet, until ``rest`` is called."""
-        while not self._may_rest:
+        """Send the going-away notice, and a cursor after so long without a response, until ``stop_keeping_awake``."""
+        while not self._is_stopping:
             try:
                 async with asyncio.timeout(self._last_response_at + interval_seconds - time.monotonic()):
-                    await self._going_away.news.wait()
+                    await self._going_away.announced.wait()
             except TimeoutError:
                 if time.monotonic() - self._last_response_at >= interval_seconds:
                     await self.write(None)
             else:
                 await self._write_going_away()
 
-    def rest(self) -> None:
-        """End ``keep_awake``; not by a cancel, which would leave half a message in gRPC's hands."""
-        self._may_rest = True
-        self._going_away.news.set()
+    def stop_keeping_awake(self) -> None:
+        """End ``keep_awake``; not by a cancel, which could interrupt gRPC in the middle of a message."""
+        self._is_stopping = True
+        self._going_away.announced.set()
 
     async def _write_all(self, responses: Sequence[Response]) -> None:
         for response in responses:
             await self.write(response)
 
     async def _write_going_away(self) -> None:
-        self._going_away.news.clear()
-        if self._going_away.deadline is not None and not self._may_rest:
+        self._going_away.announced.clear()
+        if self._going_away.deadline is not None and not self._is_stopping:
             left_seconds = max(self._going_away.deadline - time.monotonic(), 0.0)
             await self.write(GoingAway(left_ms=round(left_seconds * 1000)))

@@ -1,4 +1,4 @@
-"""What a caller is told, on the caller's own clock."""
+"""The responses to a client, on the client's clock."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """The backend takes audio.
+    """The call has started: the model takes audio.
 
     Attributes:
-        model: What recognizes.
-        sample_rate_hertz: The rate at which it hears the call.
-        upstream_request_id: The upstream's name for the task; empty if it has none.
-        downgrades: What was asked for and is not given.
+        model: The model that recognizes the call.
+        sample_rate_hertz: The rate of the audio that the model receives.
+        upstream_request_id: The upstream's id of the task; empty if it has none.
+        downgrades: Warnings about options that the model ignores or changes.
     """
 
     model: Model
@@ -60,13 +60,13 @@ class Result:
         is_final: No other text of this utterance follows.
         text: The whole text.
         committed: The beginning of ``text`` that the backend promises to keep.
-        stability: Share of the last revision's words that this one kept, 0 to 1; None where ``committed`` says more,
+        stability: Share of the last revision's words that this one kept, 0 to 1; None where ``committed`` is better,
             or there is nothing to compare.
         start_ms: Where the utterance begins; None where the backend has no times.
-        end_ms: Where it ends, or how far it has been heard.
-        words: With their times; empty unless asked for.
-        language_code: The language heard; empty where the backend does not tell.
-        emotion: How the speaker sounded; None unless asked for and heard.
+        end_ms: Where it ends, or how far it goes so far.
+        words: With their times; empty unless the client wants them.
+        language_code: The language of the speech; empty where the model does not return it.
+        emotion: The speaker's emotion; None unless the client wants it and the model returns it.
         is_forced: A commit ended it.
     """
 
@@ -89,7 +89,7 @@ class GoingAway:
     """The gateway is going to end the call.
 
     Attributes:
-        left_ms: When.
+        left_ms: The time until then.
     """
 
     left_ms: int
@@ -97,14 +97,14 @@ class GoingAway:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFinished:
-    """Everything was told. Delays as ``Delays`` defines them; None where an instant is missing.
+    """The summary of a call. Delays as ``Delays`` defines them; None where an instant is missing.
 
     Attributes:
         audio_ms: The client's audio.
         silence_ms: Silence that the gateway added.
-        billed_ms: The audio that the vendor bills; None where it does not tell.
-        estimated_cost_cny: By the catalogue's price of what is billed, or was sent; None without a price.
-        final_results: How many final results were told.
+        billed_ms: The audio that the vendor bills; None where it does not say.
+        estimated_cost_cny: The catalogue's price of the audio billed, or sent; None without a price.
+        final_results: How many final results were sent.
     """
 
     first_package_delay_seconds: float | None

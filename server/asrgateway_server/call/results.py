@@ -19,10 +19,10 @@ class CommitOrigin(Enum):
 
 
 class Results:
-    """Gives every utterance the next index, every text of it the next revision, and every commit one answer.
+    """Gives each utterance an index, each text of it a revision, and each commit one answer.
 
-    A commit is answered by the task itself, or by its end: then the last final result of the task is the answer, or
-    there is none. So finals are held until it is known whether another one follows.
+    The answer to a commit comes from the task, or is the last final result before the task's end. In the second case
+    each final result is held until it is known whether another one follows.
     """
 
     def __init__(self, next_index: int) -> None:
@@ -42,19 +42,19 @@ class Results:
         return bool(self._commits) or self._ending is not None
 
     def commit(self, origin: CommitOrigin) -> None:
-        """Expect an answer of the task that runs."""
+        """Expect an answer from the current task."""
         self._commits.append(origin)
 
     def end_by_commit(self, origin: CommitOrigin) -> None:
-        """Expect the end of the task that runs; it is the answer."""
+        """Expect the end of the current task as the answer."""
         self._ending = origin
 
     def commit_empty(self) -> bool:
-        """Take the answer that no utterance was open; return whether the client asked."""
+        """Take the answer that no utterance was open; return whether the commit was the client's."""
         return not self._commits or self._commits.popleft() is CommitOrigin.CLIENT
 
     def task_ended(self) -> Sequence[Result | CommitEmpty]:
-        """Return the answers to the commits that the end of a task leaves open."""
+        """Return the answers to all commits that are open at the end of a task."""
         origin, self._ending = self._ending, None
         origins = [*self._commits] if origin is None else [origin, *self._commits]
         self._commits.clear()
@@ -66,12 +66,12 @@ class Results:
     # Texts ------------------------------------------------------------------------------------------------------
 
     def speech_started(self) -> Sequence[Result]:
-        """Return the final result that was held, if any: another utterance follows it."""
+        """Return the held final result, if any: another utterance follows it."""
         held, self._held = self._held, None
         return self._numbered(held) if held else ()
 
     def interim(self, event: InterimResult) -> Sequence[Result]:
-        """Return the text as the next revision of the open utterance; none if it takes a promise back: it is late."""
+        """Return the next revision of the open utterance; none for a late text that lacks what is committed."""
         released = self.speech_started()
         if not event.text.startswith(self._committed):
             return released
@@ -96,7 +96,7 @@ class Results:
         return (*released, result) if released else (result,)
 
     def final(self, event: FinalResult) -> Sequence[Result]:
-        """Return the text as the last revision of the utterance; none for a noise without a text so far."""
+        """Return the last revision of the utterance; none if the utterance has had no text."""
         if event.is_forced and self._commits:
             self._commits.popleft()
         if self._ending is None:
@@ -129,7 +129,7 @@ class Results:
 
 
 def _share_kept(before: list[str], now: list[str]) -> float | None:
-    """Return the share of the words before that stand at the same place now."""
+    """Return the share of the earlier words that are still in the same place."""
     if not before:
         return None
     return sum(old == new for old, new in zip(before, now, strict=False)) / len(before)

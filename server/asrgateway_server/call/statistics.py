@@ -1,4 +1,4 @@
-"""What one call takes: instants, amounts of audio and their price, added up over all of its tasks."""
+"""Delays, amounts of audio and cost of one call, summed over its tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import Model
 from asrgateway_server.tracing import call_trace
 
-# A second of audio: to count each packet by itself costs a lock and a microsecond.
+# A second of audio: counting each packet by itself takes a lock and a microsecond.
 _COUNTED_AT_ONCE_SECONDS: Final = 1.0
 
 
@@ -27,7 +27,7 @@ class Delays:
         text_read: The first text was read from the upstream.
         text_written: That text was handed to gRPC.
         half_close_read: The client's half-close was read.
-        end_sent: The adapter was handed the end of the audio.
+        end_sent: The end of the audio was handed to the adapter.
         end_read: The upstream's last message was read.
         idle_seconds: Not an instant: how long tasks waited for audio, since the first.
     """
@@ -78,7 +78,7 @@ class Counter(Protocol):
 
 
 class _Sum:
-    """Passes on what is added to it, a second of audio or more at a time."""
+    """Adds to a counter a second of audio or more at a time."""
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
@@ -95,17 +95,17 @@ class _Sum:
 
 
 class Statistics:
-    """Adds up one call. Each of its tasks may have a model of its own, with its metrics and its price.
+    """Sums up one call. Each of its tasks may have another model, with its own metrics and price.
 
     Attributes:
-        delays: Its instants.
+        delays: The instants of the call.
         received_ms: The client's audio received.
         sent_ms: The client's audio handed to tasks.
         final_ms: How much of it the final results cover.
         silence_ms: Silence added in the client's place.
         final_results: How many final results were sent.
-        request_ids: The upstream's names of its tasks.
-        metrics: Those of the model that recognizes now.
+        request_ids: The upstream's ids of its tasks.
+        metrics: Those of the current task's model.
     """
 
     def __init__(self, config: RecognitionConfig, metrics: Metrics) -> None:
@@ -132,11 +132,11 @@ class Statistics:
 
     @property
     def backlog_seconds(self) -> float:
-        """The audio that was received and waits."""
+        """The audio that was received and has not been sent."""
         return (self.received_ms - self.sent_ms) / 1000
 
     def received(self, byte_count: int, received_ms: int) -> float:
-        """Count a piece of the client's audio, after which there is so much; return its length in seconds."""
+        """Count a piece of the client's audio, included in ``received_ms``; return its length in seconds."""
         seconds = (received_ms - self.received_ms) / 1000
         self.received_ms = received_ms
         self._uncounted_bytes += byte_count
@@ -144,7 +144,7 @@ class Statistics:
         return seconds
 
     def sent(self, sent_ms: int) -> None:
-        """Count audio handed to a task, after which it is so much."""
+        """Count audio handed to a task, included in ``sent_ms``."""
         self._sent.add((sent_ms - self.sent_ms) / 1000)
         self.sent_ms = sent_ms
 
@@ -154,17 +154,17 @@ class Statistics:
         self.metrics.silence_injected_seconds.inc(length_ms / 1000)
 
     def begin_task(self, model: Model) -> None:
-        """Count for another task."""
+        """Begin to count another task."""
         if model is not self._model:
             self._flush()
             self._use(model)
         self._task_start_ms = self.sent_ms + self.silence_ms
 
     def end_task(self, billed_ms: int | None) -> None:
-        """Count what a task costs.
+        """Count the cost of a task.
 
         Args:
-            billed_ms: What the vendor bills for it; None where it does not say: then all that it was sent.
+            billed_ms: The audio that the vendor bills; None where it does not say: then all audio that was sent.
         """
         if not self._model.is_remote:
             return
@@ -179,12 +179,12 @@ class Statistics:
             self.metrics.estimated_cost_cny.inc(cost_cny)
 
     def close(self) -> None:
-        """Count what is left."""
+        """Count what has not been counted yet."""
         self._flush()
         self._received_bytes.inc(self._uncounted_bytes)
 
     def finished(self) -> CallFinished:
-        """Return the summary of a call that is complete; count its delays."""
+        """Return the summary of a complete call; observe its delays."""
         delays, metrics = self.delays, self.metrics
         exemplar = call_trace.get().exemplar
         last_package = delays.last_package_seconds(time.monotonic())
@@ -222,6 +222,6 @@ class Statistics:
 def _observe(
     observer: Callable[[float, dict[str, str] | None], None], seconds: float | None, exemplar: dict[str, str] | None
 ) -> None:
-    """Count a delay that there was, with what leads to its call's trace."""
+    """Observe a delay, unless it is None, with an exemplar that leads to the call's trace."""
     if seconds is not None:
         observer(seconds, exemplar)

@@ -1,4 +1,4 @@
-"""What one task recognizes: live audio at a bounded pace, or silence while the client is quiet; and why it ends."""
+"""The input of one task: live audio at a limited pace, or silence while the client is quiet; and why it ends."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from asrgateway_server.call.statistics import Statistics
 from asrgateway_server.call.utterance import Utterance
 from asrgateway_server.config import RecognitionConfig, Update
 
-#: What the vendor's manual asks for, and a tenth of a second is what a listener takes for "at once".
+#: The vendor's manual recommends it, and people perceive a tenth of a second as immediate.
 PACKET_MS: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallAudio:
-    """What all tasks of a call draw from.
+    """The audio of a call, shared by all of its tasks.
 
     Attributes:
         log: The client's audio.
-        clock: Counts what is handed over.
-        results: Learn of commits.
-        statistics: Count it too.
-        quiet: Says when silence is due; None: it never is.
-        pacer: Spaces packets; None: they go as fast as they are taken.
+        clock: Counts the audio handed to tasks.
+        results: Is notified of commits.
+        statistics: Counts the audio too.
+        quiet: Finds when silence is due; None: it never is.
+        pacer: Spaces packets; None: they are sent as fast as the task takes them.
     """
 
     log: AudioLog
@@ -49,17 +49,18 @@ class TaskInput:
     """The input of one task; see ``backends.base.TaskInput``.
 
     Attributes:
-        config: The call's config, with the updates that the task was handed.
+        config: The call's config, with the updates that the task has received.
 
     Args:
-        audio: What the tasks of the call draw from.
+        audio: The audio of the call.
         config: The call's config as the task begins.
-        utterance: What is open in the task.
-        ends_at_commit: The task has to end where an utterance is committed.
+        utterance: The open utterance of the task.
+        ends_at_commit: A commit ends the task.
         begins_with_audio: Audio is there as the task begins.
-        idle_seconds: The task is ended if it has waited for the call's first audio for so long; None: it waits.
-        answer_empty: Answers a commit for which the task has had no audio.
-        end_early: Called when audio comes after the task was ended for want of it: it need not say good-bye.
+        idle_seconds: The task is ended if the call's first audio has not come for so long; None: it waits.
+        answer_empty: Answers a commit before which the task had no audio.
+        end_early: Called when audio comes after the task was ended for lack of it: its last message need not be
+            waited for.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class TaskInput:
             self._idle_at = asyncio.get_running_loop().time() + self._idle_seconds
 
     async def next(self) -> bytes | Commit | Update | None:
-        """Return what the task recognizes next; see ``backends.base.TaskInput``."""
+        """Return the next item of the task; see ``backends.base.TaskInput``."""
         audio = self._audio
         if self._utterance.is_to_be_ended(audio.clock.task_ms) and not audio.results.has_open_commit:
             return self._commit(CommitOrigin.GATEWAY)
@@ -123,7 +124,7 @@ class TaskInput:
                 return None
 
     async def _item(self) -> bytes | Commit | Update | End | None:
-        """Return what comes next in the log, or None for silence; answer commits for which there was no audio."""
+        """Return the next item of the log, or None for silence; answer commits before any audio."""
         audio = self._audio
         while True:
             item = audio.log.read(self._packet_samples)
@@ -134,7 +135,7 @@ class TaskInput:
             await self._answer_empty()
 
     async def _wait(self) -> bytes | Commit | Update | End | None:
-        """Return what comes next once it is there; None when silence is due."""
+        """Wait for the next item; return None when silence is due."""
         began = time.monotonic()
         item = await self._until_due()
         delays = self._audio.statistics.delays
@@ -149,7 +150,7 @@ class TaskInput:
             due_at = quiet.silence_at if quiet else None
             if self._idle_at is not None and not log.end_samples:
                 due_at = self._idle_at
-            # A log without a packet is no quiet while its writer holds more: one large message is many packets.
+            # While the writer has more, an empty log is not quiet: one large message is many packets.
             if due_at is None or log.is_writing or loop.time() < due_at:
                 await log.wait(self._packet_samples, due_at)
                 item = log.read(self._packet_samples)
@@ -167,7 +168,7 @@ class TaskInput:
             self._audio.statistics.delays.end_sent = time.monotonic()
 
     async def _pace(self, pcm: bytes) -> None:
-        """Wait until a packet may leave."""
+        """Wait until a packet may be sent."""
         if self._audio.pacer:
             seconds = len(pcm) / (self._rate_hertz * BYTES_PER_SAMPLE)
             if pause := self._audio.pacer.wait_seconds(time.monotonic(), seconds):
@@ -181,7 +182,7 @@ class TaskInput:
         statistics.sent(clock.sent_ms)
 
     def _silence(self) -> bytes:
-        """Hand over silence in the client's place."""
+        """Return a packet of silence and count it."""
         audio = self._audio
         if audio.quiet:
             audio.quiet.add_silence(asyncio.get_running_loop().time(), PACKET_MS)

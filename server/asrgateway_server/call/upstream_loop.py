@@ -1,4 +1,4 @@
-"""Runs tasks, one after the other, until the upstream has said all: open one, look at how it ended, take a step."""
+"""Runs the tasks of a call, one after the other: run one, look at how it ended, take the next step."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from asrgateway_server.tracing import call_trace
 
 
 class UpstreamLoop:
-    """The upstream's side of one call.
+    """The upstream side of one call.
 
     Args:
-        config: What the client asked for.
+        config: The call's config.
         backend: Reaches the model.
-        audio: What its tasks draw from.
-        limits: The operator's.
-        responder: Writes what they return.
-        arrival_times: Know when audio came.
+        audio: The audio of the call.
+        limits: The operator's limits.
+        responder: Writes the responses.
+        arrival_times: Has the times at which audio came.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class UpstreamLoop:
         self._responder = responder
         self._arrival_times = arrival_times
         self._has_hibernated = False
-        self._goodbye = asyncio.timeout(None)
+        self._finish_timeout = asyncio.timeout(None)
 
     async def run(self, finish: Callable[[], Awaitable[None]]) -> None:
         """Run tasks to the end of the call, then ``finish`` before connections are closed.
 
         Raises:
-            GatewayError: The call cannot go on; any of the family but ``UpstreamLost``.
+            GatewayError: The call cannot go on; any subclass but ``UpstreamLost``.
         """
         async with self._backend.open(self._config) as upstream:
             while (step := await self._run_task(upstream)) is not Step.FINISH:
@@ -66,7 +66,7 @@ class UpstreamLoop:
             await finish()
 
     async def _run_task(self, upstream: Upstream) -> Step:
-        """Run a task; return what follows it, or raise why nothing can."""
+        """Run a task; return the step that follows, or raise the error that ends the call."""
         task_input, receiver = self._task(upstream)
         self._audio.clock.begin_task()
         self._audio.statistics.begin_task(self._config.model)
@@ -87,26 +87,26 @@ class UpstreamLoop:
         return step
 
     async def _until_end(self, upstream: Upstream, task_input: TaskInput, receiver: Receiver) -> TaskEnd:
-        """Run a task; cut it short when audio comes after it was ended for want of it."""
+        """Run a task; cut it short when audio comes after it was ended for lack of audio."""
         try:
-            async with asyncio.timeout(None) as self._goodbye:
+            async with asyncio.timeout(None) as self._finish_timeout:
                 end = await upstream.run(task_input.config, task_input, receiver.receive)
         except TimeoutError:
             if task_input.end is not InputEnd.IDLE:
                 raise
-            end = Lost(error=UpstreamLost("the task was cut short: audio came"))
+            end = Lost(error=UpstreamLost("the gateway left the idle task: audio came"))
         finally:
             self._audio.log.call_at_audio(None)
         if not isinstance(end, Completed):
             call_trace.get().task_failed(type(end.error).__name__)
         return end
 
-    def _cut_goodbye_short(self) -> None:
+    def _cut_finish_short(self) -> None:
         self._audio.log.call_at_audio(None)
-        self._goodbye.reschedule(asyncio.get_running_loop().time())
+        self._finish_timeout.reschedule(asyncio.get_running_loop().time())
 
     def _task(self, upstream: Upstream) -> tuple[TaskInput, Receiver]:
-        """Return the two ends of a task: what it draws from, and where its events go."""
+        """Return the input of a task and the receiver of its events."""
         audio, config = self._audio, self._config
         utterance = self._utterance()
         may_idle = config.model.is_remote and not self._has_hibernated
@@ -118,7 +118,7 @@ class UpstreamLoop:
             begins_with_audio=self._has_hibernated,
             idle_seconds=self._limits.task_idle_seconds if may_idle else None,
             answer_empty=self._answer_empty,
-            end_early=self._cut_goodbye_short,
+            end_early=self._cut_finish_short,
         )
         receiver = Receiver(
             task_input,
@@ -144,7 +144,7 @@ class UpstreamLoop:
         await self._responder.write(CommitEmpty())
 
     async def _wait_for_audio(self) -> None:
-        """Wait without a task until the client sends audio; answer what else it asks for."""
+        """Wait without a task until the client sends audio; answer commits and updates meanwhile."""
         self._has_hibernated = True
         log = self._audio.log
         while not log.has_audio:

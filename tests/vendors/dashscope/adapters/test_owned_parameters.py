@@ -86,7 +86,7 @@ def test_what_the_gateway_fills_is_not_the_callers_to_give(model: str) -> None:
     ],
 )
 def test_the_option_that_does_the_same_is_named(model: str, name: str, option: str) -> None:
-    with pytest.raises(InvalidRequest, match=f": {option} does the same$"):
+    with pytest.raises(InvalidRequest, match=f": use {option} instead$"):
         unsupported_options(call(model, vendor_parameters={name: "x"}))
 
 
