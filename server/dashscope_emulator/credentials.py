@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from dashscope_emulator.rest import RestError
+
 _MAX_TOKENS: Final = 10_000
 _TOKEN_PREFIX: Final = "st-"  # noqa: S105  (the vendor's prefix, no secret)
 
 
-class CredentialRefused(Exception):
+class CredentialRefused(RestError):
     """The key is missing or wrong.
 
     Attributes:
@@ -20,7 +22,7 @@ class CredentialRefused(Exception):
     """
 
     def __init__(self, *, is_missing: bool) -> None:
-        super().__init__("no key" if is_missing else "wrong key")
+        super().__init__(401, message="No API-key provided." if is_missing else "")
         self.is_missing = is_missing
 
 

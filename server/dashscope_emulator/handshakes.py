@@ -9,12 +9,12 @@ from typing import Final
 
 from aiohttp import web
 
-from dashscope_emulator import rest
 from dashscope_emulator.connection import Handshake
 from dashscope_emulator.credentials import CredentialRefused, Credentials
 from dashscope_emulator.fault_schedule import FaultSchedule
 from dashscope_emulator.faults import Delay, Drop, Phase, Refuse, Stall
 from dashscope_emulator.knobs import Knobs
+from dashscope_emulator.rest import RestError
 
 _POLL_SECONDS: Final = 0.1
 
@@ -46,7 +46,7 @@ class Handshakes:
         for action in self._faults.select(Phase.HANDSHAKE, connection=number, model=model).due():
             match action:
                 case Refuse(status=status, body=""):
-                    return rest.refusal(status)
+                    return RestError(status).response()
                 case Refuse(status=status, body=body):
                     return web.Response(status=status, text=body)
                 case Drop() if request.transport is not None:
@@ -60,7 +60,7 @@ class Handshakes:
             token_expires = self._credentials.check(request.headers, request.query)
         except CredentialRefused as refused:
             status = self._knobs.missing_key_status if refused.is_missing else self._knobs.bad_key_status
-            return rest.unauthorized(refused, status)
+            return refused.response(status)
         headers = {name.lower(): value for name, value in request.headers.items() if name.lower() != "authorization"}
         return Handshake(connection=number, model=model, headers=headers, token_expires=token_expires)
 

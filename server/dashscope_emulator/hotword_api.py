@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from dashscope_emulator import rest
 from dashscope_emulator.knobs import Knobs
-from dashscope_emulator.phrases import PhraseList, PhraseLists, PhrasesRefused
-from dashscope_emulator.vocabularies import Vocabularies, Vocabulary, VocabularyRefused
+from dashscope_emulator.phrases import PhraseList, PhraseLists
+from dashscope_emulator.rest import RestError, invalid
+from dashscope_emulator.vocabularies import Vocabularies, Vocabulary
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -60,7 +60,7 @@ class HotwordApi:
         async def handle_with_knobs(request: web.Request) -> web.StreamResponse:
             await asyncio.sleep(self._knobs.hotword_seconds)
             if self._knobs.hotword_status:
-                return rest.refusal(self._knobs.hotword_status)
+                raise RestError(self._knobs.hotword_status)
             return await handle(request)
 
         return handle_with_knobs
@@ -69,15 +69,11 @@ class HotwordApi:
         body = await _body(request)
         given = body.get("input")
         if body.get("model") != _MODEL or not isinstance(given, dict):
-            return rest.error(400, "InvalidParameter", f"model must be {_MODEL} and input an object.")
+            raise invalid(f"model must be {_MODEL} and input an object.")
         action = self._actions.get(str(given.get("action")))
         if action is None:
-            return rest.error(400, "InvalidParameter", "Unknown action.")
-        try:
-            output = action(given)
-        except VocabularyRefused as refused:
-            return rest.error(refused.status, refused.code, refused.message)
-        return _success(output)
+            raise invalid("Unknown action.")
+        return _success(action(given))
 
     def _create(self, given: dict[str, Any]) -> dict[str, Any]:
         prefix, target = str(given.get("prefix", "")), str(given.get("target_model", ""))
@@ -104,41 +100,28 @@ class HotwordApi:
         body = await _body(request)
         parameters = body.get("hyper_parameters")
         if body.get("training_type") != _TRAINING or not isinstance(parameters, dict):
-            return rest.error(400, "InvalidParameter", f"training_type must be {_TRAINING}.")
-        try:
-            compiled = self._phrases.compile(
-                str(body.get("model", "")),
-                parameters.get("phrase_list"),
-                datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
-                _phrase_id(body.get("finetuned_output")),
-            )
-        except PhrasesRefused as refused:
-            return rest.error(400, "InvalidParameter", str(refused))
-        except KeyError:
-            return rest.refusal(404)
+            raise invalid(f"training_type must be {_TRAINING}.")
+        phrase_id = body.get("finetuned_output")
+        compiled = self._phrases.compile(
+            str(body.get("model", "")),
+            parameters.get("phrase_list"),
+            datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
+            phrase_id if phrase_id is None else str(phrase_id),
+        )
         job = {"job_id": compiled.job_id, "status": "SUCCEEDED", "training_type": _TRAINING}
         return _success({**job, **_shown(compiled)})
 
     async def _list_phrases(self, request: web.Request) -> web.Response:
-        try:
-            number, size = _page(request.query.get("page_no", "1"), request.query.get("page_size", "10"))
-        except VocabularyRefused as refused:
-            return rest.error(refused.status, refused.code, refused.message)
+        number, size = _page(request.query.get("page_no", "1"), request.query.get("page_size", "10"))
         found = self._phrases.page(number, size)
         page = {"page_no": number, "page_size": size, "total": len(self._phrases)}
         return _success({**page, "finetuned_outputs": [_shown(item) for item in found]})
 
     async def _query_phrases(self, request: web.Request) -> web.Response:
-        try:
-            return _success(_shown(self._phrases.query(request.match_info["phrase_id"])))
-        except KeyError:
-            return rest.refusal(404)
+        return _success(_shown(self._phrases.query(request.match_info["phrase_id"])))
 
     async def _delete_phrases(self, request: web.Request) -> web.Response:
-        try:
-            self._phrases.delete(request.match_info["phrase_id"])
-        except KeyError:
-            return rest.refusal(404)
+        self._phrases.delete(request.match_info["phrase_id"])
         return _success({})
 
 
@@ -158,7 +141,7 @@ def _shown(phrases: PhraseList) -> dict[str, str]:
 def _words(given: dict[str, Any]) -> list[dict[str, object]]:
     words = given.get("vocabulary")
     if not isinstance(words, list) or not all(isinstance(word, dict) for word in words):
-        raise VocabularyRefused(400, "InvalidParameter", "vocabulary must be a list of objects.")
+        raise invalid("vocabulary must be a list of objects.")
     return words
 
 
@@ -168,11 +151,7 @@ def _page(index: object, size: object) -> tuple[int, int]:
     match numbers:
         case [int(index), int(size)] if index >= 0 and size >= 1:
             return index, size
-    raise VocabularyRefused(400, "InvalidParameter", "a page needs a number and a size.")
-
-
-def _phrase_id(value: object) -> str | None:
-    return value if value is None else str(value)
+    raise invalid("a page needs a number and a size.")
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 _KEPT: Final = 1000
+#: What a line shows beside the blocks: nothing that a client said.
+_SHOWN: Final = ("connection", "task", "model", "packets", "audio_ms", "silent_bytes", "damaged_bytes", "outcome")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,19 +56,8 @@ class Journal:
 
     def line(self) -> str:
         """Return one JSON line without any content: blocks as runs of ``[first, count]``."""
-        return json.dumps(
-            {
-                "connection": self.connection,
-                "task": self.task,
-                "model": self.model,
-                "packets": self.packets,
-                "audio_ms": self.audio_ms,
-                "blocks": runs(self.blocks),
-                "silent_bytes": self.silent_bytes,
-                "damaged_bytes": self.damaged_bytes,
-                "outcome": self.outcome,
-            }
-        )
+        shown = {name: getattr(self, name) for name in _SHOWN}
+        return json.dumps({**shown, "blocks": runs(self.blocks)})
 
 
 class Journals:

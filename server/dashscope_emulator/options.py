@@ -73,6 +73,7 @@ class EmulatorOptions:
             raise ValueError(f"recognizer {self.recognizer!r} takes no {type(self.script).__name__}")
 
 
+_ARGUMENTS: Final = ("host", "port", "recognizer", "time_scale", "api_key", "tls_cert", "tls_key", "journal")
 _SCRIPTS: Final[Mapping[str, type]] = MappingProxyType({"script": Script, "markers": MarkerScript})
 _LOADERS: Final[Mapping[str, Callable[[Path], Script | MarkerScript]]] = MappingProxyType(
     {"script": load_script, "markers": load_markers}
@@ -110,21 +111,12 @@ def options_from(arguments: argparse.Namespace) -> EmulatorOptions:
     Raises:
         ValueError: An argument or a file is wrong; the message is for the user.
     """
-    script = None
-    if arguments.script is not None:
-        if arguments.recognizer not in _LOADERS:
-            raise ValueError(f"recognizer {arguments.recognizer!r} takes no script")
-        script = _LOADERS[arguments.recognizer](arguments.script)
+    given = {name: getattr(arguments, name) for name in _ARGUMENTS}
+    if arguments.script is not None and arguments.recognizer not in _LOADERS:
+        raise ValueError(f"recognizer {arguments.recognizer!r} takes no script")
     return EmulatorOptions(
-        host=arguments.host,
-        port=arguments.port,
-        recognizer=arguments.recognizer,
-        script=script,
+        **given,
+        script=_LOADERS[arguments.recognizer](arguments.script) if arguments.script else None,
         faults=load_faults(arguments.faults) if arguments.faults else (),
-        time_scale=arguments.time_scale,
-        api_key=arguments.api_key,
-        tls_cert=arguments.tls_cert,
-        tls_key=arguments.tls_key,
-        journal=arguments.journal,
         knobs=load_knobs(arguments.knobs) if arguments.knobs else Knobs(),
     )

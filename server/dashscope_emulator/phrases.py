@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from dashscope_emulator.rest import RestError, invalid
+
 _MAX_PHRASES: Final = 500
 _WEIGHTS: Final = frozenset((1, 2, 3, 4, 5, -6, -5, -4, -3, -2, -1))
-
-
-class PhrasesRefused(Exception):
-    """The phrases break a limit; the text says which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +42,8 @@ class PhraseLists:
         """Compile a new list, or replace the one of that id.
 
         Raises:
-            PhrasesRefused: The phrases break a limit.
-            KeyError: There is no list of that id.
+            RestError: The phrases break a limit.
+            RestError: There is no list of that id.
         """
         if phrase_id is not None:
             self.query(phrase_id)
@@ -64,8 +62,10 @@ class PhraseLists:
         """Find a list.
 
         Raises:
-            KeyError: There is no such list.
+            RestError: There is no such list.
         """
+        if phrase_id not in self._lists:
+            raise RestError(404)
         return self._lists[phrase_id]
 
     def words(self, phrase_id: str, model: str) -> Mapping[str, int]:
@@ -77,8 +77,9 @@ class PhraseLists:
         """Remove a list.
 
         Raises:
-            KeyError: There is no such list.
+            RestError: There is no such list.
         """
+        self.query(phrase_id)
         del self._lists[phrase_id]
 
     def page(self, number: int, size: int) -> list[PhraseList]:
@@ -93,7 +94,7 @@ class PhraseLists:
 def _checked(phrases: object) -> dict[str, int]:
     """Source: Model Studio, "Paraformer phrase manager", limits."""
     if not isinstance(phrases, dict) or not 1 <= len(phrases) <= _MAX_PHRASES:
-        raise PhrasesRefused(f"phrase_list must have 1 to {_MAX_PHRASES} phrases")
+        raise invalid(f"phrase_list must have 1 to {_MAX_PHRASES} phrases")
     if not all(type(weight) is int and weight in _WEIGHTS for weight in phrases.values()):
-        raise PhrasesRefused("a weight must be from 1 to 5 or from -6 to -1")
+        raise invalid("a weight must be from 1 to 5 or from -6 to -1")
     return {str(text): weight for text, weight in phrases.items()}

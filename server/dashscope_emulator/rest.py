@@ -1,4 +1,4 @@
-"""The vendor's error bodies over HTTP."""
+"""The vendor's errors over HTTP: as exceptions, and as the bodies they become."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import Final
 
 from aiohttp import web
 
-from dashscope_emulator.credentials import CredentialRefused
-
 # Source: Model Studio, "Error codes".
-_REFUSALS: Final[Mapping[int, tuple[str, str]]] = MappingProxyType(
+_ERRORS: Final[Mapping[int, tuple[str, str]]] = MappingProxyType(
     {
         401: ("InvalidApiKey", "Invalid API-key provided."),
         403: ("AccessDenied", "Access denied."),
@@ -24,18 +22,28 @@ _REFUSALS: Final[Mapping[int, tuple[str, str]]] = MappingProxyType(
 )
 
 
-def unauthorized(refused: CredentialRefused, status: int = 401) -> web.Response:
-    """Return the error body for a missing or a wrong key."""
-    message = "No API-key provided." if refused.is_missing else "Invalid API-key provided."
-    return error(status, "InvalidApiKey", message)
+class RestError(Exception):
+    """A request is refused.
+
+    Args:
+        status: HTTP status.
+        code: Of the error body; the usual one of the status by default.
+        message: Of the error body, likewise.
+    """
+
+    def __init__(self, status: int, code: str = "", message: str = "") -> None:
+        usual_code, usual_message = _ERRORS.get(status, _ERRORS[500])
+        self.status = status
+        self.code = code or usual_code
+        self.message = message or usual_message
+        super().__init__(f"{self.status} {self.code}: {self.message}")
+
+    def response(self, status: int | None = None) -> web.Response:
+        """Return the error as the vendor writes it, with its own status or this one."""
+        body = {"code": self.code, "message": self.message, "request_id": str(uuid.uuid4())}
+        return web.json_response(body, status=status or self.status)
 
 
-def error(status: int, code: str, message: str) -> web.Response:
-    """Return the vendor's error body."""
-    body = {"code": code, "message": message, "request_id": str(uuid.uuid4())}
-    return web.json_response(body, status=status)
-
-
-def refusal(status: int) -> web.Response:
-    """Return the error body that goes with a status."""
-    return error(status, *_REFUSALS.get(status, ("InternalError", "Internal server error!")))
+def invalid(message: str) -> RestError:
+    """Return the error for a request with a wrong value."""
+    return RestError(400, "InvalidParameter", message)

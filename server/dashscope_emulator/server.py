@@ -15,9 +15,8 @@ from typing import Final
 
 from aiohttp import web
 
-from dashscope_emulator import rest
 from dashscope_emulator.connection import Connection, Handshake, Services
-from dashscope_emulator.credentials import CredentialRefused, Credentials
+from dashscope_emulator.credentials import Credentials
 from dashscope_emulator.fault_schedule import FaultSchedule
 from dashscope_emulator.handshakes import Handshakes
 from dashscope_emulator.hotword_api import HotwordApi
@@ -28,6 +27,7 @@ from dashscope_emulator.recognizers.base import Recognizers
 from dashscope_emulator.recognizers.markers import MarkerRecognizers, MarkerScript
 from dashscope_emulator.recognizers.pocketsphinx import PocketSphinxRecognizers
 from dashscope_emulator.recognizers.script import Script, ScriptRecognizers, load_workload
+from dashscope_emulator.rest import RestError, invalid
 from dashscope_emulator.sender import Sender
 from dashscope_emulator.session_connection import SessionConnection
 from dashscope_emulator.task_connection import TaskConnection
@@ -130,7 +130,7 @@ class Emulator:
         await self._services.recognizers.close()
 
     def _application(self) -> web.Application:
-        application = web.Application(middlewares=[self._check_key])
+        application = web.Application(middlewares=[self._serve_http])
         for path, dialect in _DIALECTS.items():
             for route in (path, f"{path}/"):
                 application.router.add_get(route, partial(self._serve, dialect))
@@ -147,16 +147,16 @@ class Emulator:
         return context
 
     @web.middleware
-    async def _check_key(
+    async def _serve_http(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Check the key in plain HTTP; at a handshake, a fault may come first."""
-        if request.path.startswith("/api/"):
-            try:
+        """Check the key in plain HTTP, and answer errors; at a handshake, a fault may come before the key."""
+        try:
+            if request.path.startswith("/api/"):
                 self._credentials.check(request.headers, {})
-            except CredentialRefused as refused:
-                return rest.unauthorized(refused)
-        return await handler(request)
+            return await handler(request)
+        except RestError as error:
+            return error.response()
 
     async def _serve(self, dialect: Dialect, request: web.Request) -> web.StreamResponse:
         handshake = await self._handshakes.check(request)
@@ -180,10 +180,10 @@ class Emulator:
 
     async def _exchange_token(self, request: web.Request) -> web.Response:
         if self._credentials.check(request.headers, {}) is not None:  # a token makes no tokens
-            return rest.refusal(401)
+            raise RestError(401)
         seconds = request.query.get("expire_in_seconds", "60")
         if not _SECONDS.fullmatch(seconds) or not 1 <= int(seconds) <= _MAX_TOKEN_SECONDS:
-            return rest.error(400, "InvalidParameter", "expire_in_seconds must be from 1 to 1800.")
+            raise invalid("expire_in_seconds must be from 1 to 1800.")
         self.tokens += 1
         token = self._credentials.exchange(int(seconds))
         return web.json_response({"token": token.text, "expires_at": token.expires_at})

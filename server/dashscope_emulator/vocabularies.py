@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
+from dashscope_emulator.rest import RestError, invalid
+
 _PREFIX: Final = re.compile(r"[0-9a-z]{1,10}")
 _MAX_WORDS: Final = 500
 _MAX_WORDS_OF_LARGE_MODELS: Final = 2000
@@ -15,22 +17,6 @@ _MAX_CHARACTERS: Final = 15
 _MAX_PARTS: Final = 7
 _SUPER_WEIGHT: Final = 50
 _MAX_SUPER_WORDS: Final = 50
-
-
-class VocabularyRefused(Exception):
-    """A request breaks a limit of the vendor, or names no list.
-
-    Attributes:
-        status: HTTP status.
-        code: Of the error body.
-        message: Of the error body.
-    """
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(f"{status} {code}: {message}")
-        self.status = status
-        self.code = code
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +59,13 @@ class Vocabularies:
         """Compile a list.
 
         Raises:
-            VocabularyRefused: The words break a limit, or there are too many lists.
+            RestError: The words break a limit, or there are too many lists.
         """
         if not _PREFIX.fullmatch(prefix):
-            raise _invalid("prefix must be at most 10 digits and lowercase letters")
+            raise invalid("prefix must be at most 10 digits and lowercase letters")
         _check(words, target_model)
         if len(self._lists) >= self._limit:
-            raise VocabularyRefused(400, "Throttling.AllocationQuota", "Free allocated quota exceeded.")
+            raise RestError(400, "Throttling.AllocationQuota", "Free allocated quota exceeded.")
         now = _now()
         vocabulary = Vocabulary(
             vocabulary_id=f"vocab-{prefix}-{uuid.uuid4().hex[:20]}",
@@ -96,17 +82,17 @@ class Vocabularies:
         """Find a list.
 
         Raises:
-            VocabularyRefused: There is no such list.
+            RestError: There is no such list.
         """
         if vocabulary_id not in self._lists:
-            raise VocabularyRefused(400, "BadRequest.ResourceNotExist", "The required resource not exist.")
+            raise RestError(400, "BadRequest.ResourceNotExist", "The required resource not exist.")
         return self._lists[vocabulary_id]
 
     def update(self, vocabulary_id: str, words: list[dict[str, object]]) -> None:
         """Replace the words of a list.
 
         Raises:
-            VocabularyRefused: There is no such list, or the words break a limit.
+            RestError: There is no such list, or the words break a limit.
         """
         vocabulary = self.query(vocabulary_id)
         _check(words, vocabulary.target_model)
@@ -116,7 +102,7 @@ class Vocabularies:
         """Remove a list.
 
         Raises:
-            VocabularyRefused: There is no such list.
+            RestError: There is no such list.
         """
         self.query(vocabulary_id)
         del self._lists[vocabulary_id]
@@ -132,29 +118,25 @@ def _check(words: list[dict[str, object]], target_model: str) -> None:
     is_large = target_model.startswith(("qwen-audio-3", "fun-asr-realtime"))
     limit = _MAX_WORDS_OF_LARGE_MODELS if is_large else _MAX_WORDS
     if not 1 <= len(words) <= limit:
-        raise _invalid(f"a vocabulary has 1 to {limit} words")
+        raise invalid(f"a vocabulary has 1 to {limit} words")
     for word in words:
         _check_word(word, takes_super=target_model.startswith("qwen-audio-3"))
     if sum(word.get("weight") == _SUPER_WEIGHT for word in words) > _MAX_SUPER_WORDS:
-        raise _invalid(f"at most {_MAX_SUPER_WORDS} words may weigh {_SUPER_WEIGHT}")
+        raise invalid(f"at most {_MAX_SUPER_WORDS} words may weigh {_SUPER_WEIGHT}")
 
 
 def _check_word(word: dict[str, object], *, takes_super: bool) -> None:
     text, weight = word.get("text"), word.get("weight")
     if not isinstance(text, str) or not text.strip():
-        raise _invalid("a word needs a text")
+        raise invalid("a word needs a text")
     if text.isascii() and len(text.split()) > _MAX_PARTS:
-        raise _invalid(f"a word has at most {_MAX_PARTS} parts")
+        raise invalid(f"a word has at most {_MAX_PARTS} parts")
     if not text.isascii() and len(text) > _MAX_CHARACTERS:
-        raise _invalid(f"a word has at most {_MAX_CHARACTERS} characters")
+        raise invalid(f"a word has at most {_MAX_CHARACTERS} characters")
     if type(weight) is not int:  # neither true nor 4.0
-        raise _invalid("weight must be an integer")
+        raise invalid("weight must be an integer")
     if weight not in (1, 2, 3, 4, 5) and not (takes_super and weight == _SUPER_WEIGHT):
-        raise _invalid("weight must be from 1 to 5")
-
-
-def _invalid(message: str) -> VocabularyRefused:
-    return VocabularyRefused(400, "InvalidParameter", message)
+        raise invalid("weight must be from 1 to 5")
 
 
 def _now() -> str:

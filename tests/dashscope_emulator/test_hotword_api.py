@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 
 from dashscope_emulator import Emulator
-from dashscope_emulator.vocabularies import Vocabularies, VocabularyRefused
+from dashscope_emulator.rest import RestError
+from dashscope_emulator.vocabularies import Vocabularies
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -118,7 +119,7 @@ def test_the_documented_limits_hold(model: str, words: list[dict[str, object]], 
     if is_accepted:
         assert vocabularies.create("a", model, words).vocabulary_id in vocabularies
     else:
-        with pytest.raises(VocabularyRefused):
+        with pytest.raises(RestError):
             vocabularies.create("a", model, words)
 
 
