@@ -1,4 +1,4 @@
-"""Start a gateway, speak three recordings to it, show what it hears, and stop it. Run by `make demo`."""
+"""Start a gateway, stream three recordings to it, show the text, and stop it. Run by `make demo`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from asrgateway.audio_file import AudioFile, open_audio
 from asrgateway.pacing import at_speaking_speed
 from asrgateway.terminal import Terminal
 
-# Python 3.11 remarks there that a child was gone before it was told to go.
+# Python 3.11 logs a warning there when a child process has ended before it is terminated.
 logging.getLogger("asyncio").setLevel(logging.ERROR)
 
 RECORDINGS: Final = Path(__file__).resolve().parent / "recordings"
-#: What must come out word for word; None: hard for the embedded recogniser, and only shown.
+#: The expected text, word for word; None: hard for the embedded recogniser, so only shown.
 WORDS: Final[Mapping[str, str | None]] = {
     "mother.wav": "please call my mother tomorrow morning",
     "boy.wav": "the boy was there when the sun rose",
@@ -58,10 +58,10 @@ class Gateway:
         self._reading = asyncio.create_task(self._read_log(), name="read log")
 
     async def target(self) -> str:
-        """Wait until it takes calls, and return where.
+        """Wait until the gateway accepts calls, and return its address.
 
         Raises:
-            GatewayFailed: It has ended, or is not ready in time.
+            GatewayFailed: The gateway has ended, or is not ready in time.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(START_SECONDS):
@@ -70,7 +70,7 @@ class Gateway:
         raise GatewayFailed(f"The gateway did not start:\n{self.log()}")
 
     async def stop(self) -> int:
-        """Ask it to end, wait until it has, and return its exit code; end it by force if it does not."""
+        """Terminate the gateway and return its exit code; kill it if it does not end."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         try:
@@ -82,7 +82,7 @@ class Gateway:
         return await self._process.wait()
 
     def log(self) -> str:
-        """Return its last lines."""
+        """Return the last lines of its log."""
         return "\n".join(f"  {line}" for line in self._log)
 
     async def _read_log(self) -> None:
@@ -96,10 +96,10 @@ class Gateway:
 
 @asynccontextmanager
 async def running_gateway() -> AsyncIterator[str]:
-    """Run a gateway with no settings but our own, yield where it takes calls, and leave nothing of it behind.
+    """Run a gateway with the demo's settings only, yield its address, and stop it.
 
     Raises:
-        GatewayFailed: It did not start, or did not end with exit code 0.
+        GatewayFailed: The gateway did not start, or did not end with exit code 0.
     """
     others = {name: value for name, value in os.environ.items() if not name.startswith(("ASRGATEWAY_", "DASHSCOPE_"))}
     process = await asyncio.create_subprocess_exec(
@@ -119,7 +119,7 @@ async def running_gateway() -> AsyncIterator[str]:
 
 
 async def recognise(client: RecognitionClient, audio: AudioFile, screen: Terminal, *, is_fast: bool) -> str:
-    """Stream one recording, show what is heard meanwhile, and return the whole final text."""
+    """Stream one recording, show the text as it arrives, and return the whole final text."""
     config = StreamingConfig(model="embedded", decoding_config=audio.decoding_config, interim_results=True)
     messages = audio.messages(audio.message_bytes)
     finals = []
@@ -147,7 +147,7 @@ def show_interim(screen: Terminal, text: str) -> None:
 
 
 def delays(finished: Finished) -> str:
-    """Tell the delays of a call as its client meets them, and the recogniser's part of each."""
+    """Return the delays of a call at the gateway's edge, with the recogniser's part of each."""
     first, last = (
         f"{name} package {_ms(finished, f'{name}_package_delay')} "
         f"(recogniser {_ms(finished, f'upstream_{name}_package_delay')})"
@@ -161,7 +161,7 @@ def _ms(finished: Message, field: str) -> str:
 
 
 async def demonstrate(screen: Terminal, *, is_fast: bool) -> bool:
-    """Run the whole demo; return whether the recordings came out as they must."""
+    """Run the whole demo; return whether all texts are as expected."""
     began = time.monotonic()
     wrong = []
     async with running_gateway() as target, RecognitionClient(target) as client:
@@ -174,13 +174,13 @@ async def demonstrate(screen: Terminal, *, is_fast: bool) -> bool:
             if words is not None and text != words:
                 wrong.append(f"{name} should have been: {words}")
     screen.result("")
-    for line in wrong or ["All is well; the gateway has stopped."]:
+    for line in wrong or ["All texts are as expected; the gateway has stopped."]:
         screen.result(line)
     return not wrong
 
 
 async def run(*, is_fast: bool) -> bool:
-    """Run the demo so that any signal to end it ends its gateway as well."""
+    """Run the demo; a signal that ends it also ends its gateway."""
     task = asyncio.current_task()
     if task is not None:
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -193,7 +193,7 @@ async def run(*, is_fast: bool) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return 0, 1 when something came out wrong, or 130 when it was interrupted."""
+    """Return 0, 1 if the demo failed, or 130 if it was interrupted."""
     parser = argparse.ArgumentParser(description="Start a gateway, stream three recordings to it, and stop it.")
     parser.add_argument("--fast", action="store_true", help="send the recordings at once, not at speaking speed")
     options = parser.parse_args(arguments)

@@ -40,11 +40,11 @@ def test_a_certificate_file_implies_tls() -> None:
         (["file", "a.wav", "--timeout", "nan"], "'nan' is not a number above 0"),
         (["file", "a.wav", "--timeout", "soon"], "'soon' is not a number above 0"),
         (["file", "a.wav", "--encoding", "vinyl"], "vinyl"),
-        (["models", "--cert", "c.pem"], "--cert and --key go together"),
+        (["models", "--cert", "c.pem"], "--cert and --key belong together"),
         (["models", "--channel-option", "grpc.keepalive_time_ms"], "is not NAME=VALUE"),
     ],
 )
-def test_wrong_usage_is_told_and_ends_with_2(
+def test_wrong_usage_prints_a_message_and_ends_with_2(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:

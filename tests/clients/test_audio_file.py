@@ -54,7 +54,7 @@ def test_a_wav_header_without_a_length_stands_for_the_rest_of_the_file(wav_file:
     assert opened(wav_file).audio_bytes == 6400
 
 
-def test_options_that_agree_with_the_header_are_fine(wav_file: Path) -> None:
+def test_options_that_agree_with_the_header_are_accepted(wav_file: Path) -> None:
     assert opened(wav_file, encoding=WAV, rate=8000, channels=2).sample_rate_hertz == 8000
 
 
@@ -70,7 +70,7 @@ def test_options_that_contradict_the_header_are_refused(
 
 
 def test_a_wav_file_is_not_sent_as_raw_audio(wav_file: Path) -> None:
-    with pytest.raises(UnusableFile, match="its encoding is wav"):
+    with pytest.raises(UnusableFile, match="use --encoding wav"):
         opened(wav_file, encoding=LINEAR16, rate=8000)
 
 

@@ -82,24 +82,24 @@ async def recognize(client: RecognitionClient) -> list[RecognizeResponse]:
 # Options -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_callers_own_option_takes_the_place_of_ours() -> None:
+def test_an_option_given_replaces_the_default() -> None:
     options = dict(with_defaults([("grpc.keepalive_time_ms", 1), ("grpc.max_send_message_length", 2)]))
     assert (options["grpc.keepalive_time_ms"], options["grpc.max_send_message_length"]) == (1, 2)
     assert options["grpc.keepalive_timeout_ms"] == 20_000
 
 
-def test_a_policy_that_the_caller_names_is_not_overruled() -> None:
+def test_a_policy_given_is_not_overridden() -> None:
     options = dict(with_defaults([("grpc.lb_policy_name", "pick_first")]))
     assert "loadBalancingConfig" not in json.loads(str(options["grpc.service_config"]))
 
 
-def test_the_readme_tells_the_service_config() -> None:
+def test_the_readme_shows_the_service_config() -> None:
     readme = (ROOT / "clients" / "python" / "README.md").read_text(encoding="utf-8")
-    told = readme.partition("```json\n")[2].partition("```")[0]
-    assert json.loads(told) == json.loads(str(dict(with_defaults(()))["grpc.service_config"]))
+    shown = readme.partition("```json\n")[2].partition("```")[0]
+    assert json.loads(shown) == json.loads(str(dict(with_defaults(()))["grpc.service_config"]))
 
 
-def test_the_gateway_takes_pings_as_often_as_they_come() -> None:
+def test_the_gateway_accepts_the_pings_of_the_client() -> None:
     served = dict(_options(Settings(), 1))
     ours = dict(with_defaults(()))
     assert int(ours["grpc.keepalive_time_ms"]) >= 2 * int(served["grpc.http2.min_ping_interval_without_data_ms"])
@@ -126,7 +126,7 @@ async def test_gateways_behind_one_target_share_the_calls() -> None:
         assert (first.calls - before[0], second.calls - before[1]) == (5, 5)
 
 
-async def test_without_asyncio_they_do_too() -> None:
+async def test_gateways_share_the_calls_without_asyncio_too() -> None:
     first, second = Counting(), Counting()
 
     def call_until_both_answered(target: str) -> None:
@@ -138,7 +138,7 @@ async def test_without_asyncio_they_do_too() -> None:
         await asyncio.to_thread(call_until_both_answered, target)
 
 
-async def test_a_caller_may_keep_to_the_first() -> None:
+async def test_a_client_may_use_only_the_first_gateway() -> None:
     first, second = Counting(), Counting()
     options = (*ALONE, ("grpc.lb_policy_name", "pick_first"))
     async with serving(first, second) as target, RecognitionClient(target, channel_options=options) as client:
@@ -151,7 +151,7 @@ async def test_a_caller_may_keep_to_the_first() -> None:
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
-async def test_a_call_that_nobody_began_is_sent_again_with_its_audio(code: grpc.StatusCode) -> None:
+async def test_a_call_that_has_not_begun_is_sent_again_with_its_audio(code: grpc.StatusCode) -> None:
     gateway = Counting(code, code)
     async with serving(gateway) as target, RecognitionClient(target) as client:
         assert await recognize(client) == [finished()]
@@ -171,7 +171,7 @@ async def test_a_call_that_has_begun_is_not_sent_again() -> None:
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL])
-async def test_what_another_attempt_does_not_help_is_not_sent_again(code: grpc.StatusCode) -> None:
+async def test_a_call_with_a_permanent_error_is_not_sent_again(code: grpc.StatusCode) -> None:
     gateway = Counting(code)
     async with serving(gateway) as target, RecognitionClient(target) as client:
         with pytest.raises(RecognitionError):
@@ -179,7 +179,7 @@ async def test_what_another_attempt_does_not_help_is_not_sent_again(code: grpc.S
     assert gateway.calls == 1
 
 
-async def test_a_caller_who_leaves_makes_no_new_call() -> None:
+async def test_a_client_that_cancels_makes_no_new_call() -> None:
     gateway = Counting(is_greeting=True)
 
     async def endless() -> AsyncIterator[bytes]:

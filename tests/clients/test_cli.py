@@ -94,7 +94,7 @@ async def test_warnings_and_events_go_to_standard_error(
     reconnected = StreamEvent(type=StreamEventType.STREAM_EVENT_TYPE_RECONNECTED, reason="the line broke")
     gateway.script.greeting = [
         RecognizeResponse(started=Started(downgrades=[downgrade])),
-        RecognizeResponse(warning=Warning(field="features.enable_emotion", message="not heard")),
+        RecognizeResponse(warning=Warning(field="features.enable_emotion", message="not supported")),
         RecognizeResponse(stream_event=dropped),
         RecognizeResponse(stream_event=reconnected),
         RecognizeResponse(going_away=GoingAway(deadline=Duration(seconds=30))),
@@ -102,14 +102,14 @@ async def test_warnings_and_events_go_to_standard_error(
     await asr_client("file", wav_file, "--fast", "--target", gateway.target)
     assert capsys.readouterr().err.splitlines() == [
         "warning: language_codes: English only",
-        "warning: features.enable_emotion: not heard",
+        "warning: features.enable_emotion: not supported",
         "warning: audio dropped from 1.0 to 2.0 s: too late",
         "note: reconnected: the line broke",
         "warning: the gateway stops in 30 s",
     ]
 
 
-async def test_a_downgrade_that_is_also_a_warning_is_told_once(
+async def test_a_downgrade_that_is_also_a_warning_is_printed_once(
     gateway: Gateway, wav_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     downgrade = Downgrade(field="language_codes", message="English only")
@@ -135,7 +135,7 @@ async def test_json_is_one_response_per_line_in_the_names_of_the_contract(
     assert "你好" in lines[1]
 
 
-async def test_a_failure_tells_code_sentence_and_what_to_do(
+async def test_a_failure_prints_code_sentence_and_what_to_do(
     gateway: Gateway, wav_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gateway.script.failure = Failure(code=grpc.StatusCode.RESOURCE_EXHAUSTED, message="all workers are busy")
@@ -204,7 +204,7 @@ def long_file(tmp_path: Path) -> Path:
     return path
 
 
-async def test_an_interrupt_ends_with_130_and_without_a_word(gateway: Gateway, long_file: Path) -> None:
+async def test_an_interrupt_ends_with_130_and_without_output(gateway: Gateway, long_file: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *CLIENT, "file", long_file, "--rate", "8000", "--target", gateway.target, stderr=asyncio.subprocess.PIPE
     )
@@ -285,11 +285,11 @@ async def test_the_api_key_of_the_environment_is_sent(gateway: Gateway, monkeypa
 
 
 @pytest.mark.parametrize("content", ["", "two keys", "ключ"])
-async def test_an_api_key_that_cannot_be_sent_is_told_and_not_shown(
+async def test_an_api_key_that_cannot_be_sent_is_an_error_that_hides_it(
     content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key_file = tmp_path / "key"
     key_file.write_text(content, encoding="utf-8")
     assert await asr_client("models", "--api-key-file", key_file) == 2
     error = capsys.readouterr().err
-    assert error == "asr-client: the API key must be of ASCII letters, digits and signs, without blanks\n"
+    assert error == "asr-client: the API key must consist of ASCII letters, digits and signs, without blanks\n"

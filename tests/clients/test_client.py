@@ -127,7 +127,7 @@ async def test_a_failure_while_audio_is_being_written_keeps_its_status_and_what_
         await anext(responses)
 
 
-async def test_an_exception_of_the_audio_cancels_the_call_and_reaches_the_caller(
+async def test_an_exception_of_the_audio_cancels_the_call_and_is_raised_again(
     gateway: Gateway, client: RecognitionClient, config: StreamingConfig
 ) -> None:
     gateway.script.has_no_end = True
@@ -138,7 +138,7 @@ async def test_an_exception_of_the_audio_cancels_the_call_and_reaches_the_caller
     assert not send_tasks()
 
 
-async def test_an_exception_before_the_first_audio_reaches_the_caller(
+async def test_an_exception_before_the_first_audio_is_raised_again(
     client: RecognitionClient, config: StreamingConfig
 ) -> None:
     with pytest.raises(MicrophoneError, match="never plugged in"):
@@ -175,15 +175,15 @@ async def test_abandoning_the_iteration_cancels_the_call(
     assert not send_tasks()
 
 
-async def test_cancelling_the_caller_cancels_the_call(
+async def test_cancelling_the_task_cancels_the_call(
     gateway: Gateway, client: RecognitionClient, config: StreamingConfig
 ) -> None:
     gateway.script.has_no_end = True
-    caller = asyncio.create_task(collect(client.recognize(config, endless())))
+    task = asyncio.create_task(collect(client.recognize(config, endless())))
     await gateway.script.is_greeted.wait()
-    caller.cancel()
+    task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await caller
+        await task
     await gateway.script.is_over.wait()
     assert gateway.script.is_cancelled
     assert not send_tasks()
@@ -192,11 +192,11 @@ async def test_cancelling_the_caller_cancels_the_call(
 async def test_closing_the_client_ends_its_calls_with_an_error_not_a_cancellation(
     gateway: Gateway, client: RecognitionClient, config: StreamingConfig
 ) -> None:
-    caller = asyncio.create_task(collect(client.recognize(config, endless())))
+    task = asyncio.create_task(collect(client.recognize(config, endless())))
     await gateway.script.is_greeted.wait()
     await client.close()
     with pytest.raises(RecognitionError, match="CANCELLED: the client was closed"):
-        await caller
+        await task
 
 
 async def test_the_audio_is_left_open_for_a_next_call(

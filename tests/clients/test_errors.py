@@ -32,7 +32,7 @@ def test_a_status_without_details_is_code_and_message() -> None:
     assert str(error) == "UNAVAILABLE: connection refused"
 
 
-def test_the_field_to_blame_is_named() -> None:
+def test_the_wrong_field_is_named() -> None:
     violation = error_details_pb2.BadRequest.FieldViolation(field="decoding_config.encoding", description="?")
     details = packed(error_details_pb2.BadRequest(field_violations=[violation]))
     error = decode(failed(grpc.StatusCode.INVALID_ARGUMENT, "no such encoding", details))
@@ -40,7 +40,7 @@ def test_the_field_to_blame_is_named() -> None:
     assert str(error) == "INVALID_ARGUMENT: no such encoding (field: decoding_config.encoding)"
 
 
-def test_the_reason_and_what_upstream_said_are_told() -> None:
+def test_the_reason_and_the_upstream_code_are_shown() -> None:
     info = error_details_pb2.ErrorInfo(reason="UPSTREAM_REFUSED", metadata={"upstream_code": "Arrearage"})
     error = decode(failed(grpc.StatusCode.FAILED_PRECONDITION, "refused", packed(info)))
     assert (error.reason, error.metadata) == ("UPSTREAM_REFUSED", {"upstream_code": "Arrearage"})
@@ -51,10 +51,10 @@ def test_the_wait_before_a_retry_is_in_seconds() -> None:
     info = error_details_pb2.RetryInfo(retry_delay=Duration(seconds=1, nanos=500_000_000))
     error = decode(failed(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", packed(info)))
     assert error.retry_after_seconds == 1.5
-    assert error.advice == "The gateway is busy: try again later. It asks to wait 1.5 s."
+    assert error.advice == "The gateway is busy: try again later. Wait 1.5 s before the next attempt."
 
 
-def test_unknown_details_are_passed_over() -> None:
+def test_unknown_details_are_ignored() -> None:
     details = packed(error_details_pb2.DebugInfo(detail="x"), error_details_pb2.ErrorInfo(reason="WHY"))
     assert decode(failed(grpc.StatusCode.INTERNAL, "broken", details)).reason == "WHY"
 

@@ -1,4 +1,4 @@
-"""What goes over the wire for each item that a caller yields."""
+"""The messages that are sent for each item that a program yields."""
 
 import pytest
 

@@ -77,7 +77,7 @@ async def test_a_failure_is_an_error(
         await collect(client.recognize(config, microphone))
 
 
-async def test_an_exception_of_the_audio_cancels_the_call_and_reaches_the_caller(
+async def test_an_exception_of_the_audio_cancels_the_call_and_is_raised_again(
     gateway: Gateway, client: RecognitionClient, config: StreamingConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway.script.has_no_end = True

@@ -8,7 +8,7 @@ from asrgateway.terminal import Terminal, cut, printable, width
 
 
 class Screen(io.StringIO):
-    """A terminal that remembers all it was told."""
+    """A terminal that remembers all output."""
 
     def isatty(self) -> bool:
         return True

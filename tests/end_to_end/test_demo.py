@@ -50,7 +50,7 @@ async def test_it_recognises_the_recordings_and_ends_well() -> None:
     assert "  the boy was there when the sun rose" in lines
     assert "  ... please call" in lines
     assert len([line for line in lines if line.startswith("  first package ")]) == 3
-    assert lines[-1] == "All is well; the gateway has stopped."
+    assert lines[-1] == "All texts are as expected; the gateway has stopped."
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -34,15 +34,15 @@ exit status: 0 done, 1 the call failed, 2 wrong usage or unreadable file, 130 in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """How the gateway is reached.
+    """How to reach the gateway.
 
     Attributes:
         target: ``host:port``.
         is_tls: Encrypted; files given below imply it.
         ca_file: Certificates to trust in place of the public ones.
-        cert_file: Shows who calls, with ``key_file``.
+        cert_file: The client's certificate, with ``key_file``.
         key_file: Key of ``cert_file``.
-        api_key_file: Holds the key that the gateway asks for; None: ``ASR_API_KEY`` in the environment, if it is set.
+        api_key_file: Holds the client's key; None: ``ASR_API_KEY`` in the environment, if it is set.
         channel_options: gRPC's own options.
     """
 
@@ -80,11 +80,11 @@ class FileCommand:
     """Recognise one recording.
 
     Attributes:
-        connection: Where.
+        connection: The gateway.
         path: The recording.
         model: Model or alias; empty: the gateway's default.
         language_codes: BCP-47, the likeliest first.
-        is_fast: Send as fast as the gateway takes it, not at speaking speed.
+        is_fast: Send as fast as the gateway accepts it, not at speaking speed.
         is_json: Print every response as JSON.
         encoding: A key of ``ENCODINGS``; None: by the file's name.
         sample_rate_hertz: None: as the file says.
@@ -109,7 +109,7 @@ class ModelsCommand:
     """List the models.
 
     Attributes:
-        connection: Where.
+        connection: The gateway.
         is_json: Print JSON, not a table.
     """
 
@@ -124,12 +124,12 @@ def parse(arguments: Sequence[str] | None) -> FileCommand | ModelsCommand:
         arguments: Without the program's name; None: those of the process.
 
     Raises:
-        SystemExit: With 2 for wrong usage, told on standard error; with 0 after ``--help``.
+        SystemExit: With 2 and a message on standard error for wrong usage; with 0 after ``--help``.
     """
     parser = _parser()
     values = parser.parse_args(arguments)
     if (values.cert is None) != (values.key is None):
-        parser.error("--cert and --key go together: give both or neither")
+        parser.error("--cert and --key belong together: give both or neither")
     connection = Connection(
         target=values.target,
         is_tls=values.tls or values.ca is not None or values.cert is not None,
@@ -187,7 +187,7 @@ def _add_file(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         metavar="L",
         help="language that is spoken, such as en-US; repeat it for several, the likeliest first",
     )
-    file.add_argument("--fast", action="store_true", help="send as fast as the gateway takes it")
+    file.add_argument("--fast", action="store_true", help="send as fast as the gateway accepts it")
     file.add_argument("--json", action="store_true", help="print every response as one line of JSON")
     file.add_argument("--rate", type=_positive_int, metavar="HZ", help="samples per second; raw audio needs it")
     file.add_argument("--channels", type=_positive_int, metavar="N", help="channels of raw audio (default: 1)")

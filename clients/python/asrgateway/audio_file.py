@@ -1,4 +1,4 @@
-"""A recording on disk: what it holds, how long it lasts, and its bytes in messages."""
+"""A recording on disk: its format, its length, and its bytes in messages."""
 
 import wave
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ _FAST_MESSAGE_BYTES: Final = 32 << 10  # One second of 16 kHz speech: few messag
 
 
 class UnusableFile(Exception):
-    """The file, or what the options say about it, cannot be sent."""
+    """The file cannot be sent, or not with these options."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +39,12 @@ class AudioFile:
     """A recording that can be sent.
 
     Attributes:
-        path: Where it is.
-        decoding_config: What the gateway is told about its bytes.
+        path: The file.
+        decoding_config: The format that is sent to the gateway.
         header_bytes: Bytes before the first sample.
         audio_bytes: Bytes of samples.
-        frame_bytes: One sample of every channel; None where only a decoder could tell.
-        sample_rate_hertz: None where only a decoder could tell.
+        frame_bytes: One sample of every channel; None where only a decoder can find it.
+        sample_rate_hertz: None where only a decoder can find it.
     """
 
     path: Path
@@ -71,7 +71,7 @@ class AudioFile:
         """Bytes of the 100 ms that one message holds at speaking speed.
 
         Raises:
-            UnusableFile: Only a decoder could tell.
+            UnusableFile: Only a decoder can find them.
         """
         if self.frame_bytes is None or self.sample_rate_hertz is None:
             name = AudioEncoding.Name(self.decoding_config.encoding).removeprefix("AUDIO_ENCODING_").lower()
@@ -80,7 +80,7 @@ class AudioFile:
 
     @property
     def message_seconds(self) -> float:
-        """What one message lasts at speaking speed: 0.1 unless the rate is no multiple of 10."""
+        """The duration of one message at speaking speed: 0.1 unless the rate is no multiple of 10."""
         return self.message_bytes / self._bytes_per_second
 
     @property
@@ -88,7 +88,7 @@ class AudioFile:
         return (self.sample_rate_hertz or 0) * (self.frame_bytes or 0)
 
     def progress(self, sent_bytes: int) -> str:
-        """Tell how much was sent, in seconds where they are known, otherwise in KiB."""
+        """Return how much was sent, in seconds if they are known, otherwise in KiB."""
         sent = min(max(0, sent_bytes - self.header_bytes), self.audio_bytes)
         if bytes_per_second := self._bytes_per_second:
             return f"{sent / bytes_per_second:.1f} of {self.audio_bytes / bytes_per_second:.1f} s"
@@ -102,16 +102,16 @@ def open_audio(
     sample_rate_hertz: int | None,
     channel_count: int | None,
 ) -> AudioFile:
-    """Look at a file without reading its audio.
+    """Find the format of a file without reading its audio.
 
     Args:
         path: The file.
-        encoding: What its bytes are; None: by its name.
+        encoding: Of its bytes; None: by its name.
         sample_rate_hertz: None: as its header says.
         channel_count: None: as its header says, or 1.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
         UnusableFile: Its header and the arguments contradict each other, or something is missing.
     """
     size_bytes = path.stat().st_size
@@ -123,11 +123,11 @@ def open_audio(
     if encoding == AudioEncoding.AUDIO_ENCODING_WAV:
         return _open_wav(path, size_bytes, sample_rate_hertz, channel_count)
     if has_wav_header:
-        raise UnusableFile(f"{path} is a WAV file: its encoding is wav")
+        raise UnusableFile(f"{path} is a WAV file: use --encoding wav")
     config = DecodingConfig(encoding=encoding, sample_rate_hertz=sample_rate_hertz, audio_channel_count=channel_count)
     sample_bytes = _SAMPLE_BYTES.get(encoding)
     if sample_bytes is not None and sample_rate_hertz is None:
-        raise UnusableFile(f"{path} has no header that tells its sample rate: add --rate, such as --rate 16000")
+        raise UnusableFile(f"{path} has no header with a sample rate: add --rate, such as --rate 16000")
     return AudioFile(
         path=path,
         decoding_config=config,
@@ -148,7 +148,7 @@ def _encoding_by_name(path: Path) -> AudioEncoding.ValueType:
     try:
         return _ENCODING_OF_SUFFIX[path.suffix.lower()]
     except KeyError:
-        raise UnusableFile(f"the name {path.name} does not tell the encoding: add --encoding") from None
+        raise UnusableFile(f"the name {path.name} does not show the encoding: add --encoding") from None
 
 
 def _open_wav(path: Path, size_bytes: int, sample_rate_hertz: int | None, channel_count: int | None) -> AudioFile:
@@ -157,7 +157,7 @@ def _open_wav(path: Path, size_bytes: int, sample_rate_hertz: int | None, channe
             header_bytes = file.tell()
             rate, channels = header.getframerate(), header.getnchannels()
             frame_bytes = channels * header.getsampwidth()
-            told_bytes = header.getnframes() * frame_bytes
+            header_audio_bytes = header.getnframes() * frame_bytes
     except (wave.Error, EOFError) as error:
         cause = str(error) or "it ends inside its header"
         raise UnusableFile(f"{path} is not a WAV file with PCM samples: {cause}") from error
@@ -168,13 +168,13 @@ def _open_wav(path: Path, size_bytes: int, sample_rate_hertz: int | None, channe
         path=path,
         decoding_config=DecodingConfig(encoding=AudioEncoding.AUDIO_ENCODING_WAV),
         header_bytes=header_bytes,
-        # A recorder that could not go back to its header leaves 0 or the largest number there.
-        audio_bytes=min(told_bytes, rest_bytes) or rest_bytes,
+        # A recorder that cannot rewrite its header leaves 0 or the largest number in it.
+        audio_bytes=min(header_audio_bytes, rest_bytes) or rest_bytes,
         frame_bytes=frame_bytes,
         sample_rate_hertz=rate,
     )
 
 
-def _agree(option: str, given: int | None, told: int, unit: str) -> None:
-    if given is not None and given != told:
-        raise UnusableFile(f"{option} {given} contradicts the file's header, which tells {told} {unit}")
+def _agree(option: str, given: int | None, found: int, unit: str) -> None:
+    if given is not None and given != found:
+        raise UnusableFile(f"{option} {given} contradicts the file's header, which says {found} {unit}")

@@ -1,4 +1,4 @@
-"""One call of the asyncio client: how it is written, how it is read, and how it ended."""
+"""One call of the asyncio client: writing, reading, and its status."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
@@ -16,12 +16,12 @@ class RecognizeCall:
     """A running call.
 
     Args:
-        call: In gRPC's hands, not yet written to.
+        call: Started, with nothing written yet.
     """
 
     def __init__(self, call: GrpcCall) -> None:
         self._call = call
-        # Not read(): once a write has failed, it passes over the responses that have already arrived.
+        # Not read(): after a failed write it skips responses that have already arrived.
         self._responses = cast("AsyncGenerator[RecognizeResponse, None]", aiter(call))
         self._ending = Ending(call)
         self._audio_error: BaseException | None = None
@@ -30,7 +30,7 @@ class RecognizeCall:
         """Write everything and half-close; return early when the gateway ends the call.
 
         Raises:
-            Exception: Whatever ``audio`` raised; the call is cancelled, which wakes the reader.
+            Exception: The error that ``audio`` raised; the call is cancelled, which wakes the reader.
         """
         try:
             await self._write(first_request(config))
@@ -42,7 +42,7 @@ class RecognizeCall:
                     await self._write_item(item)
             await self._half_close()
         except _GatewayEndedCall:
-            pass  # The reader learns the status.
+            pass  # The reader gets the status.
         except BaseException as error:
             self._audio_error = error
             self._call.cancel()
@@ -52,8 +52,8 @@ class RecognizeCall:
         """Return the next response, or None after the last one of a call that ended with OK.
 
         Raises:
-            RecognitionError: It ended with another status.
-            Exception: Whatever the audio raised.
+            RecognitionError: The call ended with another status.
+            Exception: The error that the audio raised.
         """
         try:
             response = await anext(self._responses, None)
@@ -65,7 +65,7 @@ class RecognizeCall:
         except asyncio.CancelledError:
             if _is_cancelled(asyncio.current_task()):
                 raise
-            # grpc.aio raises it for every call that this side ended, also in a task that nobody cancelled.
+            # grpc.aio raises it for every call that this side ended, also in a task that was not cancelled.
             message = "the client was closed during the call"
             raise self._audio_error or RecognitionError(grpc.StatusCode.CANCELLED, message) from None
         if response is None and self._audio_error is not None:

@@ -1,4 +1,4 @@
-"""How the gateway is reached: channel options, TLS, and the metadata of every call."""
+"""The connection to the gateway: channel options, TLS, and the metadata of every call."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ ChannelOptions = Sequence[tuple[str, int | str]]
 """gRPC's own options of a connection, such as ``[("grpc.keepalive_time_ms", 30_000)]``."""
 
 ROUND_ROBIN: Final[Sequence[Mapping[str, object]]] = ({"round_robin": {}},)
-"""Calls take turns among all addresses of a target; gRPC's own choice would be the first of them for every call."""
+"""Calls take turns among all addresses of a target; gRPC's default is the first one for every call."""
 
 RETRIES: Final[Sequence[Mapping[str, object]]] = (
     {
@@ -24,16 +24,16 @@ RETRIES: Final[Sequence[Mapping[str, object]]] = (
             "initialBackoff": "0.05s",
             "maxBackoff": "1s",
             "backoffMultiplier": 2,
-            # CANCELLED: what reaches a gateway in the moment in which it stops, gRPC's core ends so.
+            # CANCELLED: gRPC's core ends so a call that reaches a gateway at the moment in which it stops.
             "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
         },
     },
 )
-"""A call is sent again, audio included, as long as no response header came: nobody can have worked on it before."""
+"""A call is sent again, audio included, as long as no response header came: the gateway has not begun it."""
 
 _DEFAULTS: Final[dict[str, int | str]] = {
-    # A speaker may be silent for long: pings keep proxies from dropping the quiet connection. The gateway takes one
-    # each 20 s, as often as they come without data.
+    # A speaker may be silent for long: pings keep proxies from dropping the quiet connection. The gateway accepts one
+    # each 20 s, any number of them without data.
     "grpc.keepalive_time_ms": 60_000,
     "grpc.keepalive_timeout_ms": 20_000,
     "grpc.http2.max_pings_without_data": 0,
@@ -47,24 +47,24 @@ _POLICY_NAME: Final = "grpc.lb_policy_name"
 
 
 def with_defaults(options: ChannelOptions) -> tuple[tuple[str, int | str], ...]:
-    """Return the options of a connection: the caller's own, and ours for what they leave open."""
+    """Return the options of a connection: those given, and defaults for all others."""
     own = dict(options)
-    # A policy in the service config would win over the one that the caller names.
+    # A policy in the service config would override the one given.
     balancing = {} if _POLICY_NAME in own else {"loadBalancingConfig": ROUND_ROBIN}
     service_config = json.dumps(balancing | {"methodConfig": RETRIES})
     return tuple((_DEFAULTS | {_SERVICE_CONFIG: service_config} | own).items())
 
 
 def with_api_key(metadata: Metadata, api_key: str | None) -> tuple[tuple[str, str | bytes], ...]:
-    """Return the metadata of every call, with the key that the gateway asks for.
+    """Return the metadata of every call, with the client's key.
 
     Raises:
-        ValueError: The key cannot travel as metadata; what it is stays untold.
+        ValueError: The key cannot be sent as metadata; the message does not show it.
     """
     if api_key is None:
         return tuple(metadata)
     if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-        raise ValueError("the API key must be of ASCII letters, digits and signs, without blanks")
+        raise ValueError("the API key must consist of ASCII letters, digits and signs, without blanks")
     return (*metadata, ("authorization", f"Bearer {api_key}"))
 
 
@@ -77,8 +77,8 @@ def tls_credentials(
     """Read the files that a TLS connection needs.
 
     Args:
-        ca_file: PEM certificates that may have signed the server's; default: those that gRPC brings.
-        cert_file: PEM chain that shows the server who calls; only for mutual TLS, with ``key_file``.
+        ca_file: PEM certificates of the authorities to trust; default: those that come with gRPC.
+        cert_file: PEM chain of the client's certificate; only for mutual TLS, with ``key_file``.
         key_file: PEM private key of ``cert_file``.
 
     Raises:
@@ -86,7 +86,7 @@ def tls_credentials(
         ValueError: One of ``cert_file`` and ``key_file`` is given without the other.
     """
     if (cert_file is None) != (key_file is None):
-        raise ValueError("a client certificate and its key go together: give both or neither")
+        raise ValueError("cert_file and key_file belong together: give both or neither")
     return grpc.ssl_channel_credentials(
         root_certificates=_content(ca_file),
         private_key=_content(key_file),

@@ -1,4 +1,4 @@
-"""The command ``asr-client``: what the arguments ask for, and the exit code."""
+"""The command ``asr-client``: runs it and returns the exit code."""
 
 import asyncio
 import io
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has left; the interpreter must find nothing to flush into the pipe.
+        # The reader of the output has left; the interpreter must find nothing to flush into the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
 
@@ -46,7 +46,7 @@ async def run(command: FileCommand | ModelsCommand) -> int:
     """Run one command and return the exit code.
 
     Raises:
-        BrokenPipeError: Nobody reads the output any more.
+        BrokenPipeError: The reader of the output has left.
     """
     terminal = Terminal(sys.stdout, sys.stderr)
     try:
@@ -92,7 +92,7 @@ async def _recognize_file(command: FileCommand, terminal: Terminal) -> None:
         aclosing(client.recognize(config, messages, timeout=command.timeout_seconds)) as responses,
     ):
         async for response in responses:
-            report.heard(response)
+            report.received(response)
 
 
 def _client(connection: Connection) -> RecognitionClient:

@@ -23,14 +23,14 @@ from asrgateway.v1.recognition_pb2_grpc import SpeechRecognitionServiceStub
 class RecognitionClient:
     """A connection to one gateway, for any number of calls at the same time.
 
-    Create it where an event loop runs, and close it, best with ``async with``.
+    Create it while an event loop runs, and close it, best with ``async with``.
 
     Args:
         target: ``host:port``, or any other name that gRPC resolves; calls take turns among its addresses.
         credentials: TLS, as `tls_credentials` makes it; None: plain text.
         metadata: Sent with every call.
-        api_key: Sent with every call too, for gateways that ask for one. Without TLS others may read it on the way.
-        channel_options: gRPC's own options; each takes the place of ours of that name, see the README.
+        api_key: The client's key for the gateway, sent with every call. Without TLS others may read it on the way.
+        channel_options: gRPC's own options; each replaces the default of that name, see the README.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class RecognitionClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection; calls still open end with CANCELLED."""
+        """Close the connection; open calls end with CANCELLED."""
         await self._channel.close()
 
     async def recognize(
@@ -71,13 +71,13 @@ class RecognitionClient:
         config: StreamingConfig,
         audio: AsyncIterable[AudioItem] | Iterable[AudioItem],
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - travels with the call, so that the gateway knows it too
+        timeout: float | None = None,  # noqa: ASYNC109 - sent with the call, so that the gateway knows it too
     ) -> AsyncGenerator[RecognizeResponse, None]:
-        """Send audio and hear what was said; the call begins with the first iteration.
+        """Send audio and receive text; the call begins with the first iteration.
 
-        The end of ``audio`` asks for the last words: they arrive, then ``finished``, then the iteration ends. Leaving
-        the iteration earlier cancels the call: at once inside ``contextlib.aclosing``, otherwise as soon as the
-        iterator is garbage. ``audio`` itself is never closed, so that a next call can go on with it.
+        After the end of ``audio`` the last results arrive, then ``finished``, then the iteration ends. Leaving the
+        iteration earlier cancels the call: at once inside ``contextlib.aclosing``, otherwise as soon as Python drops
+        the iterator. ``audio`` itself is never closed, so another call can continue with it.
 
         Args:
             config: How to recognise.
@@ -89,8 +89,8 @@ class RecognitionClient:
             Responses in the order in which the gateway sent them.
 
         Raises:
-            RecognitionError: The call ended with another status than OK.
-            Exception: Whatever ``audio`` raised; the call is cancelled.
+            RecognitionError: The call ended with a status other than OK.
+            Exception: The error that ``audio`` raised; the call is cancelled.
         """
         call = RecognizeCall(self._stub.Recognize(timeout=timeout, metadata=self._metadata))
         # No task group: a generator must not yield inside one (PEP 789).
@@ -104,13 +104,13 @@ class RecognitionClient:
             await asyncio.gather(sender, return_exceptions=True)
 
     async def list_models(self, *, timeout: float | None = None) -> ListModelsResponse:  # noqa: ASYNC109 - as above
-        """Ask for the models and their aliases.
+        """Return the models and their aliases.
 
         Args:
             timeout: Seconds to wait for the answer; None: no limit.
 
         Raises:
-            RecognitionError: The call ended with another status than OK.
+            RecognitionError: The call ended with a status other than OK.
         """
         try:
             return await self._stub.ListModels(ListModelsRequest(), timeout=timeout, metadata=self._metadata)

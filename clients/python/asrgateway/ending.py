@@ -1,4 +1,4 @@
-"""The status that the gateway ended a call with."""
+"""The status with which the gateway ended a call."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -15,13 +15,13 @@ _LATE_STATUS_SECONDS: Final = 1.0
 
 
 class Ending:
-    """Remembers a call's status as soon as it is there.
+    """Keeps a call's status as soon as it arrives.
 
-    When a write fails because the gateway has ended the call, grpc.aio puts an INTERNAL of its own in the place of the
-    gateway's status (grpc issue 36066).
+    When a write fails because the gateway has ended the call, grpc.aio replaces the gateway's status by an INTERNAL of
+    its own (grpc issue 36066).
 
     Args:
-        call: One that has not been written to.
+        call: Started, with nothing written yet.
     """
 
     def __init__(self, call: GrpcCall) -> None:
@@ -29,31 +29,31 @@ class Ending:
         call.add_done_callback(self._remember)
 
     async def instead_of(self, error: grpc.aio.AioRpcError) -> grpc.aio.AioRpcError:
-        """Return what the gateway said where gRPC put its own error in that place, else ``error``."""
-        if not _is_stand_in(error):
+        """Return the gateway's status if gRPC has replaced it by an error of its own, else ``error``."""
+        if not _is_grpcs_own(error):
             return error
         done, _ = await asyncio.wait([self._status], timeout=_LATE_STATUS_SECONDS)
         return self._status.result() if done else error
 
     def _remember(self, call: GrpcCall) -> None:
-        """Keep the status that was just set, unless it is gRPC's stand-in; gRPC calls this for each that is set."""
+        """Keep the status that was just set, unless it is gRPC's own; gRPC calls this for every status."""
         error = grpc.aio.AioRpcError(
             _result_of(call.code()),
             trailing_metadata=_result_of(call.trailing_metadata()),
             details=_result_of(call.details()),
         )
-        if not self._status.done() and not _is_stand_in(error):
+        if not self._status.done() and not _is_grpcs_own(error):
             self._status.set_result(error)
 
 
-def _is_stand_in(error: grpc.aio.AioRpcError) -> bool:
+def _is_grpcs_own(error: grpc.aio.AioRpcError) -> bool:
     return error.code() is grpc.StatusCode.INTERNAL and error.details() == "Internal error from Core"
 
 
-def _result_of(coroutine: Coroutine[Any, Any, T]) -> T:  # Any: what it would send and receive, if it waited.
-    """Run a coroutine that has nothing to wait for."""
+def _result_of(coroutine: Coroutine[Any, Any, T]) -> T:  # Any: the coroutine never waits.
+    """Run a coroutine that does not wait."""
     try:
         coroutine.send(None)
     except StopIteration as end:
         return cast("T", end.value)
-    raise RuntimeError("the status of a call that has ended is not there")
+    raise RuntimeError("a call that has ended has no status")

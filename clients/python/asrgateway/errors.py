@@ -1,4 +1,4 @@
-"""What a caller sees when a call ends with any status but OK."""
+"""The error of a call that ends with a status other than OK."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final, cast
@@ -13,32 +13,32 @@ DETAILS_KEY: Final = "grpc-status-details-bin"
 
 _KINDS: Final = (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo)
 
-_REPORT: Final = "Report this to the operator of the gateway."
+_REPORT: Final = "Report this to the gateway's operator."
 
 _ADVICE: Final[Mapping[grpc.StatusCode, str]] = {
     grpc.StatusCode.CANCELLED: "Call again; audio that is not final yet has to be sent again.",
     grpc.StatusCode.DEADLINE_EXCEEDED: "Allow more time, or set no timeout.",
     grpc.StatusCode.DATA_LOSS: "Send the audio again, or allow gaps by leaving fail_on_audio_loss unset.",
-    grpc.StatusCode.FAILED_PRECONDITION: "Ask the operator of the gateway: its key, account or model is refused.",
+    grpc.StatusCode.FAILED_PRECONDITION: "Ask the gateway's operator: the vendor refuses its key, account or model.",
     grpc.StatusCode.INTERNAL: _REPORT,
     grpc.StatusCode.INVALID_ARGUMENT: "Correct the request; the same one will fail again.",
-    grpc.StatusCode.PERMISSION_DENIED: "Ask the operator of the gateway for access.",
+    grpc.StatusCode.PERMISSION_DENIED: "Ask the gateway's operator for access.",
     grpc.StatusCode.RESOURCE_EXHAUSTED: "The gateway is busy: try again later.",
-    grpc.StatusCode.UNAUTHENTICATED: "Give a valid key.",
+    grpc.StatusCode.UNAUTHENTICATED: "Send a valid key.",
     grpc.StatusCode.UNAVAILABLE: "Check that the gateway runs at this address, with or without TLS; then try again.",
-    grpc.StatusCode.UNIMPLEMENTED: "Choose something else, or ask for a newer gateway.",
+    grpc.StatusCode.UNIMPLEMENTED: "Choose another option, or ask the gateway's operator for a newer version.",
 }
 
 
 class RecognitionError(Exception):
-    """A call ended with another status than OK.
+    """A call ended with a status other than OK.
 
     Attributes:
         code: The gRPC status.
-        message: The gateway's sentence, or gRPC's own where the gateway was not reached.
-        reason: The gateway's name for the cause, from a closed set; empty where it gave none.
-        field: Path of the field to correct; empty where no field is to blame.
-        retry_after_seconds: When a new attempt makes sense; None where the gateway does not tell.
+        message: The gateway's sentence, or gRPC's own if the gateway was not reached.
+        reason: The gateway's name for the cause, from a closed set; empty if there is none.
+        field: Path of the field to correct; empty if no field is wrong.
+        retry_after_seconds: When to try again; None if the gateway does not say.
         metadata: More about the cause, such as ``upstream_code`` and ``upstream_request_id``.
     """
 
@@ -61,30 +61,30 @@ class RecognitionError(Exception):
         self.metadata: Mapping[str, str] = dict(metadata or {})
 
     def __str__(self) -> str:
-        """Write code, message, and whatever is known about the cause, in one line."""
+        """Return code, message, and the known facts about the cause, in one line."""
         facts = {"field": self.field, "reason": self.reason, **self.metadata}
         known = ", ".join(f"{name}: {value}" for name, value in facts.items() if value)
         return f"{self.code.name}: {self.message}" + (f" ({known})" if known else "")
 
     @property
     def advice(self) -> str:
-        """What the caller can do next, in a sentence."""
+        """What to do next, in a sentence."""
         advice = _ADVICE.get(self.code, _REPORT)
         if self.retry_after_seconds is None:
             return advice
-        return f"{advice} It asks to wait {self.retry_after_seconds:g} s."
+        return f"{advice} Wait {self.retry_after_seconds:g} s before the next attempt."
 
 
 def decode(error: grpc.RpcError) -> RecognitionError:
     """Read a finished call's status and the details in its trailing metadata.
 
-    Details that are missing or garbled cost the details, never the error itself.
+    Missing or garbled details are left out; the error itself is always complete.
     """
     code, message = error.code(), error.details() or ""
     reason = field = ""
     retry_after_seconds = None
     metadata: dict[str, str] = {}
-    # Pairs in both clients, whatever the stubs say of the synchronous one.
+    # Pairs in both clients, although the stubs of the synchronous one have another type.
     trailing_metadata = cast("Iterable[tuple[str, bytes]]", error.trailing_metadata() or ())
     for detail in _details(trailing_metadata):
         match detail:

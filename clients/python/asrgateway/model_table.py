@@ -13,7 +13,7 @@ _CELL_COLUMNS: Final = 40
 
 
 def model_table(response: ListModelsResponse) -> Iterator[str]:
-    """Yield the lines of the table; long cells go on in the next line."""
+    """Yield the lines of the table; long cells continue in the next line."""
     rows = [_HEADINGS, *(_row(model, response) for model in response.models)]
     cells = [[_wrapped(text) for text in row] for row in rows]
     columns = [max(width(line) for row in cells for line in row[number]) for number in range(len(_HEADINGS))]

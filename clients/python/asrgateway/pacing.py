@@ -1,4 +1,4 @@
-"""Speaking speed: messages go out when a microphone would have them."""
+"""Speaking speed: messages are sent when a microphone would have recorded them."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ async def at_speaking_speed(
 ) -> AsyncIterator[bytes]:
     """Yield message n at n times ``message_seconds`` after the first, or at once when that is past.
 
-    Every message is due by the clock, not by the one before it, so that delays do not add up.
+    Every message is due by the clock, not relative to the one before it, so delays do not add up.
     """
     begin = clock()
     for number, message in enumerate(messages):

@@ -1,4 +1,4 @@
-"""What ``asr-client file`` shows of a call while it runs."""
+"""What ``asr-client file`` prints during a call."""
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -17,12 +17,12 @@ from asrgateway.v1.recognition_pb2 import (
 
 
 class Report:
-    """Follows one call: finals become lines, everything else is told beside them.
+    """Prints one call: final results as lines of standard output, everything else on standard error.
 
     Args:
-        terminal: Where to.
-        audio: What is sent.
-        is_json: Write every response as JSON in place of the finals' text.
+        terminal: Where to print.
+        audio: The recording that is sent.
+        is_json: Print every response as JSON in place of the final text.
     """
 
     def __init__(self, terminal: Terminal, audio: AudioFile, *, is_json: bool) -> None:
@@ -34,11 +34,11 @@ class Report:
         self._warnings: set[str] = set()
 
     def sent(self, count_bytes: int) -> None:
-        """Count bytes, header included, that are on their way."""
+        """Count bytes that were sent, header included."""
         self._sent_bytes += count_bytes
         self._redraw()
 
-    def heard(self, response: RecognizeResponse) -> None:
+    def received(self, response: RecognizeResponse) -> None:
         """Show one response."""
         if self._is_json:
             self._terminal.result(to_json(response))
@@ -63,7 +63,7 @@ class Report:
             self._warn(downgrade.field, downgrade.message)
 
     def _warn(self, field: str, message: str) -> None:
-        """Tell it once, though the gateway may both warn of an option and list it as a downgrade."""
+        """Print a warning once, although the gateway may also list it as a downgrade."""
         if message not in self._warnings:
             self._warnings.add(message)
             self._terminal.note(f"warning: {field}: {message}")
@@ -71,7 +71,7 @@ class Report:
     def _result(self, result: RecognitionResult) -> None:
         self._interim = "" if result.is_final or self._is_json else result.transcript
         if result.is_final and not self._is_json:
-            self._redraw()  # The interim text is not true any more.
+            self._redraw()  # The interim text is out of date.
             self._terminal.result(result.transcript)
 
     def _finished(self, finished: Finished) -> None:
@@ -100,7 +100,7 @@ def _event(event: StreamEvent) -> str:
 
 
 def _delay(finished: Finished, field: str) -> str:
-    """Write a delay at the gateway's edge, and the part of the recogniser."""
+    """Return a delay at the gateway's edge, with the recogniser's part of it."""
     upstream = _milliseconds(finished, f"upstream_{field}")
     return f"{_milliseconds(finished, field)} (upstream {upstream})"
 

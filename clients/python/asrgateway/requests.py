@@ -6,9 +6,9 @@ from typing import Final
 from asrgateway.v1.recognition_pb2 import Commit, ConfigUpdate, RecognizeRequest, StreamingConfig
 
 AudioItem = bytes | Commit | ConfigUpdate
-"""What a caller sends after the configuration."""
+"""What a program sends after the configuration."""
 
-MAX_AUDIO_BYTES: Final = 1 << 20  # Half of what the gateway takes by default, and over 30 s of 16 kHz speech.
+MAX_AUDIO_BYTES: Final = 1 << 20  # Half of the gateway's default limit, and over 30 s of 16 kHz speech.
 
 
 def first_request(config: StreamingConfig) -> RecognizeRequest:
@@ -24,7 +24,7 @@ def requests_for(item: AudioItem) -> Iterator[RecognizeRequest]:
     """
     match item:
         case bytes():
-            # Empty audio is sent too: it tells the gateway that the client is alive.
+            # Empty audio is sent too: it shows that the client is alive.
             for start in range(0, max(1, len(item)), MAX_AUDIO_BYTES):
                 yield RecognizeRequest(audio=item[start : start + MAX_AUDIO_BYTES])
         case Commit():

@@ -27,8 +27,8 @@ class RecognitionClient:
         target: ``host:port``, or any other name that gRPC resolves; calls take turns among its addresses.
         credentials: TLS, as `asrgateway.tls_credentials` makes it; None: plain text.
         metadata: Sent with every call.
-        api_key: Sent with every call too, for gateways that ask for one. Without TLS others may read it on the way.
-        channel_options: gRPC's own options; each takes the place of ours of that name, see the README.
+        api_key: The client's key for the gateway, sent with every call. Without TLS others may read it on the way.
+        channel_options: gRPC's own options; each replaces the default of that name, see the README.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class RecognitionClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; calls still open end with CANCELLED."""
+        """Close the connection; open calls end with CANCELLED."""
         self._channel.close()
 
     def recognize(
@@ -71,7 +71,7 @@ class RecognitionClient:
         *,
         timeout: float | None = None,
     ) -> Generator[RecognizeResponse, None, None]:
-        """Send audio and hear what was said; the call begins with the first iteration.
+        """Send audio and receive text; the call begins with the first iteration.
 
         As `asrgateway.RecognitionClient.recognize`, except that ``audio`` is iterated in a thread of its own, where it
         may block. After an early end that thread waits for one more item and then stops.
@@ -85,8 +85,8 @@ class RecognitionClient:
             Responses in the order in which the gateway sent them.
 
         Raises:
-            RecognitionError: The call ended with another status than OK.
-            Exception: Whatever ``audio`` raised; the call is cancelled.
+            RecognitionError: The call ended with a status other than OK.
+            Exception: The error that ``audio`` raised; the call is cancelled.
         """
         requests = _Requests(config, audio)
         call = self._stub.Recognize(iter(requests), timeout=timeout, metadata=self._metadata)
@@ -102,13 +102,13 @@ class RecognitionClient:
             raise requests.error
 
     def list_models(self, *, timeout: float | None = None) -> ListModelsResponse:
-        """Ask for the models and their aliases.
+        """Return the models and their aliases.
 
         Args:
             timeout: Seconds to wait for the answer; None: no limit.
 
         Raises:
-            RecognitionError: The call ended with another status than OK.
+            RecognitionError: The call ended with a status other than OK.
         """
         try:
             return self._stub.ListModels(ListModelsRequest(), timeout=timeout, metadata=self._metadata)
@@ -121,7 +121,7 @@ class _Requests:
 
     Attributes:
         call: Set once the call exists, which may be later than its first request.
-        error: What ``audio`` raised, kept for the caller because gRPC would only log it.
+        error: The error that ``audio`` raised; gRPC would only log it.
     """
 
     def __init__(self, config: StreamingConfig, audio: Iterable[AudioItem]) -> None:
@@ -135,6 +135,6 @@ class _Requests:
         try:
             for item in self._audio:
                 yield from requests_for(item)
-        except Exception as error:  # noqa: BLE001 - the caller gets it, whatever it is
+        except Exception as error:  # noqa: BLE001 - any error of the program's own audio is raised again
             self.error = error
             self.call.result().cancel()

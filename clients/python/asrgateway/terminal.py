@@ -1,4 +1,4 @@
-"""Standard output for transcripts and standard error for the rest, also when both are one terminal."""
+"""Standard output for transcripts and standard error for the rest, even if both are the same terminal."""
 
 import os
 import unicodedata
@@ -11,8 +11,8 @@ class Terminal:
     """Writes whole lines, and keeps one live line below them where standard error is a terminal.
 
     Args:
-        out: Gets the transcripts.
-        err: Gets everything else.
+        out: For transcripts.
+        err: For everything else.
     """
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
@@ -37,7 +37,7 @@ class Terminal:
             self._show(label + cut(printable(text), columns))
 
     def close(self) -> None:
-        """Take the live line away."""
+        """Remove the live line."""
         self._show("")
 
     def _write_line(self, stream: TextIO, text: str) -> None:
@@ -50,7 +50,7 @@ class Terminal:
     def _show(self, text: str) -> None:
         if text == self._live:
             return
-        # Blanks wipe what the shorter text leaves over, on any terminal.
+        # Blanks overwrite the rest of a longer line, on any terminal.
         blanks = " " * max(0, width(self._live) - width(text))
         self._err.write(f"\r{text}{blanks}" + ("\r" if not text else "\b" * len(blanks)))
         self._err.flush()
