@@ -3,7 +3,7 @@
 isort:skip_file
 The public contract of the speech-recognition gateway.
 
-Times are google.protobuf.Duration. Offsets count the client's own audio: zero is the first sample of the
+Times are google.protobuf.Duration. Offsets count the client's audio: zero is the first sample of the
 call (or `resume.audio_offset`), and silence that the gateway adds never moves them.
 """
 
@@ -32,7 +32,7 @@ class _AudioEncoding:
 class _AudioEncodingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AudioEncoding.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     AUDIO_ENCODING_UNSPECIFIED: _AudioEncoding.ValueType  # 0
-    """Taken as LINEAR16."""
+    """The same as LINEAR16."""
     AUDIO_ENCODING_LINEAR16: _AudioEncoding.ValueType  # 1
     """Signed 16-bit little-endian samples without a header."""
     AUDIO_ENCODING_WAV: _AudioEncoding.ValueType  # 2
@@ -62,7 +62,7 @@ class AudioEncoding(_AudioEncoding, metaclass=_AudioEncodingEnumTypeWrapper):
     """How audio is coded."""
 
 AUDIO_ENCODING_UNSPECIFIED: AudioEncoding.ValueType  # 0
-"""Taken as LINEAR16."""
+"""The same as LINEAR16."""
 AUDIO_ENCODING_LINEAR16: AudioEncoding.ValueType  # 1
 """Signed 16-bit little-endian samples without a header."""
 AUDIO_ENCODING_WAV: AudioEncoding.ValueType  # 2
@@ -96,29 +96,29 @@ class _ChannelMode:
 class _ChannelModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChannelMode.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CHANNEL_MODE_UNSPECIFIED: _ChannelMode.ValueType  # 0
-    """Taken as MIX."""
+    """The same as MIX."""
     CHANNEL_MODE_MIX: _ChannelMode.ValueType  # 1
     """The mean of all channels."""
     CHANNEL_MODE_FIRST: _ChannelMode.ValueType  # 2
-    """The first channel alone."""
+    """Only the first channel."""
     CHANNEL_MODE_LAST: _ChannelMode.ValueType  # 3
-    """The last channel alone."""
+    """Only the last channel."""
     CHANNEL_MODE_SEPARATE: _ChannelMode.ValueType  # 4
-    """Every channel by itself; results name their channel. Not built yet: UNIMPLEMENTED."""
+    """Every channel separately; results have the number of their channel. Not built yet: UNIMPLEMENTED."""
 
 class ChannelMode(_ChannelMode, metaclass=_ChannelModeEnumTypeWrapper):
     """Which channels of the audio are recognised."""
 
 CHANNEL_MODE_UNSPECIFIED: ChannelMode.ValueType  # 0
-"""Taken as MIX."""
+"""The same as MIX."""
 CHANNEL_MODE_MIX: ChannelMode.ValueType  # 1
 """The mean of all channels."""
 CHANNEL_MODE_FIRST: ChannelMode.ValueType  # 2
-"""The first channel alone."""
+"""Only the first channel."""
 CHANNEL_MODE_LAST: ChannelMode.ValueType  # 3
-"""The last channel alone."""
+"""Only the last channel."""
 CHANNEL_MODE_SEPARATE: ChannelMode.ValueType  # 4
-"""Every channel by itself; results name their channel. Not built yet: UNIMPLEMENTED."""
+"""Every channel separately; results have the number of their channel. Not built yet: UNIMPLEMENTED."""
 Global___ChannelMode: _TypeAlias = ChannelMode  # noqa: Y015
 
 class _ContextRole:
@@ -128,9 +128,9 @@ class _ContextRole:
 class _ContextRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContextRole.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CONTEXT_ROLE_UNSPECIFIED: _ContextRole.ValueType  # 0
-    """Taken as USER."""
+    """The same as USER."""
     CONTEXT_ROLE_USER: _ContextRole.ValueType  # 1
-    """The person who is recognised."""
+    """The person whose speech is recognised."""
     CONTEXT_ROLE_ASSISTANT: _ContextRole.ValueType  # 2
     """The machine that answered."""
 
@@ -138,9 +138,9 @@ class ContextRole(_ContextRole, metaclass=_ContextRoleEnumTypeWrapper):
     """Who said an earlier message."""
 
 CONTEXT_ROLE_UNSPECIFIED: ContextRole.ValueType  # 0
-"""Taken as USER."""
+"""The same as USER."""
 CONTEXT_ROLE_USER: ContextRole.ValueType  # 1
-"""The person who is recognised."""
+"""The person whose speech is recognised."""
 CONTEXT_ROLE_ASSISTANT: ContextRole.ValueType  # 2
 """The machine that answered."""
 Global___ContextRole: _TypeAlias = ContextRole  # noqa: Y015
@@ -152,13 +152,13 @@ class _KeepAlivePolicy:
 class _KeepAlivePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeepAlivePolicy.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     KEEP_ALIVE_POLICY_UNSPECIFIED: _KeepAlivePolicy.ValueType  # 0
-    """Taken as INJECT."""
+    """The same as INJECT."""
     KEEP_ALIVE_POLICY_INJECT: _KeepAlivePolicy.ValueType  # 1
-    """Silence is sent in the client's place. The vendor bills it as audio. After 10 minutes of it in a row, unless the
-    operator changed that, no more is sent until audio comes, as with OFF.
+    """Silence is sent in the client's place. The vendor bills it as audio. After 10 minutes in a row, unless the operator
+    changed that, no more is sent until audio comes, as with OFF.
     """
     KEEP_ALIVE_POLICY_HIBERNATE: _KeepAlivePolicy.ValueType  # 2
-    """As INJECT for 30 s, then the vendor's task is finished and opened again at the next audio.
+    """As INJECT for 30 s, then the vendor's task is finished; the next audio opens another one.
     Not built yet: UNIMPLEMENTED.
     """
     KEEP_ALIVE_POLICY_OFF: _KeepAlivePolicy.ValueType  # 3
@@ -168,13 +168,13 @@ class KeepAlivePolicy(_KeepAlivePolicy, metaclass=_KeepAlivePolicyEnumTypeWrappe
     """What is done while the client is quiet."""
 
 KEEP_ALIVE_POLICY_UNSPECIFIED: KeepAlivePolicy.ValueType  # 0
-"""Taken as INJECT."""
+"""The same as INJECT."""
 KEEP_ALIVE_POLICY_INJECT: KeepAlivePolicy.ValueType  # 1
-"""Silence is sent in the client's place. The vendor bills it as audio. After 10 minutes of it in a row, unless the
-operator changed that, no more is sent until audio comes, as with OFF.
+"""Silence is sent in the client's place. The vendor bills it as audio. After 10 minutes in a row, unless the operator
+changed that, no more is sent until audio comes, as with OFF.
 """
 KEEP_ALIVE_POLICY_HIBERNATE: KeepAlivePolicy.ValueType  # 2
-"""As INJECT for 30 s, then the vendor's task is finished and opened again at the next audio.
+"""As INJECT for 30 s, then the vendor's task is finished; the next audio opens another one.
 Not built yet: UNIMPLEMENTED.
 """
 KEEP_ALIVE_POLICY_OFF: KeepAlivePolicy.ValueType  # 3
@@ -195,7 +195,7 @@ class _SpeechEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Speec
     """Speech ended."""
 
 class SpeechEventType(_SpeechEventType, metaclass=_SpeechEventTypeEnumTypeWrapper):
-    """What a SpeechEvent tells."""
+    """The kind of a SpeechEvent."""
 
 SPEECH_EVENT_TYPE_UNSPECIFIED: SpeechEventType.ValueType  # 0
 """Never sent."""
@@ -214,43 +214,43 @@ class _StreamEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Strea
     STREAM_EVENT_TYPE_UNSPECIFIED: _StreamEventType.ValueType  # 0
     """Never sent."""
     STREAM_EVENT_TYPE_RECONNECTED: _StreamEventType.ValueType  # 1
-    """The recogniser was lost and found again; audio that was not final yet was sent again."""
+    """The recogniser was lost and reached again; audio that was not final yet was sent again."""
     STREAM_EVENT_TYPE_FAILED_OVER: _StreamEventType.ValueType  # 2
-    """Another model or region goes on."""
+    """Another model or region continues the call."""
     STREAM_EVENT_TYPE_ROLLED_OVER: _StreamEventType.ValueType  # 3
-    """A new upstream task follows the old one in a pause."""
+    """A new upstream task replaced the old one."""
     STREAM_EVENT_TYPE_HIBERNATED: _StreamEventType.ValueType  # 4
     """The upstream task was finished because the client is quiet."""
     STREAM_EVENT_TYPE_WOKE: _StreamEventType.ValueType  # 5
-    """The client speaks again, and a task was opened."""
+    """The client sends audio again, and a new upstream task was opened."""
     STREAM_EVENT_TYPE_AUDIO_DROPPED: _StreamEventType.ValueType  # 6
-    """Audio was lost; the offsets tell which. Not sent yet: see `fail_on_audio_loss`."""
+    """Audio was lost; the offsets say which. Not sent yet: see `fail_on_audio_loss`."""
     STREAM_EVENT_TYPE_COMMIT_EMPTY: _StreamEventType.ValueType  # 7
     """A commit found no open utterance."""
     STREAM_EVENT_TYPE_UPDATE_APPLIED: _StreamEventType.ValueType  # 8
-    """An update is in force."""
+    """An update has taken effect."""
 
 class StreamEventType(_StreamEventType, metaclass=_StreamEventTypeEnumTypeWrapper):
-    """What a StreamEvent tells."""
+    """The kind of a StreamEvent."""
 
 STREAM_EVENT_TYPE_UNSPECIFIED: StreamEventType.ValueType  # 0
 """Never sent."""
 STREAM_EVENT_TYPE_RECONNECTED: StreamEventType.ValueType  # 1
-"""The recogniser was lost and found again; audio that was not final yet was sent again."""
+"""The recogniser was lost and reached again; audio that was not final yet was sent again."""
 STREAM_EVENT_TYPE_FAILED_OVER: StreamEventType.ValueType  # 2
-"""Another model or region goes on."""
+"""Another model or region continues the call."""
 STREAM_EVENT_TYPE_ROLLED_OVER: StreamEventType.ValueType  # 3
-"""A new upstream task follows the old one in a pause."""
+"""A new upstream task replaced the old one."""
 STREAM_EVENT_TYPE_HIBERNATED: StreamEventType.ValueType  # 4
 """The upstream task was finished because the client is quiet."""
 STREAM_EVENT_TYPE_WOKE: StreamEventType.ValueType  # 5
-"""The client speaks again, and a task was opened."""
+"""The client sends audio again, and a new upstream task was opened."""
 STREAM_EVENT_TYPE_AUDIO_DROPPED: StreamEventType.ValueType  # 6
-"""Audio was lost; the offsets tell which. Not sent yet: see `fail_on_audio_loss`."""
+"""Audio was lost; the offsets say which. Not sent yet: see `fail_on_audio_loss`."""
 STREAM_EVENT_TYPE_COMMIT_EMPTY: StreamEventType.ValueType  # 7
 """A commit found no open utterance."""
 STREAM_EVENT_TYPE_UPDATE_APPLIED: StreamEventType.ValueType  # 8
-"""An update is in force."""
+"""An update has taken effect."""
 Global___StreamEventType: _TypeAlias = StreamEventType  # noqa: Y015
 
 class _WarningCode:
@@ -262,11 +262,11 @@ class _WarningCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WarningCo
     WARNING_CODE_UNSPECIFIED: _WarningCode.ValueType  # 0
     """Never sent."""
     WARNING_CODE_OPTION_IGNORED: _WarningCode.ValueType  # 1
-    """The model has nothing to do it with."""
+    """The model ignores the option."""
     WARNING_CODE_OPTION_CHANGED: _WarningCode.ValueType  # 2
-    """The model does something near it."""
+    """The model does something similar."""
     WARNING_CODE_LANGUAGE_UNSUPPORTED: _WarningCode.ValueType  # 3
-    """The model does not know the language."""
+    """The model does not recognise the language."""
 
 class WarningCode(_WarningCode, metaclass=_WarningCodeEnumTypeWrapper):
     """Why a Warning is sent."""
@@ -274,11 +274,11 @@ class WarningCode(_WarningCode, metaclass=_WarningCodeEnumTypeWrapper):
 WARNING_CODE_UNSPECIFIED: WarningCode.ValueType  # 0
 """Never sent."""
 WARNING_CODE_OPTION_IGNORED: WarningCode.ValueType  # 1
-"""The model has nothing to do it with."""
+"""The model ignores the option."""
 WARNING_CODE_OPTION_CHANGED: WarningCode.ValueType  # 2
-"""The model does something near it."""
+"""The model does something similar."""
 WARNING_CODE_LANGUAGE_UNSUPPORTED: WarningCode.ValueType  # 3
-"""The model does not know the language."""
+"""The model does not recognise the language."""
 Global___WarningCode: _TypeAlias = WarningCode  # noqa: Y015
 
 class _ModelFeature:
@@ -290,11 +290,11 @@ class _ModelFeatureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelFea
     MODEL_FEATURE_UNSPECIFIED: _ModelFeature.ValueType  # 0
     """Never sent."""
     MODEL_FEATURE_INTERIM_RESULTS: _ModelFeature.ValueType  # 1
-    """It sends results while an utterance is still spoken."""
+    """It sends results while an utterance is being spoken."""
     MODEL_FEATURE_WORD_TIME_OFFSETS: _ModelFeature.ValueType  # 2
-    """It tells the times of words."""
+    """It returns the times of words."""
     MODEL_FEATURE_VOICE_ACTIVITY_EVENTS: _ModelFeature.ValueType  # 3
-    """It tells when speech begins and ends."""
+    """It returns when speech begins and ends."""
     MODEL_FEATURE_AUTOMATIC_PUNCTUATION: _ModelFeature.ValueType  # 4
     """It writes punctuation marks."""
     MODEL_FEATURE_INVERSE_TEXT_NORMALIZATION: _ModelFeature.ValueType  # 5
@@ -302,7 +302,7 @@ class _ModelFeatureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelFea
     MODEL_FEATURE_DISFLUENCY_REMOVAL: _ModelFeature.ValueType  # 6
     """It leaves out filler words."""
     MODEL_FEATURE_EMOTION: _ModelFeature.ValueType  # 7
-    """It hears emotion."""
+    """It recognises emotion."""
     MODEL_FEATURE_SENSITIVE_WORD_FILTER: _ModelFeature.ValueType  # 8
     """It masks sensitive words."""
     MODEL_FEATURE_STORED_VOCABULARY: _ModelFeature.ValueType  # 9
@@ -324,11 +324,11 @@ class ModelFeature(_ModelFeature, metaclass=_ModelFeatureEnumTypeWrapper):
 MODEL_FEATURE_UNSPECIFIED: ModelFeature.ValueType  # 0
 """Never sent."""
 MODEL_FEATURE_INTERIM_RESULTS: ModelFeature.ValueType  # 1
-"""It sends results while an utterance is still spoken."""
+"""It sends results while an utterance is being spoken."""
 MODEL_FEATURE_WORD_TIME_OFFSETS: ModelFeature.ValueType  # 2
-"""It tells the times of words."""
+"""It returns the times of words."""
 MODEL_FEATURE_VOICE_ACTIVITY_EVENTS: ModelFeature.ValueType  # 3
-"""It tells when speech begins and ends."""
+"""It returns when speech begins and ends."""
 MODEL_FEATURE_AUTOMATIC_PUNCTUATION: ModelFeature.ValueType  # 4
 """It writes punctuation marks."""
 MODEL_FEATURE_INVERSE_TEXT_NORMALIZATION: ModelFeature.ValueType  # 5
@@ -336,7 +336,7 @@ MODEL_FEATURE_INVERSE_TEXT_NORMALIZATION: ModelFeature.ValueType  # 5
 MODEL_FEATURE_DISFLUENCY_REMOVAL: ModelFeature.ValueType  # 6
 """It leaves out filler words."""
 MODEL_FEATURE_EMOTION: ModelFeature.ValueType  # 7
-"""It hears emotion."""
+"""It recognises emotion."""
 MODEL_FEATURE_SENSITIVE_WORD_FILTER: ModelFeature.ValueType  # 8
 """It masks sensitive words."""
 MODEL_FEATURE_STORED_VOCABULARY: ModelFeature.ValueType  # 9
@@ -365,7 +365,7 @@ class RecognizeRequest(_message.Message):
     UPDATE_FIELD_NUMBER: _builtins.int
     audio: _builtins.bytes
     """Audio in the declared encoding, of any length up to the server's message limit (2 MiB unless the operator
-    changed it). A message may end inside a sample. Empty audio is a sign of life and nothing else.
+    changed it). A message may end inside a sample. Empty audio has no effect, but keeps proxies awake.
     """
     @_builtins.property
     def streaming_config(self) -> Global___StreamingConfig:
@@ -419,29 +419,29 @@ class StreamingConfig(_message.Message):
     model: _builtins.str
     """Model or alias, as ListModels names it. Default: the alias `default`. All models."""
     interim_results: _builtins.bool
-    """Send results while an utterance is still spoken. Default: only final results. All models."""
+    """Send results while an utterance is being spoken. Default: only final results. All models."""
     strict: _builtins.bool
-    """Make every option that the model cannot honour an INVALID_ARGUMENT error. Default: such an option is a warning
-    and the call goes on. All models.
+    """Makes every option that the model does not support an INVALID_ARGUMENT error. Default: such an option gives a
+    warning and the call continues. All models.
     """
     fail_on_audio_loss: _builtins.bool
-    """End the call with DATA_LOSS when audio had to be dropped. Default: the call goes on and AUDIO_DROPPED tells the
-    span. Without effect yet: no audio is dropped, because every loss of the recogniser ends the call with UNAVAILABLE,
-    whether this is set or not, and the client goes on in a new call. All models.
+    """End the call with DATA_LOSS when audio had to be dropped. Default: the call continues and AUDIO_DROPPED has the
+    span. No effect yet: no audio is dropped, because every loss of the recogniser ends the call with UNAVAILABLE,
+    whether this is set or not, and the client continues in a new call. All models.
     """
     request_id: _builtins.str
-    """The caller's own name for this call, at most 128 characters; it is written to the log beside the call id.
+    """The client's own id of this call, at most 128 characters; it is written to the log beside the call id.
     Default: none. All models.
     """
     @_builtins.property
     def decoding_config(self) -> Global___DecodingConfig:
-        """What the audio bytes are. All models."""
+        """The format of the audio. All models."""
 
     @_builtins.property
     def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Languages that may be spoken, as BCP-47 codes such as `en-US` or `zh`, the likeliest first, at most 8. Default:
-        what the model assumes by itself. Every language that the model does not know, or cannot be told beside the others,
-        is a warning.
+        what the model assumes. A language that the model does not recognise, or cannot take beside the others, gives a
+        warning.
         """
 
     @_builtins.property
@@ -450,7 +450,7 @@ class StreamingConfig(_message.Message):
 
     @_builtins.property
     def features(self) -> Global___RecognitionFeatures:
-        """What is done to the text and told beside it."""
+        """What is done to the text, and what is sent with it."""
 
     @_builtins.property
     def adaptation(self) -> Global___SpeechAdaptation:
@@ -458,20 +458,20 @@ class StreamingConfig(_message.Message):
 
     @_builtins.property
     def keep_alive(self) -> Global___KeepAliveConfig:
-        """What keeps the call alive, and closes the open utterance, while the client sends nothing. All models."""
+        """What keeps the call alive, and ends the open utterance, while the client sends nothing. All models."""
 
     @_builtins.property
     def resume(self) -> Global___Resume:
-        """Continues an earlier call: offsets and indexes go on where that call stopped. Default: they start at 0.
+        """Continues an earlier call: offsets and indexes continue where that call stopped. Default: they start at 0.
         All models.
         """
 
     @_builtins.property
     def vendor_parameters(self) -> _struct_pb2.Struct:
-        """Passed on to the vendor's task parameters, for what the vendor offers and this contract does not name yet; at most
-        16 KiB, and numbers must be finite; whole ones leave as integers. Names that the gateway fills itself, such as
-        `format`, are an INVALID_ARGUMENT error that says which option does the same. Default: none. Models behind the
-        network only.
+        """Added to the vendor's task parameters, for what the vendor offers and this contract does not name yet; at most
+        16 KiB. Numbers must be finite; whole ones are sent as integers. A name that the gateway sets itself, such as
+        `format`, is an INVALID_ARGUMENT error that says which option to use instead. Default: none. Models that are
+        reached over the network only.
         """
 
     def __init__(
@@ -501,7 +501,7 @@ Global___StreamingConfig: _TypeAlias = StreamingConfig  # noqa: Y015
 
 @_typing.final
 class DecodingConfig(_message.Message):
-    """What the audio bytes are."""
+    """The format of the audio."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -510,10 +510,10 @@ class DecodingConfig(_message.Message):
     AUDIO_CHANNEL_COUNT_FIELD_NUMBER: _builtins.int
     CHANNEL_MODE_FIELD_NUMBER: _builtins.int
     encoding: Global___AudioEncoding.ValueType
-    """Coding of the bytes. Default: LINEAR16. All models."""
+    """How the audio is coded. Default: LINEAR16. All models."""
     sample_rate_hertz: _builtins.int
     """Samples per second and channel, 4000 to 192000 Hz. Required for audio without a header; for encodings with one
-    it may be left out, and must agree with the header where it is given. Any model: the gateway resamples.
+    it may be left out, and must agree with the header if it is set. Any model: the gateway resamples.
     """
     audio_channel_count: _builtins.int
     """Number of interleaved channels, 1 to 16. Default: 1, or what the header says. Any model: the gateway mixes."""
@@ -553,15 +553,15 @@ class EndpointingConfig(_message.Message):
     MANUAL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def server_vad(self) -> Global___ServerVad:
-        """The model's voice-activity detection decides: the lowest delay."""
+        """The model's voice-activity detection: the lowest delay."""
 
     @_builtins.property
     def semantic(self) -> Global___SemanticEndpointing:
-        """The model decides by meaning: fewer cuts in long sentences, more delay."""
+        """The meaning of the words: fewer cuts in long sentences, more delay."""
 
     @_builtins.property
     def manual(self) -> Global___ManualEndpointing:
-        """Only `commit` ends an utterance (push-to-talk)."""
+        """`commit` only (push-to-talk)."""
 
     def __init__(
         self,
@@ -590,15 +590,15 @@ class ServerVad(_message.Message):
     THRESHOLD_FIELD_NUMBER: _builtins.int
     MULTI_THRESHOLD_FIELD_NUMBER: _builtins.int
     threshold: _builtins.float
-    """Sensitivity from -1 (more is taken for speech) to 1 (more is taken for noise). Default: the model's own.
+    """Sensitivity from -1 (more sounds count as speech) to 1 (more sounds count as noise). Default: the model's own.
     Not on the embedded model.
     """
     multi_threshold: _builtins.bool
-    """Shorten the awaited silence as an utterance grows longer. Default: false. Not on the embedded model."""
+    """Shorten the silence that ends an utterance as it grows longer. Default: false. Not on the embedded model."""
     @_builtins.property
     def silence(self) -> _duration_pb2.Duration:
-        """Silence that ends an utterance, 0.2 s to 6 s. Default: the model's own, 0.8 s to 1.3 s. The embedded model keeps
-        its own 0.3 s.
+        """Silence that ends an utterance, 0.2 s to 6 s. Default: the model's own, 0.8 s to 1.3 s. The embedded model always
+        uses 0.3 s.
         """
 
     def __init__(
@@ -654,7 +654,7 @@ Global___ManualEndpointing: _TypeAlias = ManualEndpointing  # noqa: Y015
 
 @_typing.final
 class RecognitionFeatures(_message.Message):
-    """What is done to the text, and what is told beside it."""
+    """What is done to the text, and what is sent with it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -666,20 +666,20 @@ class RecognitionFeatures(_message.Message):
     ENABLE_EMOTION_FIELD_NUMBER: _builtins.int
     SENSITIVE_WORD_FILTER_FIELD_NUMBER: _builtins.int
     enable_automatic_punctuation: _builtins.bool
-    """Write punctuation marks. Default: the model's own habit. The embedded model never writes any."""
+    """Write punctuation marks. Default: as the model does. The embedded model never writes any."""
     enable_inverse_text_normalization: _builtins.bool
-    """Write spoken numbers, dates and amounts in digits. Default: the model's own habit. The embedded model never does."""
+    """Write spoken numbers, dates and amounts in digits. Default: as the model does. The embedded model never does."""
     enable_disfluency_removal: _builtins.bool
-    """Leave out filler words such as "um". Default: the model's own habit. The embedded model never does."""
+    """Leave out filler words such as "um". Default: as the model does. The embedded model never does."""
     enable_word_time_offsets: _builtins.bool
-    """Fill `words` with the times of each word. Default: false. Models with word times."""
+    """Fill `words` with the words and their times. Default: false. Models with word times."""
     enable_voice_activity_events: _builtins.bool
-    """Send `speech_event` when speech begins and ends. Default: false. Models that tell it."""
+    """Send `speech_event` when speech begins and ends. Default: false. Models with such events."""
     enable_emotion: _builtins.bool
-    """Fill `emotion`. Default: false. Models that hear it."""
+    """Fill `emotion`. Default: false. Models that recognise emotion."""
     @_builtins.property
     def sensitive_word_filter(self) -> Global___SensitiveWordFilter:
-        """Words to mask or remove. Default: the model's own habit. Models with such a filter."""
+        """Words to mask or remove. Default: as the model does. Models with such a filter."""
 
     def __init__(
         self,
@@ -721,7 +721,7 @@ class SensitiveWordFilter(_message.Message):
     REMOVED_WORDS_FIELD_NUMBER: _builtins.int
     USE_BUILTIN_LIST_FIELD_NUMBER: _builtins.int
     use_builtin_list: _builtins.bool
-    """Use the vendor's built-in list as well. Default: the vendor's own habit."""
+    """Use the vendor's built-in list as well. Default: as the vendor does."""
     @_builtins.property
     def masked_words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Words replaced by asterisks."""
@@ -758,7 +758,7 @@ class SpeechAdaptation(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     CONTEXT_MESSAGES_FIELD_NUMBER: _builtins.int
     vocabulary_id: _builtins.str
-    """A hot-word table stored with the vendor beforehand, at most 128 characters. Default: none. Models with stored tables."""
+    """Id of a hot-word table stored by the vendor, at most 128 characters. Default: none. Models with stored tables."""
     context: _builtins.str
     """Free text about the subject of the call. Default: none. Models with text context."""
     @_builtins.property
@@ -767,7 +767,7 @@ class SpeechAdaptation(_message.Message):
 
     @_builtins.property
     def context_messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextMessage]:
-        """What was said before, oldest first, at most 1,000 messages. Default: none. Models with message context."""
+        """Earlier messages of the conversation, oldest first, at most 1,000. Default: none. Models with message context."""
 
     def __init__(
         self,
@@ -797,7 +797,7 @@ class Hotword(_message.Message):
     text: _builtins.str
     """The word as it should be written, at most 200 characters; 100 for the embedded model."""
     weight: _builtins.int
-    """How much it is preferred, 1 to 5, and 50 where the model knows super hot words. Default: 4."""
+    """How much it is preferred, 1 to 5, and 50 for models with super hot words. Default: 4."""
     language_code: _builtins.str
     """BCP-47 code of its language. Default: any."""
     def __init__(
@@ -855,7 +855,7 @@ class KeepAliveConfig(_message.Message):
     """What is done in silence. Default: INJECT."""
     @_builtins.property
     def quiet_after(self) -> _duration_pb2.Duration:
-        """How long the client's audio may lag behind the clock before it counts as quiet, 0.1 s to 60 s. Default: 0.5 s."""
+        """The client counts as quiet when its audio has been used up for so long, 0.1 s to 60 s. Default: 0.5 s."""
 
     def __init__(
         self,
@@ -883,7 +883,7 @@ class Resume(_message.Message):
     next_result_index: _builtins.int
     """The `result_index` of the first utterance, at most 2^30. Default: 0."""
     call_id: _builtins.str
-    """The call id that `started` told, for the log, at most 128 characters. Default: none."""
+    """The call id in the earlier call's `started`, for the log, at most 128 characters. Default: none."""
     @_builtins.property
     def audio_offset(self) -> _duration_pb2.Duration:
         """Added to every offset. Default: 0."""
@@ -905,9 +905,7 @@ Global___Resume: _TypeAlias = Resume  # noqa: Y015
 
 @_typing.final
 class Commit(_message.Message):
-    """Ends the open utterance. It is answered by exactly one result with `forced`, or by COMMIT_EMPTY when no speech
-    was open.
-    """
+    """Ends the open utterance. The answer is exactly one result with `forced`, or COMMIT_EMPTY if no utterance was open."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -924,14 +922,14 @@ Global___Commit: _TypeAlias = Commit  # noqa: Y015
 
 @_typing.final
 class ConfigUpdate(_message.Message):
-    """Values that may change during a call. Models that cannot answer with a warning."""
+    """Values that may change during a call. Models that do not support it: a warning."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ADAPTATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def adaptation(self) -> Global___SpeechAdaptation:
-        """Replaces the adaptation as a whole. Empty or left out, it takes away what was expected."""
+        """Replaces the whole adaptation. Empty or left out, it removes the adaptation."""
 
     def __init__(
         self,
@@ -974,15 +972,15 @@ class RecognizeResponse(_message.Message):
 
     @_builtins.property
     def stream_event(self) -> Global___StreamEvent:
-        """Something happened on the way that the client may want to know."""
+        """Something happened during the call."""
 
     @_builtins.property
     def warning(self) -> Global___Warning:
-        """An option has no effect, or another one."""
+        """The model ignores or changes an option."""
 
     @_builtins.property
     def going_away(self) -> Global___GoingAway:
-        """The server is about to stop."""
+        """The gateway is going to end the call."""
 
     @_builtins.property
     def finished(self) -> Global___Finished:
@@ -1069,18 +1067,18 @@ class Started(_message.Message):
     SAMPLE_RATE_HERTZ_FIELD_NUMBER: _builtins.int
     DOWNGRADES_FIELD_NUMBER: _builtins.int
     call_id: _builtins.str
-    """The gateway's name for this call."""
+    """The gateway's id of this call."""
     model: _builtins.str
     """The model that recognises, with aliases resolved."""
     region: _builtins.str
     """The region it runs in; empty for the embedded model."""
     upstream_request_id: _builtins.str
-    """The vendor's name for the task; empty for the embedded model."""
+    """The vendor's id of the task; empty for the embedded model."""
     sample_rate_hertz: _builtins.int
-    """The rate that the model hears, in Hz, after resampling."""
+    """The rate of the audio that the model receives, in Hz."""
     @_builtins.property
     def downgrades(self) -> _containers.RepeatedCompositeFieldContainer[Global___Downgrade]:
-        """The call began, or goes on, with less than was asked for."""
+        """Options that the model ignores or changes; each is sent as a `warning` too."""
 
     def __init__(
         self,
@@ -1102,7 +1100,7 @@ Global___Started: _TypeAlias = Started  # noqa: Y015
 
 @_typing.final
 class Downgrade(_message.Message):
-    """Something that was asked for and is not given."""
+    """An option that the model ignores or changes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1111,7 +1109,7 @@ class Downgrade(_message.Message):
     field: _builtins.str
     """The option, as a path within StreamingConfig."""
     message: _builtins.str
-    """What is given in its place."""
+    """What happens instead, in a sentence."""
     def __init__(
         self,
         *,
@@ -1159,30 +1157,30 @@ class RecognitionResult(_message.Message):
     unstable: _builtins.str
     """The rest of `transcript`."""
     stability: _builtins.float
-    """Share of the words that the last revision left unchanged, 0 to 1. Absent in a final result, in a first
-    revision, and where `committed` tells more.
+    """Share of the last revision's words that this one left unchanged, 0 to 1. Absent in a final result, in a first
+    revision, and where `committed` is not empty.
     """
     language_code: _builtins.str
-    """BCP-47 code of the language heard. Empty where the model does not tell."""
+    """BCP-47 code of the language of the speech. Empty if the model does not return it."""
     channel: _builtins.int
     """The channel, from 0, with channel mode SEPARATE."""
     forced: _builtins.bool
-    """A commit, or the limit on the length of an utterance, ended it."""
+    """A commit, or the limit on the length of an utterance, ended the utterance."""
     @_builtins.property
     def start_offset(self) -> _duration_pb2.Duration:
-        """Where the utterance begins. Absent where the model does not tell."""
+        """Where the utterance begins. Absent if the model does not return it."""
 
     @_builtins.property
     def end_offset(self) -> _duration_pb2.Duration:
-        """Where the utterance ends, or how far it has come. Absent where the model does not tell."""
+        """Where the utterance ends, or how far it goes so far. Absent if the model does not return it."""
 
     @_builtins.property
     def words(self) -> _containers.RepeatedCompositeFieldContainer[Global___WordInfo]:
-        """The words with their times, if `enable_word_time_offsets` asked for them."""
+        """The words with their times, with `enable_word_time_offsets`."""
 
     @_builtins.property
     def emotion(self) -> Global___Emotion:
-        """The speaker's emotion, if `enable_emotion` asked for it and the model heard one."""
+        """The speaker's emotion, with `enable_emotion` and if the model found one."""
 
     def __init__(
         self,
@@ -1257,16 +1255,16 @@ Global___WordInfo: _TypeAlias = WordInfo  # noqa: Y015
 
 @_typing.final
 class Emotion(_message.Message):
-    """How the speaker sounded."""
+    """The speaker's emotion."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LABEL_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     label: _builtins.str
-    """The vendor's word for it, such as `neutral`."""
+    """The vendor's name for it, such as `neutral`."""
     confidence: _builtins.float
-    """How sure the model is, 0 to 1. Absent where it does not tell."""
+    """The model's confidence, 0 to 1. Absent if the model does not return it."""
     def __init__(
         self,
         *,
@@ -1313,7 +1311,7 @@ Global___SpeechEvent: _TypeAlias = SpeechEvent  # noqa: Y015
 
 @_typing.final
 class StreamEvent(_message.Message):
-    """Something that happened on the way."""
+    """Something that happened during the call."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1333,7 +1331,7 @@ class StreamEvent(_message.Message):
     """The model after, where it changed."""
     @_builtins.property
     def start_offset(self) -> _duration_pb2.Duration:
-        """Where the audio that it is about begins; absent where no span is meant."""
+        """Where the audio concerned begins; absent if the event concerns no span."""
 
     @_builtins.property
     def end_offset(self) -> _duration_pb2.Duration:
@@ -1359,7 +1357,7 @@ Global___StreamEvent: _TypeAlias = StreamEvent  # noqa: Y015
 
 @_typing.final
 class Warning(_message.Message):
-    """An option has no effect, or another one."""
+    """The model ignores or changes an option."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1389,7 +1387,7 @@ Global___Warning: _TypeAlias = Warning  # noqa: Y015
 
 @_typing.final
 class GoingAway(_message.Message):
-    """The server is about to stop. Finish the utterance, and open a new call before the deadline."""
+    """The gateway is going to end the call. Finish the utterance, and open a new call before the deadline."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1413,7 +1411,7 @@ Global___GoingAway: _TypeAlias = GoingAway  # noqa: Y015
 
 @_typing.final
 class Finished(_message.Message):
-    """The call is complete: what it took."""
+    """The call is complete: its delays, amounts of audio and cost."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1430,18 +1428,18 @@ class Finished(_message.Message):
     UPSTREAM_REQUEST_IDS_FIELD_NUMBER: _builtins.int
     FINAL_RESULTS_FIELD_NUMBER: _builtins.int
     reconnects: _builtins.int
-    """How often the recogniser was lost and found again."""
+    """How often the recogniser was lost and reached again."""
     estimated_cost_cny: _builtins.float
-    """What the call costs by the catalogue's list price; absent where there is no price."""
+    """Cost of the call at the catalogue's list price; absent if there is no price."""
     final_results: _builtins.int
     """Number of final results."""
     @_builtins.property
     def first_package_delay(self) -> _duration_pb2.Duration:
-        """First audio of the call to first text, seen at the gateway's edge. Absent without text."""
+        """First audio of the call to first text, at the gateway's edge. Absent without text."""
 
     @_builtins.property
     def last_package_delay(self) -> _duration_pb2.Duration:
-        """Half-close to this message, seen at the gateway's edge."""
+        """Half-close to this message, at the gateway's edge."""
 
     @_builtins.property
     def upstream_first_package_delay(self) -> _duration_pb2.Duration:
@@ -1449,7 +1447,7 @@ class Finished(_message.Message):
 
     @_builtins.property
     def upstream_last_package_delay(self) -> _duration_pb2.Duration:
-        """End of audio told to the recogniser to its last word on it."""
+        """End of audio handed to the recogniser to its last message."""
 
     @_builtins.property
     def audio_duration(self) -> _duration_pb2.Duration:
@@ -1457,7 +1455,7 @@ class Finished(_message.Message):
 
     @_builtins.property
     def billed_duration(self) -> _duration_pb2.Duration:
-        """What the vendor bills; absent where it does not tell."""
+        """The audio that the vendor bills; absent if it does not say."""
 
     @_builtins.property
     def injected_silence(self) -> _duration_pb2.Duration:
@@ -1469,7 +1467,7 @@ class Finished(_message.Message):
 
     @_builtins.property
     def upstream_request_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The vendor's names for the call's tasks."""
+        """The vendor's ids of the call's tasks."""
 
     def __init__(
         self,
@@ -1499,7 +1497,7 @@ Global___Finished: _TypeAlias = Finished  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):
-    """Asks for the models."""
+    """Request of ListModels. It has no values yet."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1524,11 +1522,11 @@ class ListModelsResponse(_message.Message):
     ALIASES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]:
-        """Models that can be called, by name."""
+        """All models, sorted by name."""
 
     @_builtins.property
     def aliases(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelAlias]:
-        """Other names for them."""
+        """All aliases."""
 
     def __init__(
         self,
@@ -1560,22 +1558,22 @@ class Model(_message.Message):
     RETIREMENT_DATE_FIELD_NUMBER: _builtins.int
     ENDPOINT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """What `model` in StreamingConfig takes."""
+    """The value of `model` in StreamingConfig."""
     backend: _builtins.str
-    """What recognises: `pocketsphinx` is the recogniser inside this gateway."""
+    """The backend that reaches it; `pocketsphinx` is the recogniser inside this gateway."""
     price_per_second_cny: _builtins.float
-    """List price per second of audio in CNY; absent where it is not billed by the second."""
+    """List price per second of audio in CNY; absent if it is not billed by the second."""
     retirement_date: _builtins.str
-    """The day it ends, as YYYY-MM-DD, where the vendor has named one."""
+    """The day on which the vendor ends it, as YYYY-MM-DD; empty if there is none."""
     endpoint: _builtins.str
-    """The operator's name for the place where it is reached; empty for the embedded model."""
+    """The operator's name for the endpoint where it is reached; empty for the embedded model."""
     @_builtins.property
     def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """BCP-47 codes of the languages it knows."""
+        """BCP-47 codes of the languages that it recognises."""
 
     @_builtins.property
     def sample_rates_hertz(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Rates it hears, in Hz; empty: any. The gateway resamples every audio to one of them."""
+        """Sample rates that it takes, in Hz; empty: any. The gateway resamples all audio to one of them."""
 
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[Global___ModelFeature.ValueType]:
@@ -1617,7 +1615,7 @@ class ModelAlias(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The other name."""
+    """The alias."""
     model: _builtins.str
     """The model it stands for."""
     def __init__(

@@ -53,14 +53,14 @@ class SpeechRecognitionServiceServicer(object):
 
     def Recognize(self, request_iterator, context):
         """Recognises one stream of audio. The first request carries `streaming_config`; audio follows in messages of
-        any size. Half-closing the stream asks for the last words: they arrive, then `finished`, then status OK.
+        any size. After the client half-closes the stream, the last results arrive, then `finished`, then status OK.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """Lists the models that this gateway serves, and the aliases that stand for them.
+        """Lists the models that this gateway serves, and their aliases.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

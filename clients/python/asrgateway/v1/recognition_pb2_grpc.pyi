@@ -3,7 +3,7 @@
 isort:skip_file
 The public contract of the speech-recognition gateway.
 
-Times are google.protobuf.Duration. Offsets count the client's own audio: zero is the first sample of the
+Times are google.protobuf.Duration. Offsets count the client's audio: zero is the first sample of the
 call (or `resume.audio_offset`), and silence that the gateway adds never moves them.
 """
 
@@ -39,10 +39,10 @@ class SpeechRecognitionServiceStub:
     def __new__(cls, channel: _aio.Channel) -> SpeechRecognitionServiceAsyncStub: ...
     Recognize: _grpc.StreamStreamMultiCallable[_recognition_pb2.RecognizeRequest, _recognition_pb2.RecognizeResponse]
     """Recognises one stream of audio. The first request carries `streaming_config`; audio follows in messages of
-    any size. Half-closing the stream asks for the last words: they arrive, then `finished`, then status OK.
+    any size. After the client half-closes the stream, the last results arrive, then `finished`, then status OK.
     """
     ListModels: _grpc.UnaryUnaryMultiCallable[_recognition_pb2.ListModelsRequest, _recognition_pb2.ListModelsResponse]
-    """Lists the models that this gateway serves, and the aliases that stand for them."""
+    """Lists the models that this gateway serves, and their aliases."""
 
 @_typing.type_check_only
 class SpeechRecognitionServiceAsyncStub(SpeechRecognitionServiceStub):
@@ -51,10 +51,10 @@ class SpeechRecognitionServiceAsyncStub(SpeechRecognitionServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Recognize: _aio.StreamStreamMultiCallable[_recognition_pb2.RecognizeRequest, _recognition_pb2.RecognizeResponse]  # type: ignore[assignment]
     """Recognises one stream of audio. The first request carries `streaming_config`; audio follows in messages of
-    any size. Half-closing the stream asks for the last words: they arrive, then `finished`, then status OK.
+    any size. After the client half-closes the stream, the last results arrive, then `finished`, then status OK.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_recognition_pb2.ListModelsRequest, _recognition_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """Lists the models that this gateway serves, and the aliases that stand for them."""
+    """Lists the models that this gateway serves, and their aliases."""
 
 class SpeechRecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Turns live audio into text."""
@@ -66,7 +66,7 @@ class SpeechRecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_recognition_pb2.RecognizeResponse], _abc.AsyncIterator[_recognition_pb2.RecognizeResponse]]:
         """Recognises one stream of audio. The first request carries `streaming_config`; audio follows in messages of
-        any size. Half-closing the stream asks for the last words: they arrive, then `finished`, then status OK.
+        any size. After the client half-closes the stream, the last results arrive, then `finished`, then status OK.
         """
 
     @_abc_1.abstractmethod
@@ -75,6 +75,6 @@ class SpeechRecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recognition_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recognition_pb2.ListModelsResponse, _abc.Awaitable[_recognition_pb2.ListModelsResponse]]:
-        """Lists the models that this gateway serves, and the aliases that stand for them."""
+        """Lists the models that this gateway serves, and their aliases."""
 
 def add_SpeechRecognitionServiceServicer_to_server(servicer: SpeechRecognitionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
