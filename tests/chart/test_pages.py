@@ -195,7 +195,7 @@ def test_the_notes_warn_of_a_sidecar_without_a_limit() -> None:
         "sidecars": [{"name": "boundless"}, bounded],
         "initContainers": [{"name": "stays", "restartPolicy": "Always"}, {"name": "ends"}],
     }
-    assert re.findall(r"sidecar (\w+) has no limit of memory", notes(ANONYMOUS, values)) == ["boundless", "stays"]
+    assert re.findall(r"sidecar (\w+) has no memory limit", notes(ANONYMOUS, values)) == ["boundless", "stays"]
 
 
 def test_the_notes_say_when_alerts_link_nowhere() -> None:

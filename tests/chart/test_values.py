@@ -149,7 +149,7 @@ def test_a_value_out_of_range_is_refused(path: str, content: object) -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({}, "name a Secret with caller keys in auth.existingSecret, or an authority"),
+        ({}, "name a Secret with clients' keys in auth.existingSecret, or an authority"),
         (merged(KEYED, ANONYMOUS), "auth.existingSecret and auth.allowAnonymous exclude each other"),
         (
             {"dashscope": {"existingSecret": "vendor", "demoKey": "key"}},
@@ -160,28 +160,28 @@ def test_a_value_out_of_range_is_refused(path: str, content: object) -> None:
             "config and existingConfigMap exclude each other",
         ),
         ({"fullnameOverride": "2nd"}, "fullnameOverride"),
-        ({"config": {"drain_seconds": 5}}, "config.drain_seconds is decided by a value of the chart"),
-        ({"config": {"otlp_endpoint": "x"}}, "config.otlp_endpoint is decided by a value of the chart"),
+        ({"config": {"drain_seconds": 5}}, "config.drain_seconds is set by a value of the chart"),
+        ({"config": {"otlp_endpoint": "x"}}, "config.otlp_endpoint is set by a value of the chart"),
         ({"config": {"dashscope_api_key": "x"}}, "config.dashscope_api_key would show the key in a ConfigMap"),
         (
             {"extraEnv": [{"name": "ASRGATEWAY_LISTEN", "value": "x"}]},
-            "extraEnv sets ASRGATEWAY_LISTEN, which is decided by a value of the chart",
+            "extraEnv sets ASRGATEWAY_LISTEN, which is set by a value of the chart",
         ),
         (
             {"extraEnv": [{"name": "ASRGATEWAY_TLS_CERT_FILE", "value": "x"}]},
-            "extraEnv sets ASRGATEWAY_TLS_CERT_FILE, which is decided by a value of the chart",
+            "extraEnv sets ASRGATEWAY_TLS_CERT_FILE, which is set by a value of the chart",
         ),
         (
             {"existingConfigMap": "own", "extraEnv": [{"name": "ASRGATEWAY_CONFIG", "value": "x"}]},
-            "extraEnv sets ASRGATEWAY_CONFIG, which is decided by config and existingConfigMap",
+            "extraEnv sets ASRGATEWAY_CONFIG, which is set by config and existingConfigMap",
         ),
         (
             {"dashscope": {"existingSecret": "vendor"}, "extraEnv": [{"name": "DASHSCOPE_API_KEY", "value": "x"}]},
-            "extraEnv sets DASHSCOPE_API_KEY, which is decided by dashscope.existingSecret",
+            "extraEnv sets DASHSCOPE_API_KEY, which is set by dashscope.existingSecret",
         ),
         (
             {"extraEnv": [{"name": "HTTPS_PROXY", "value": "a"}, {"name": "HTTPS_PROXY", "value": "b"}]},
-            "extraEnv sets HTTPS_PROXY, which it sets twice",
+            "extraEnv sets HTTPS_PROXY, which it already sets",
         ),
         ({"extraVolumes": [{"name": "tmp", "emptyDir": {}}]}, "extraVolumes has tmp, a name that the chart uses"),
         (
@@ -192,11 +192,11 @@ def test_a_value_out_of_range_is_refused(path: str, content: object) -> None:
         ({"dnsPolicy": "None"}, "dnsPolicy None needs dnsConfig.nameservers"),
         (
             {"strategy": {"rollingUpdate": {"maxSurge": 0}}},
-            "strategy.rollingUpdate allows neither a pod more nor a pod less",
+            "strategy.rollingUpdate allows neither one pod more nor one pod less",
         ),
         (
             {"strategy": {"rollingUpdate": {"maxSurge": "0%", "maxUnavailable": "0%"}}},
-            "strategy.rollingUpdate allows neither a pod more nor a pod less",
+            "strategy.rollingUpdate allows neither one pod more nor one pod less",
         ),
         (
             {"progressDeadlineSeconds": 60, "minReadySeconds": 60},
@@ -216,18 +216,18 @@ def test_a_value_out_of_range_is_refused(path: str, content: object) -> None:
             {"listenHost": "[::]", "service": {"ipFamilies": ["IPv4", "IPv6"]}},
             "service.ipFamilies has two: set service.ipFamilyPolicy",
         ),
-        ({"service": {"ipFamilyPolicy": "PreferDualStack"}}, "service asks for IPv6, but listenHost is 0.0.0.0"),
+        ({"service": {"ipFamilyPolicy": "PreferDualStack"}}, "service uses IPv6, but listenHost is 0.0.0.0"),
         (
             {"autoscaling": {"enabled": True, "activeStreams": {"target": 2}}},
             "autoscaling.activeStreams.target is 2, but a pod takes 2 calls",
         ),
         (
             {"prometheusRule": {"alerts": {"AsrGatewayMisspelt": {"enabled": False}}}},
-            "prometheusRule.alerts.AsrGatewayMisspelt is no alert; those are: AsrGatewayAbsent, ",
+            "prometheusRule.alerts.AsrGatewayMisspelt is not an alert of the chart; its alerts are: AsrGatewayAbsent, ",
         ),
         (
             {"prometheusRule": {"alerts": {"AsrGatewayErrorBudgetBurn": {"threshold": 1}}}},
-            "prometheusRule.alerts.AsrGatewayErrorBudgetBurn.threshold: this alert compares with no number of its own",
+            "prometheusRule.alerts.AsrGatewayErrorBudgetBurn.threshold: this alert has no threshold of its own",
         ),
         ({"tls": {"enabled": True}}, "tls.enabled needs a certificate"),
         (

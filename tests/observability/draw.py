@@ -29,7 +29,7 @@ from observability.queries import filled_in
 PICTURE: Final = ROOT / "docs" / "images" / "dashboard.svg"
 PANELS: Final = (
     "Calls ended, by status",
-    "Failures, by whose doing",
+    "Failures, by cause",
     "First package, client",
     "Result lag",
     "Connects, by result",

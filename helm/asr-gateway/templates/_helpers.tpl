@@ -17,14 +17,14 @@
 {{- default (ternary (include "asr-gateway.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
 {{- end }}
 
-{{/* What finds the gateway's pods. It may never change: a Deployment's selector cannot. */}}
+{{/* Labels that select the gateway's pods. They may never change, because a Deployment's selector cannot. */}}
 {{- define "asr-gateway.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "asr-gateway.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: gateway
 {{- end }}
 
-{{/* Of every object. */}}
+{{/* Labels of every object. */}}
 {{- define "asr-gateway.labels" -}}
 {{- $labels := include "asr-gateway.selectorLabels" . | fromYaml }}
 {{- $_ := set $labels "app.kubernetes.io/version" (default .Chart.AppVersion .Values.image.tag | trunc 63 | trimAll "-._") }}
@@ -34,7 +34,7 @@ app.kubernetes.io/component: gateway
 {{- toYaml (merge $labels .Values.commonLabels) }}
 {{- end }}
 
-{{/* Of pods: nothing that a new chart with the same image changes, or its upgrade would end calls for no reason. */}}
+{{/* Labels of pods: none that a new chart with the same image changes, or its upgrade would end calls without need. */}}
 {{- define "asr-gateway.podLabels" -}}
 {{- $labels := include "asr-gateway.selectorLabels" . | fromYaml }}
 {{- $_ := set $labels "app.kubernetes.io/version" (default .Chart.AppVersion .Values.image.tag | trunc 63 | trimAll "-._") }}
@@ -103,7 +103,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* Whether models of the vendor are served, as far as the values tell. */}}
+{{/* Whether models of the vendor are served, as far as the values show. */}}
 {{- define "asr-gateway.hasKey" -}}
 {{- with .Values.config }}
 {{- if or .dashscope_api_key_file .endpoints .allow_caller_keys }}true{{ end }}
@@ -188,12 +188,12 @@ rendered without one.
 {{- add 192 (mul 112 $workers) $emulator $others (.Values.tmp.sizeLimit | trimSuffix "Mi") }}
 {{- end }}
 
-{{/* Millicores: of the emulator's decoders two are usually at work. */}}
+{{/* Millicores: usually two of the emulator's decoders are busy. */}}
 {{- define "asr-gateway.cpu" -}}
 {{- add 250 (mul 100 (include "asr-gateway.embeddedWorkers" .)) (mul 100 (min 2 (include "asr-gateway.emulatorDecoders" .))) }}
 {{- end }}
 
-{{/* What `resources` leaves open is counted. A limit without a request is the request too; so is, of memory, the reverse. */}}
+{{/* Computes what `resources` leaves open. A limit without a request is the request too; for memory also the reverse. */}}
 {{- define "asr-gateway.resources" -}}
 {{- $limits := merge (dict) (default (dict) .Values.resources.limits) }}
 {{- $requests := merge (dict) (default (dict) .Values.resources.requests) $limits }}
@@ -203,7 +203,7 @@ rendered without one.
 {{- merge (dict "requests" $requests "limits" $limits) .Values.resources | toYaml }}
 {{- end }}
 
-{{/* Settings that values of the chart decide, by the name they have in the configuration file. */}}
+{{/* Settings that values of the chart set, by their name in the configuration file. */}}
 {{- define "asr-gateway.settings" -}}
 listen: {{ printf "%s:50051" .Values.listenHost | quote }}
 health_listen: {{ printf "%s:50052" .Values.listenHost | quote }}
@@ -279,7 +279,7 @@ metricRelabelings:
 {{- end }}
 {{- end }}
 
-{{/* Finds the number at the end of an alert's expression, which a value may replace; `14 * 86400` is so many days. */}}
+{{/* Matches the number at the end of an alert's expression, which a value may replace; `14 * 86400` is 14 days. */}}
 {{- define "asr-gateway.threshold" -}}
 ([<>]=?) [0-9.]+( \* 86400)?$
 {{- end }}
