@@ -144,18 +144,15 @@ class TaskExchange:
         while (item := await self._task_input.next()) is not None:
             match item:
                 case bytes():
-                    await self._send_audio(item)
+                    await self._send(self._adapter.audio(item))
+                    if self._unanswered:
+                        self._unanswered.sent(item, time.monotonic())
                 case Commit():
                     await self._dispatch(self._adapter.commit(), time.monotonic())
                 case Update():
                     await self._dispatch(self._adapter.update(item.adaptation), time.monotonic())
         await self._dispatch(self._adapter.finish(), time.monotonic())
         await self._wait(asyncio.Event().wait, stall_seconds, "did not finish the task")
-
-    async def _send_audio(self, pcm: bytes) -> None:
-        await self._send(self._adapter.audio(pcm))
-        if self._unanswered:
-            self._unanswered.sent(pcm, time.monotonic())
 
     async def _send(self, message: str | bytes) -> None:
         self._sending_since = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,17 +53,16 @@ class AudioLog:
 
     # Writing ----------------------------------------------------------------------------------------------------
 
-    async def append(self, pieces: Iterable[bytes]) -> None:
-        """Add audio piece by piece; take each piece only when there is room."""
-        self.is_writing = True
-        try:
-            for pcm in pieces:
-                if self._is_full or len(pcm) > self._most_bytes:
-                    await self._append_in_parts(pcm)
-                elif pcm:
-                    self._add(pcm)
-        finally:
-            self.is_writing = False
+    async def append(self, pcm: bytes) -> None:
+        """Add audio; wait while there is no room."""
+        if self._is_full or len(pcm) > self._most_bytes:
+            self.is_writing = True
+            try:
+                await self._append_in_parts(pcm)
+            finally:
+                self.is_writing = False
+        elif pcm:
+            self._add(pcm)
         if self._alarm is None:
             # Audio that is shorter than a packet wakes no reader, but silence may be due after it from now on.
             self._wake_reader()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
@@ -130,27 +129,22 @@ class _Call:
                     case Update():
                         await self._update(item)
         self._statistics.delays.half_close_read = time.monotonic()
-        await self._log.append((self._pipeline.flush(),))
+        await self._log.append(self._pipeline.flush())
         if not self._statistics.received_ms:
             self._pipeline.verify_end()
             raise InvalidRequest("no audio was received before the end of the stream", field="audio")
         self._log.end()
 
     async def _append(self, data: bytes) -> None:
+        """Decode a message and append it; a long one piece by piece when there is room."""
         now = time.monotonic()
         if self._statistics.delays.audio_read is None:
             self._statistics.delays.audio_read = now
-        await self._log.append(self._pieces(data, now))
+        for start in range(0, len(data), _DECODED_BYTES):
+            await self._log.append(self._decode(data[start : start + _DECODED_BYTES], now))
         if self._quiet:
             # The client could not send while its audio waited here, so it was not quiet.
             self._quiet.hold(asyncio.get_running_loop().time())
-
-    def _pieces(self, data: bytes, read_at: float) -> Iterable[bytes]:
-        """Return the PCM of a message; a long one is decoded piece by piece when there is room."""
-        if len(data) <= _DECODED_BYTES:
-            return (self._decode(data, read_at),)
-        starts = range(0, len(data), _DECODED_BYTES)
-        return (self._decode(data[start : start + _DECODED_BYTES], read_at) for start in starts)
 
     def _decode(self, data: bytes, read_at: float) -> bytes:
         pcm = self._pipeline.feed(data)

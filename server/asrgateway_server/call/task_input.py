@@ -109,8 +109,7 @@ class TaskInput:
             return self._commit(CommitOrigin.GATEWAY)
         match item := await self._item():
             case bytes():
-                await self._pace(item)
-                self._count(item)
+                await self._hand_over(item)
                 return item
             case None:
                 return self._silence()
@@ -136,49 +135,51 @@ class TaskInput:
 
     async def _wait(self) -> bytes | Commit | Update | End | None:
         """Wait for the next item; return None when silence is due."""
-        began = time.monotonic()
-        item = await self._until_due()
-        delays = self._audio.statistics.delays
-        if delays.audio_sent is not None:
-            delays.idle_seconds += time.monotonic() - began
-        return item
-
-    async def _until_due(self) -> bytes | Commit | Update | End | None:
-        log, quiet, loop = self._audio.log, self._audio.quiet, asyncio.get_running_loop()
+        log, delays, loop = self._audio.log, self._audio.statistics.delays, asyncio.get_running_loop()
         item = None
         while item is None:
-            due_at = quiet.silence_at if quiet else None
-            if self._idle_at is not None and not log.end_samples:
-                due_at = self._idle_at
+            due_at = self._due_at
+            now = loop.time()
             # While the writer has more, an empty log is not quiet: one large message is many packets.
-            if due_at is None or log.is_writing or loop.time() < due_at:
-                await log.wait(self._packet_samples, due_at)
-                item = log.read(self._packet_samples)
-            elif log.end_samples:
-                return log.read(self._packet_samples, is_partial_wanted=True)
-            else:
-                self._end = InputEnd.IDLE
-                log.call_at_audio(self._end_early)
-                return End()
+            if due_at is not None and now >= due_at and not log.is_writing:
+                return self._at_due_time()
+            await log.wait(self._packet_samples, due_at)
+            item = log.read(self._packet_samples)
+            if delays.audio_sent is not None:
+                delays.idle_seconds += loop.time() - now
         return item
+
+    @property
+    def _due_at(self) -> float | None:
+        """When something is to be done if no audio comes."""
+        quiet = self._audio.quiet
+        if self._idle_at is not None and not self._audio.log.end_samples:
+            return self._idle_at
+        return quiet.silence_at if quiet else None
+
+    def _at_due_time(self) -> bytes | Commit | Update | End | None:
+        """Return the audio that is less than a packet, or None for silence; the end if no audio has ever come."""
+        log = self._audio.log
+        if log.end_samples:
+            return log.read(self._packet_samples, is_partial_wanted=True)
+        self._end = InputEnd.IDLE
+        log.call_at_audio(self._end_early)
+        return End()
 
     def _finish(self) -> None:
         if self._end is not InputEnd.IDLE:
             self._end = InputEnd.HALF_CLOSE
             self._audio.statistics.delays.end_sent = time.monotonic()
 
-    async def _pace(self, pcm: bytes) -> None:
-        """Wait until a packet may be sent."""
-        if self._audio.pacer:
-            seconds = len(pcm) / (self._rate_hertz * BYTES_PER_SAMPLE)
-            if pause := self._audio.pacer.wait_seconds(time.monotonic(), seconds):
-                await asyncio.sleep(pause)
-
-    def _count(self, pcm: bytes) -> None:
-        clock, statistics = self._audio.clock, self._audio.statistics
+    async def _hand_over(self, pcm: bytes) -> None:
+        """Wait until a packet may be sent, and count it."""
+        clock, statistics, pacer = self._audio.clock, self._audio.statistics, self._audio.pacer
+        samples = len(pcm) // BYTES_PER_SAMPLE
+        if pacer and (pause := pacer.wait_seconds(time.monotonic(), samples / self._rate_hertz)):
+            await asyncio.sleep(pause)
         if statistics.delays.audio_sent is None:
             statistics.delays.audio_sent = time.monotonic()
-        clock.sent_samples += len(pcm) // BYTES_PER_SAMPLE
+        clock.sent_samples += samples
         statistics.sent(clock.sent_ms)
 
     def _silence(self) -> bytes:
