@@ -43,7 +43,7 @@ LABELS: Final = {
     f"at most {MAX_ENDPOINTS}, the rest is `other`",
     "`scope`": "`client`: as callers meet it; `upstream`: the recogniser's part of it",
     "`grpc_code`": "status of a call, in capitals",
-    "`reason` of errors": f"whose doing it was: {listed(sorted({blame for _, blame in endings()}))}",
+    "`reason` of errors": f"whose doing it was: {listed(sorted({cause for _, cause in endings()}))}",
     "`reason` of refusals": listed(REJECTIONS),
     "`result` of connects": f"{listed(CONNECT_RESULTS)}: the vendor refused the key that a caller brought",
     "`state` of connections": listed(CONNECTION_STATES),

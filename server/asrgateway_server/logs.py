@@ -1,4 +1,4 @@
-"""One JSON object per line."""
+"""Writes the log as one JSON object per line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-# The attributes that every record has: what else stands in one came as `extra`.
+# The attributes that every record has; all others came as `extra`.
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
@@ -18,33 +18,33 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "color_message",
 }
 
-# Some values are the client's; a line must not grow with them. The end of a traceback says most.
+# Some values come from clients and must not make lines long. The end of a traceback says most.
 _LONGEST_VALUE: Final = 1000
 _LONGEST_EXCEPTION: Final = 8000
 _MOST_ITEMS: Final = 20
 _CUT: Final = "…"
-# What JSON lets stand, and a terminal or a reader of lines obeys: DEL and C1 controls, line and paragraph separators,
-# marks that turn the direction of text; and halves of surrogate pairs, which no stream can encode.
+# Characters that JSON does not escape, but terminals and line readers interpret: DEL and C1 controls, line and
+# paragraph separators, marks that turn the direction of text; and surrogates, which no stream can encode.
 _UNSAFE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
-#: What every line of the running call bears; the call's interceptor sets it, later stages add to it.
+#: Fields of every line of the running call; the call's interceptor sets them, later stages add to them.
 call_fields: ContextVar[dict[str, Any] | None] = ContextVar("call_fields", default=None)  # Any: JSON values
 
 
 def add_to_call(**fields: str) -> None:
-    """Give the lines of the running call, from here on, further fields."""
+    """Add fields to the following lines of the running call."""
     if (known := call_fields.get()) is not None:
         known.update(fields)
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes a record as one JSON object: time, level, logger, message, and the fields it was given.
+    """Writes a record as one JSON object: time, level, logger, message, and the fields of the record.
 
-    Each value has a longest length, and no character that a terminal would obey.
+    Values are limited in length, and have no character that a terminal would interpret.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without its end."""
+        """Return the line, without a line break."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -77,17 +77,17 @@ def configure(level: str, stream: TextIO = sys.stderr) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # These tell about every request at INFO; the calls that matter are logged by ourselves.
+    # These log every request at INFO; the interceptor logs the calls.
     for name in ("aiohttp.access", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_news)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_worth_logging)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Tell gRPC's errors from what any client can make it log.
+def _is_worth_logging(record: logging.LogRecord) -> bool:
+    """Drop lines of gRPC that any client can cause.
 
-    These are clients that left before they were answered, with a traceback each; and headers outside UTF-8, of which it
-    logs the whole value: keys as well.
+    They are about clients that left before the answer, with a traceback each, and about headers outside UTF-8, with the
+    whole value, which may be a key.
     """
     return not record.getMessage().startswith(
         ("ExecuteBatchError raised in core by servicer method", "Invalid encoding on ")

@@ -1,6 +1,6 @@
-"""The trace that a call is part of: its id for log lines and exemplars, and spans where somebody collects them.
+"""The trace of a call: its id for log lines and exemplars, and spans if they are collected.
 
-Nothing here needs a library; ``grpc_api/otlp.py`` has the spans.
+Nothing here needs a library; ``grpc_api/otlp.py`` makes the spans.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SAMPLED: Final = 1
 
 
 class CallTrace:
-    """One call, and the upstream tasks in it; this one leaves no spans.
+    """One call, and the upstream tasks in it; this class makes no spans.
 
     Attributes:
         trace_id: 32 hexadecimal digits; empty if the call is part of no trace.
@@ -27,17 +27,17 @@ class CallTrace:
 
     def __init__(self, trace_id: str = "", *, is_sampled: bool = False) -> None:
         self.trace_id = trace_id
-        #: What a histogram's observation is given, so that it leads to the trace; None if there is nothing to find.
+        #: The exemplar of a histogram's observation, which links to the trace; None without a sampled trace.
         self.exemplar = {"trace_id": trace_id} if trace_id and is_sampled else None
 
-    def tell(self, **attributes: str) -> None:
-        """Add what is known of the call by now; never what was said, hot words or keys."""
+    def set_attributes(self, **attributes: str) -> None:
+        """Add attributes of the call; never a transcript, hot words or keys."""
 
     def end(self, code: int, reason: str) -> None:
-        """End the call, with the number of its status, and what that was or the reason of its error."""
+        """End the call, with the number of its status, and the status's name or the reason of its error."""
 
     @contextmanager
-    def task(self, model: str) -> Iterator[None]:  # noqa: ARG002 no span has it here
+    def task(self, model: str) -> Iterator[None]:  # noqa: ARG002 this class makes no spans
         """Follow an upstream task."""
         yield
 
@@ -49,16 +49,16 @@ class CallTrace:
 
 
 class Tracer(Protocol):
-    """Finds out which trace a call is part of."""
+    """Finds the trace that a call is part of."""
 
     def begin(self, method: str, metadata: Mapping[str, str]) -> CallTrace:
-        """Begin a call, of a method of ours, that came with this metadata."""
+        """Begin a call of one of our methods, with its metadata."""
 
 
-class OnlyIds:
-    """A tracer that passes on the ids of callers who trace; see ``Tracer``."""
+class IdOnlyTracer:
+    """A tracer that only reads the trace ids that clients send; see ``Tracer``."""
 
-    def begin(self, method: str, metadata: Mapping[str, str]) -> CallTrace:  # noqa: ARG002 no span has a name here
+    def begin(self, method: str, metadata: Mapping[str, str]) -> CallTrace:  # noqa: ARG002 it makes no spans
         """See ``Tracer``."""
         found = _TRACEPARENT.fullmatch(metadata.get("traceparent", ""))
         if not found:

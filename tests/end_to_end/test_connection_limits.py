@@ -66,7 +66,7 @@ async def test_idle_connections_do_not_use_up_the_files() -> None:
         gateway_process(open_files=str(FILES), handshake_timeout_seconds="1") as (gateway, stub),
         AsyncExitStack() as idle,
     ):
-        few = await gateway.line("too few open files are allowed; fewer connections are taken")
+        few = await gateway.line("the limit of open files is too low; fewer connections are accepted")
         assert few["files"] == FILES
         call = stub.Recognize(timeout=240)
         await call.write(config())

@@ -225,7 +225,7 @@ async def test_a_port_for_others_needs_to_know_who_may_call() -> None:
     async with asyncio.timeout(60):
         _, error = await process.communicate()
     assert process.returncode == 2
-    assert error.decode().startswith("asr-gateway: listen is 0.0.0.0:0: anyone who reaches this machine could call.")
+    assert error.decode().startswith("asr-gateway: listen is 0.0.0.0:0: every client on the network could call.")
 
 
 @pytest.mark.parametrize("setting", ["allow_anonymous", "api_keys_file"])

@@ -312,7 +312,7 @@ async def test_a_port_that_is_taken_is_told(port: str) -> None:
         code, said = await ended("serve", embedded_workers="0", **{port: address})
     assert (code, said) == (
         2,
-        f"asr-gateway: cannot listen on {address}: is it taken, or no address of this machine?\n",
+        f"asr-gateway: cannot listen on {address}: the port is in use, or the address is not one of this machine\n",
     )
 
 

@@ -169,7 +169,7 @@ async def test_certificates_are_replaced_in_a_storm(tmp_path: Path) -> None:
         with storm.raging():
             for rotation in range(1, ROTATIONS + 1):
                 newest = make_certificate(tmp_path)
-                assert await server.replaced() == "new connections see the new certificate"
+                assert await server.replaced() == "new connections get the new certificate"
                 assert await asyncio.to_thread(server.serial_number) == serial_number(newest)
                 await storm.reach(rotation * RESETS_PER_ROTATION)
         assert (storm.errors, server.is_running()) == ([], True)

@@ -95,7 +95,7 @@ def test_too_few_files_are_said_and_leave_room_for_vendors(
     limits = connection_limits(Settings(), metrics, 4)
     assert limits.grpc + limits.health + limits.http < 128
     assert [record.message for record in caplog.records] == [
-        "too few open files are allowed; fewer connections are taken"
+        "the limit of open files is too low; fewer connections are accepted"
     ]
     assert vars(caplog.records[0])["max_connections"] == limits.grpc
 
@@ -143,7 +143,7 @@ async def test_connections_are_counted_again_once_there_are_files_to_open(
                 await eventually(
                     lambda: metrics.registry.get_sample_value("asrgateway_connections", {"port": "grpc"}) == 1
                 )
-    assert caplog.messages == ["the connections cannot be counted now"]
+    assert caplog.messages == ["connections cannot be counted"]
 
 
 def test_connections_over_ipv6_count_as_well() -> None:

@@ -209,7 +209,7 @@ async def test_who_hurries_waits_for_no_call() -> None:
     drain, caller = drain_of(seconds=120), Caller()
     call = await opened(drain, caller)
     drain.begin()
-    drain.hurry()
+    drain.stop_waiting()
     async with asyncio.timeout(60):
         await drain.finish()
     with pytest.raises(Draining):
@@ -225,7 +225,7 @@ async def test_a_call_that_lasts_too_long_is_told_ahead_and_cut() -> None:
     assert caller.going_away is not None
     await caller.going_away.announced.wait()
     assert 0 < left_seconds(caller) <= 0.05
-    with pytest.raises(StreamExpired, match=r"^the call has lasted 0\.1 s, the longest here"):
+    with pytest.raises(StreamExpired, match=r"^the call has lasted 0\.1 s, the most that this gateway allows"):
         await call
     assert counted(drain, "drain_streams_cut_total") == 0
 

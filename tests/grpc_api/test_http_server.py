@@ -102,7 +102,7 @@ async def test_a_port_on_all_addresses_is_there_for_ipv4_too(metrics: Metrics) -
 
 async def test_a_taken_port_is_said(metrics: Metrics) -> None:
     async with served(metrics) as address:
-        with pytest.raises(SettingsError, match="is it taken"):
+        with pytest.raises(SettingsError, match="the port is in use"):
             async with http_server(address, metrics, max_connections=1, max_connections_per_peer=1, timeout_seconds=1):
                 pass
 

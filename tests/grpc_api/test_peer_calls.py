@@ -30,7 +30,7 @@ def test_one_call_too_many_is_refused_whatever_its_port(metrics: Metrics) -> Non
     calls = PeerCalls(1, metrics)
     with (
         calls.counted("ipv4:10.0.0.1:1"),
-        pytest.raises(ClientLimitReached, match="1 calls from this address"),
+        pytest.raises(ClientLimitReached, match="this address has reached its limit of 1 open calls"),
         calls.counted("ipv4:10.0.0.1:2"),
     ):
         pass

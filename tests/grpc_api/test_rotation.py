@@ -108,7 +108,7 @@ async def test_open_calls_outlive_the_connections_time(tmp_path: Path) -> None:
 async def test_others_cannot_have_the_port(tmp_path: Path) -> None:
     async with rotating(make_certificate(tmp_path)) as server:
         await replace(server, tmp_path)
-        with pytest.raises(SettingsError, match="is it taken"):
+        with pytest.raises(SettingsError, match="the port is in use"):
             bind(make_server(ONLY_ONE_LISTENER), server.address)
 
 
@@ -133,7 +133,7 @@ async def test_a_replacement_that_fails_is_reported_once_and_tried_again(
             assert server.expires_at == expires_at
         await eventually(lambda: is_alone(server) and len(server._servers) == 1 and server.expires_at != expires_at)
         assert await answers(server, newest)
-    assert caplog.messages == ["new connections still see the old certificate"]
+    assert caplog.messages == ["new connections still get the old certificate"]
 
 
 async def test_a_listener_is_found_among_as_many_connections_as_files_allow(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from asrgateway_server.grpc_api.interceptor import CallInterceptor
 from asrgateway_server.grpc_api.ports import ONLY_ONE_LISTENER
 from asrgateway_server.grpc_api.servicer import RecognitionServicer
 from asrgateway_server.metrics import SERVICE, Metrics
-from asrgateway_server.tracing import OnlyIds
+from asrgateway_server.tracing import IdOnlyTracer
 from calls import Outcome, Stub, audio, commit, config, outcome_of, recognize
 from catalogues import WITHOUT_KEY
 from gateways import eventually
@@ -116,7 +116,7 @@ def edge() -> EdgeLimits:
 async def service(edge: EdgeLimits) -> AsyncIterator[Service]:
     metrics, backend = Metrics(CollectorRegistry()), Counting()
     server = grpc.aio.server(
-        interceptors=[CallInterceptor(metrics, OnlyIds(), 10.0, 10.0)], options=[ONLY_ONE_LISTENER]
+        interceptors=[CallInterceptor(metrics, IdOnlyTracer(), 10.0, 10.0)], options=[ONLY_ONE_LISTENER]
     )
     served = WITHOUT_KEY
     servicer = RecognitionServicer(
@@ -218,7 +218,7 @@ async def test_bytes_that_are_no_request_end_the_call(service: Service) -> None:
 
 async def test_a_garbled_request_for_the_models_is_refused(service: Service) -> None:
     list_bytes: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = service.channel.unary_unary(f"/{SERVICE}/ListModels")
-    with pytest.raises(grpc.aio.AioRpcError, match="the request is garbled") as caught:
+    with pytest.raises(grpc.aio.AioRpcError, match="the request cannot be parsed") as caught:
         await list_bytes(b"\xff\xff\xff")
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
@@ -227,7 +227,7 @@ async def test_a_call_for_the_models_without_a_request_is_refused(service: Servi
     list_nothing: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = service.channel.stream_unary(
         f"/{SERVICE}/ListModels"
     )
-    with pytest.raises(grpc.aio.AioRpcError, match="ended before its request came") as caught:
+    with pytest.raises(grpc.aio.AioRpcError, match="ended before its request arrived") as caught:
         await list_nothing(iter(()))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 

@@ -7,7 +7,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from asrgateway_server.errors import GatewayError, InvalidRequest, Overloaded, UpstreamLost, UpstreamUnavailable
-from asrgateway_server.grpc_api.status import BLAME, STATUSES, blame_for, code_of, details_of, endings
+from asrgateway_server.grpc_api.status import CAUSES, STATUSES, cause_of, code_of, details_of, endings
 
 
 def family(root: type[GatewayError]) -> set[type[GatewayError]]:
@@ -44,17 +44,17 @@ def test_every_error_has_a_reason_of_its_own() -> None:
     assert [reason for reason in reasons if not reason.replace("_", "").isupper()] == []
 
 
-def test_every_error_is_somebodys_doing() -> None:
-    assert set(BLAME) == set(STATUSES)
+def test_every_error_has_a_cause() -> None:
+    assert set(CAUSES) == set(STATUSES)
 
 
 def test_the_vendors_limits_are_not_our_want_of_room() -> None:
-    assert blame_for(Overloaded("all streams are in use")) == "capacity"
-    assert blame_for(Overloaded("too many tasks", upstream_code="Throttling.RateQuota")) == "quota"
+    assert cause_of(Overloaded("all streams are in use")) == "capacity"
+    assert cause_of(Overloaded("too many tasks", upstream_code="Throttling.RateQuota")) == "quota"
 
 
-def test_every_ending_is_a_status_and_a_known_blame() -> None:
-    assert {blame for _, blame in endings()} == {"client", "capacity", "quota", "upstream", "internal", "drain"}
+def test_every_ending_is_a_status_and_a_known_cause() -> None:
+    assert {cause for _, cause in endings()} == {"client", "capacity", "quota", "upstream", "internal", "drain"}
     assert {code for code, _ in endings()} <= {code.name for code in grpc.StatusCode} - {"OK"}
 
 

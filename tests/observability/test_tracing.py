@@ -18,7 +18,7 @@ from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.grpc_api.tracer import open_tracer
 from asrgateway_server.logs import JsonFormatter
 from asrgateway_server.settings import SettingsError
-from asrgateway_server.tracing import CallTrace, OnlyIds
+from asrgateway_server.tracing import CallTrace, IdOnlyTracer
 from calls import Outcome, commit, config, in_messages, recognize
 from dashscope_emulator import Fault
 from dashscope_emulator.faults import Fail
@@ -156,12 +156,12 @@ async def test_the_lines_of_a_call_bear_its_trace(caplog: pytest.LogCaptureFixtu
 
 
 def test_a_caller_who_traces_is_known_by_its_id() -> None:
-    trace = OnlyIds().begin("Recognize", {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"})
+    trace = IdOnlyTracer().begin("Recognize", {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"})
     assert (trace.trace_id, trace.exemplar) == (TRACE_ID, {"trace_id": TRACE_ID})
 
 
 def test_a_trace_that_nobody_keeps_is_no_example() -> None:
-    trace = OnlyIds().begin("Recognize", {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-00"})
+    trace = IdOnlyTracer().begin("Recognize", {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-00"})
     assert (trace.trace_id, trace.exemplar) == (TRACE_ID, None)
 
 
@@ -178,7 +178,7 @@ def test_a_trace_that_nobody_keeps_is_no_example() -> None:
     ],
 )
 def test_what_is_no_trace_is_none(header: str) -> None:
-    trace = OnlyIds().begin("Recognize", {"traceparent": header})
+    trace = IdOnlyTracer().begin("Recognize", {"traceparent": header})
     assert (trace.trace_id, trace.exemplar) == ("", None)
 
 
@@ -187,7 +187,7 @@ def test_without_a_trace_there_is_nothing_to_do() -> None:
     with trace.task("m"):
         trace.task_ready("t")
         trace.task_failed("UpstreamLost")
-    trace.tell(model="m")
+    trace.set_attributes(model="m")
     trace.end(0, "OK")
 
 

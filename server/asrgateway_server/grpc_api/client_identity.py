@@ -1,4 +1,4 @@
-"""Who calls: by the key that was shown, else by the certificate, else by the address."""
+"""Identifies a client: by its key, else by its certificate, else by its address."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import unquote
 
-# The log and the table of clients take no more of a certificate's name.
+# A longer name of a certificate is replaced by its fingerprint in the log and in counts.
 _LONGEST_NAME: Final = 256
-# The first that a certificate has says who it is for; an id of SPIFFE is there for that alone.
+# In this order; a SPIFFE id exists only to identify.
 _CERTIFICATE_NAMES: Final = ("peer_spiffe_id", "x509_subject_alternative_name", "x509_common_name")
 _CERTIFICATE: Final = "x509_pem_cert"
 # Source: gRPC, src/core/lib/address_utils/sockaddr_utils.cc: `ipv4:HOST:PORT`, `ipv6:[HOST]:PORT`, percent-encoded.
 _PEER: Final = re.compile(r"ipv[46]:\[?(?P<host>[^\]]+?)\]?:\d+")
-# One subscriber is usually given all of these.
+# One subscriber usually has a whole network of this size.
 _IPV6_PREFIX: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientIdentity:
-    """Who calls.
+    """One client.
 
     Attributes:
-        id: What its calls are counted under.
-        name: What the log has as `client`; empty for keys without one, and for addresses, which stand there as `peer`.
+        id: Counts of its calls are kept under this.
+        name: The log's field `client`; empty for keys without a name, and for addresses, which the log has as `peer`.
     """
 
     id: str
     name: str = ""
 
 
-#: The client of the running call; `KeyInterceptor` sets it where keys are asked for.
+#: The client of the running call; `KeyInterceptor` sets it where keys are required.
 key_holder: ContextVar[ClientIdentity | None] = ContextVar("key_holder", default=None)
 
 
 class Peer(Protocol):
-    """What a gRPC context knows of the other side."""
+    """What a gRPC context knows about the client."""
 
     def peer(self) -> str:
         """Return its address."""
 
     def auth_context(self) -> Mapping[str, Iterable[bytes]]:
-        """Return what TLS knows of it."""
+        """Return what TLS knows about it."""
 
 
 def identity_of(peer: Peer) -> ClientIdentity:
-    """Return who calls in the running call."""
+    """Return the client of the running call."""
     certificate = _certificate_of(peer.auth_context())
     if holder := key_holder.get():
         return ClientIdentity(id=holder.id, name=holder.name or certificate)

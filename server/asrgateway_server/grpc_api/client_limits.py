@@ -1,4 +1,4 @@
-"""How much one client may take: open calls, and starts in a minute."""
+"""Limits of one client: its open calls, and its starts in a minute."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from asrgateway_server.errors import ClientLimitReached
 from asrgateway_server.grpc_api.rate_limit import PerMinute
 
-# Clients whose last starts are remembered. Of more the oldest are forgotten: they may start anew too early.
+# Clients whose last starts are remembered. Beyond that the oldest are dropped; those may start again too early.
 MAX_REMEMBERED: Final = 10_000
 _OPEN_AGAIN_SECONDS: Final = 1.0
 
@@ -21,8 +21,8 @@ class ClientLimits:
     """Counts what each client has open, and how often it starts.
 
     Args:
-        max_streams: Open calls of one client; 0: as many as there are.
-        max_starts_per_minute: Calls that one client may start in a minute; 0: as many as it likes.
+        max_streams: Open calls of one client; 0: no limit.
+        max_starts_per_minute: Calls that one client may start in a minute; 0: no limit.
         clock: Returns the time in seconds.
     """
 
@@ -38,7 +38,7 @@ class ClientLimits:
 
     @property
     def remembered(self) -> int:
-        """Clients of whom anything is known."""
+        """How many clients are remembered."""
         return len(self._open.keys() | self._full_at.keys())
 
     @contextmanager
@@ -61,7 +61,7 @@ class ClientLimits:
     def _verify_open(self, client: str) -> None:
         if self._max_streams and self._open[client] >= self._max_streams:
             raise ClientLimitReached(
-                f"{self._max_streams} calls of yours are open, as many as one client may have here; end one first",
+                f"this client has reached its limit of {self._max_streams} open calls; end one first",
                 retry_after_seconds=_OPEN_AGAIN_SECONDS,
             )
 
@@ -72,7 +72,7 @@ class ClientLimits:
         full_at = self._full_at.get(client, -math.inf)
         if (wait := self._rate.wait_seconds(full_at, now)) > 0:
             raise ClientLimitReached(
-                f"you have started {self._rate.count} calls in a minute, as many as one client may here; wait a little",
+                f"this client has reached its limit of {self._rate.count} new calls in a minute; try again later",
                 retry_after_seconds=wait,
             )
         self._full_at[client] = self._rate.full_again(full_at, now)
@@ -80,7 +80,7 @@ class ClientLimits:
         self._forget(now)
 
     def _forget(self, now: float) -> None:
-        """Forget those that are as if they had never started one, and the oldest beyond the bound."""
+        """Drop clients whose last starts count no more, and the oldest beyond the bound."""
         while self._full_at:
             client, full_at = next(iter(self._full_at.items()))
             if full_at > now and len(self._full_at) <= MAX_REMEMBERED:

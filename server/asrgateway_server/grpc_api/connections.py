@@ -1,4 +1,4 @@
-"""How many connections the gateway takes on its ports, and how many there are."""
+"""Limits the connections to the gateway's ports, and counts them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 CHECK_SECONDS: Final = 10.0
 # Probes come one by one; the rest is for load balancers that watch.
 _MAX_HEALTH_CONNECTIONS: Final = 100
-# What a gateway has open besides: its libraries, listeners, files of keys, connections for tables of hot words.
+# Other open files of a gateway: libraries, listeners, files of keys, connections for tables of hot words.
 _OWN_FILES: Final = 64
 _TABLES: Final = (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6"))
 # Source: proc(5) and the kernel's net/tcp_states.h.
@@ -45,11 +45,11 @@ class ConnectionLimits:
 
 
 def connection_limits(settings: Settings, metrics: Metrics, vendor_files: int) -> ConnectionLimits:
-    """Return how many connections the process can hold; let it open as many files as it needs, if it may.
+    """Return how many connections the process can hold; raise its limit of open files to what it needs, if it may.
 
     Args:
         settings: The operator's.
-        metrics: Have the limits.
+        metrics: Show the limits.
         vendor_files: Files that vendors keep open, besides one for each call.
     """
     wanted = ConnectionLimits(
@@ -63,7 +63,7 @@ def connection_limits(settings: Settings, metrics: Metrics, vendor_files: int) -
     limits = fitting(wanted, files - _OWN_FILES - vendor_files) if files < needed else wanted
     if limits != wanted:
         log.warning(
-            "too few open files are allowed; fewer connections are taken",
+            "the limit of open files is too low; fewer connections are accepted",
             extra={"files": files, "needed": needed, "max_connections": limits.grpc},
         )
     for port, limit in (("grpc", limits.grpc), ("health", limits.health), ("http", limits.http)):
@@ -85,7 +85,7 @@ def fitting(wanted: ConnectionLimits, files: int) -> ConnectionLimits:
 
 
 def raise_file_limit(needed: int) -> int:
-    """Let the process open as many files as it needs, as far as it may; return how many that are."""
+    """Raise the limit of open files to what is needed, if the system allows it; return the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return needed
@@ -100,12 +100,12 @@ def raise_file_limit(needed: int) -> int:
 async def counted_connections(
     ports: Mapping[str, int], limits: Mapping[str, int], metrics: Metrics, check_seconds: float = CHECK_SECONDS
 ) -> AsyncIterator[None]:
-    """Count the connections to ports of gRPC, which counts none itself, and log when a limit is reached.
+    """Count the connections to gRPC's ports, because gRPC does not, and log when a limit is reached.
 
     Args:
         ports: Their numbers by name.
         limits: How many each takes.
-        metrics: Take the numbers.
+        metrics: Show the numbers.
         check_seconds: How often they are counted.
     """
     counting = asyncio.create_task(_count(ports, limits, metrics, check_seconds), name="count connections")
@@ -122,9 +122,9 @@ async def _count(ports: Mapping[str, int], limits: Mapping[str, int], metrics: M
     while True:
         try:
             found = await asyncio.to_thread(open_connections)
-        except OSError as error:  # Such as: no file is left to open.
+        except OSError as error:  # For example: too many open files.
             if is_readable:
-                log.warning("the connections cannot be counted now", extra={"problem": error.strerror})
+                log.warning("connections cannot be counted", extra={"problem": error.strerror})
             is_readable = False
             await asyncio.sleep(check_seconds)
             continue
@@ -136,14 +136,14 @@ async def _count(ports: Mapping[str, int], limits: Mapping[str, int], metrics: M
             elif name not in full:
                 full.add(name)
                 log.warning(
-                    "all connections of a port are in use; more are closed at once",
+                    "a port has reached its limit of connections; further ones are closed at once",
                     extra={"port": name, "connections": found[port]},
                 )
         await asyncio.sleep(check_seconds)
 
 
 def open_connections() -> Counter[int]:
-    """Return how many connections there are to each port of this machine or pod; none where it does not say."""
+    """Return how many connections each port of this machine or pod has; none on systems other than Linux."""
     found: Counter[int] = Counter()
     for table in _TABLES:
         if not table.exists():

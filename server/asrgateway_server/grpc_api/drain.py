@@ -1,4 +1,4 @@
-"""The open Recognize calls, and how the gateway brings them to an end that their callers did not choose."""
+"""Keeps the open Recognize calls, and ends them when the gateway stops or a call has lasted too long."""
 
 from __future__ import annotations
 
@@ -13,33 +13,32 @@ from asrgateway_server.errors import Draining, GatewayError, StreamExpired
 from asrgateway_server.grpc_api.event_wait import is_set_within
 from asrgateway_server.metrics import Metrics
 
-# How long before its end a caller is told that a call has lasted for too long; half the limit if that is shorter.
+# How long before its limit a call gets `going_away`; half the limit if that is shorter.
 _NOTICE_SECONDS: Final = 30.0
-# A cut call whose time is over may need this to close its connection to the vendor.
+# After its time a cut call may need this to close its connection to the vendor.
 _UNWIND_SECONDS: Final = 2.0
 
 
 class Client(Protocol):
-    """Whoever is heard in a call."""
+    """The client's side of a call."""
 
     def stop_reading(self) -> bool:
-        """Let ``read`` report the end as a half-close would; return False if the client had half-closed already."""
+        """End the input as a half-close would; return False if the client had half-closed already."""
 
 
 class Drain:
-    """Keeps the open calls; tells them that the gateway stops, waits for them, and cuts those that remain.
+    """Keeps the open calls; announces that the gateway stops, waits for them, and cuts those that remain.
 
-    A call that arrives meanwhile was sent before its client knew: it is taken, and told too. Only once calls are cut,
-    or none is left, is another one refused.
+    A call that arrives during the drain is accepted and gets the same announcement, because its client could not know.
+    New calls are refused only after the remaining ones were cut, or none is left.
 
-    A call that is cut gets the final result of what was heard so far, and ends with an error that tells its caller to
-    call again.
+    A call that is cut gets the final result of its audio so far, and ends with an error that a new call is possible.
 
     Args:
         seconds: How long calls may go on once the gateway stops.
         finalize_seconds: How long a call that is cut may take for its last result.
-        max_stream_seconds: How long any call may last; 0: for ever.
-        metrics: Count what is refused and cut.
+        max_stream_seconds: How long any call may last; 0: no limit.
+        metrics: Count refused and cut calls.
     """
 
     def __init__(self, seconds: float, finalize_seconds: float, max_stream_seconds: float, metrics: Metrics) -> None:
@@ -62,38 +61,38 @@ class Drain:
         return self._seconds + self._finalize_seconds + _UNWIND_SECONDS
 
     def refuse_late_calls(self) -> None:
-        """Raise Draining once no call is waited for any more."""
+        """Raise Draining if the drain is over."""
         if self._is_over:
             self._metrics.streams_rejected.labels("draining").inc()
             raise _draining()
 
     @asynccontextmanager
     async def open_call(self, client: Client) -> AsyncIterator[GoingAwayNotice]:
-        """Keep a call until it ends; cut it when its time has come.
+        """Keep a call until it ends, or cut it.
 
         Raises:
             Draining: It was cut because the gateway stops.
-            StreamExpired: It was cut because it lasted for too long.
+            StreamExpired: It was cut because it lasted too long.
         """
         call = _OpenCall(client, self._finalize_seconds)
         try:
             async with call.limit:
                 try:
-                    self._welcome(call)
+                    self._add(call)
                     yield call.going_away
                 finally:
-                    self._forget(call)
+                    self._remove(call)
         except (GatewayError, TimeoutError) as error:
-            if (reason := call.why_cut) is None:
+            if (cut := call.cut_error) is None:
                 raise
-            self._count(reason)
-            raise reason from error
-        if call.why_cut is not None:
-            self._count(call.why_cut)
-            raise call.why_cut
+            self._count(cut)
+            raise cut from error
+        if call.cut_error is not None:
+            self._count(call.cut_error)
+            raise call.cut_error
 
     def begin(self) -> None:
-        """Tell the open calls, and each new one, how much time is left."""
+        """Announce to the open calls, and to each new one, how much time is left."""
         if self._deadline is not None:
             return
         self._deadline = time.monotonic() + self._seconds
@@ -102,23 +101,23 @@ class Drain:
         for call in self._calls:
             call.going_away.announce(self._seconds)
 
-    def hurry(self) -> None:
-        """Wait no longer for calls to end by themselves."""
+    def stop_waiting(self) -> None:
+        """Cut the open calls at once; do not wait for them to end by themselves."""
         self._may_cut.set()
 
     async def finish(self) -> None:
-        """Wait until no call is open; cut those that outlast their time."""
+        """Wait until no call is open; cut those that remain at the deadline."""
         if self._deadline is None:
-            raise RuntimeError("it has not begun")
+            raise RuntimeError("the drain has not begun")
         if self._calls:
             await is_set_within(self._may_cut, self._deadline - time.monotonic())
         self._is_over = True
         for call in tuple(self._calls):
             call.cut(_draining())
-        # What still runs after it is ended with the server.
+        # The server ends what still runs after that.
         await is_set_within(self._is_idle, self._finalize_seconds + _UNWIND_SECONDS)
 
-    def _welcome(self, call: _OpenCall) -> None:
+    def _add(self, call: _OpenCall) -> None:
         self._calls.add(call)
         self._is_idle.clear()
         if self._max_stream_seconds:
@@ -126,7 +125,7 @@ class Drain:
         if self._deadline is not None:
             call.going_away.announce(self._deadline - time.monotonic())
 
-    def _forget(self, call: _OpenCall) -> None:
+    def _remove(self, call: _OpenCall) -> None:
         call.cancel_timers()
         self._calls.discard(call)
         if not self._calls:
@@ -134,8 +133,8 @@ class Drain:
             if self._deadline is not None:
                 self._may_cut.set()
 
-    def _count(self, reason: GatewayError) -> None:
-        if isinstance(reason, Draining):
+    def _count(self, cut: GatewayError) -> None:
+        if isinstance(cut, Draining):
             self.cut_calls += 1
             self._metrics.drain_streams_cut.inc()
 
@@ -144,8 +143,8 @@ class _OpenCall:
     """One call that may be cut.
 
     Attributes:
-        going_away: Tells it how much time is left.
-        limit: Ends it when even its last result has taken too long.
+        going_away: Announces how much time is left.
+        limit: Ends the call when its last result takes too long.
     """
 
     def __init__(self, client: Client, finalize_seconds: float) -> None:
@@ -153,28 +152,29 @@ class _OpenCall:
         self.limit = asyncio.timeout(None)
         self._client = client
         self._finalize_seconds = finalize_seconds
-        self._reason: GatewayError | None = None
-        self._is_on_its_way = False
+        self._error: GatewayError | None = None
+        self._had_half_closed = False
         self._timers: list[asyncio.TimerHandle] = []
 
     @property
-    def why_cut(self) -> GatewayError | None:
-        """What its caller is told; None if the call came to an end of its own."""
-        return None if self._is_on_its_way and not self.limit.expired() else self._reason
+    def cut_error(self) -> GatewayError | None:
+        """The error with which the call was cut; None if it ended by itself."""
+        return None if self._had_half_closed and not self.limit.expired() else self._error
 
-    def cut(self, reason: GatewayError) -> None:
-        """Hear no more of the client; the call has ``finalize_seconds`` to end."""
-        if self._reason is None:
-            self._reason = reason
-            self._is_on_its_way = not self._client.stop_reading()
+    def cut(self, error: GatewayError) -> None:
+        """Read no more of the client; the call has ``finalize_seconds`` to end."""
+        if self._error is None:
+            self._error = error
+            self._had_half_closed = not self._client.stop_reading()
             self.limit.reschedule(asyncio.get_running_loop().time() + self._finalize_seconds)
 
     def expire_after(self, seconds: float) -> None:
-        """Cut it after so long, and tell it ahead."""
+        """Cut the call after some seconds, and announce that before."""
         notice = min(_NOTICE_SECONDS, seconds / 2)
         loop = asyncio.get_running_loop()
         expired = StreamExpired(
-            f"the call has lasted {seconds:g} s, the longest here; go on in a new one", retry_after_seconds=0.0
+            f"the call has lasted {seconds:g} s, the most that this gateway allows; go on in a new call",
+            retry_after_seconds=0.0,
         )
         self._timers = [
             loop.call_later(seconds - notice, self.going_away.announce, notice),
@@ -182,10 +182,10 @@ class _OpenCall:
         ]
 
     def cancel_timers(self) -> None:
-        """Forget what ``expire_after`` has planned."""
+        """Cancel what ``expire_after`` has planned."""
         for timer in self._timers:
             timer.cancel()
 
 
 def _draining() -> Draining:
-    return Draining("this gateway is stopping; call again to reach another one", retry_after_seconds=1.0)
+    return Draining("this gateway is stopping; open a new call to reach another gateway", retry_after_seconds=1.0)

@@ -1,4 +1,4 @@
-"""A wait for an event that ends in time, also in a task that was cancelled before."""
+"""Waits for an event with a timeout that also works in a task that was cancelled before."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 
 
 async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event; return whether it came within so many seconds.
+    """Wait for an event; return whether it was set within some seconds.
 
-    In a task that was cancelled before, ``asyncio.timeout`` of Python 3.11.2 and older raises CancelledError once its
-    time is over, and whatever stops there would be left half-way.
+    In a task that was cancelled before, ``asyncio.timeout`` of Python 3.11.2 and older raises CancelledError instead of
+    TimeoutError, so that a shutdown would stop half-way.
     """
     waiting = asyncio.create_task(event.wait(), name="wait for an event")
     try:

@@ -1,6 +1,6 @@
-"""Gives memory that is no longer used back to the system.
+"""Returns freed memory to the system.
 
-The C library keeps what was freed, apart for each thread that had asked for it: after 7 MB of headers that unpack to
+The C library keeps freed memory, separately for each thread that allocated it: after 7 MB of headers that unpack to
 1 GB it kept all of that, and the next such flood, in other threads, took another.
 """
 
@@ -32,8 +32,8 @@ class _MallocInfo(ctypes.Structure):
 async def freed_memory_given_back(
     check_seconds: float = CHECK_SECONDS, kept_bytes: int = KEPT_BYTES
 ) -> AsyncIterator[None]:
-    """Look from time to time whether there is much; do nothing where the C library is not glibc."""
-    giving = asyncio.create_task(_give_back_often(check_seconds, kept_bytes), name="give memory back")
+    """Check regularly, and return memory if much is free; do nothing where the C library is not glibc."""
+    giving = asyncio.create_task(_give_back_regularly(check_seconds, kept_bytes), name="return memory")
     try:
         yield
     finally:
@@ -41,7 +41,7 @@ async def freed_memory_given_back(
         await asyncio.gather(giving, return_exceptions=True)
 
 
-async def _give_back_often(check_seconds: float, kept_bytes: int) -> None:
+async def _give_back_regularly(check_seconds: float, kept_bytes: int) -> None:
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallinfo2"):
         return

@@ -1,4 +1,4 @@
-"""Health checking on a port of its own, always plaintext, which no limit or transport security can close to a probe."""
+"""Health checking on a port of its own, always plaintext, so that no limit on calls and no TLS can stop a probe."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from asrgateway_server.grpc_api.ports import MAX_CONNECTIONS, ONLY_ONE_LISTENER,
 from asrgateway_server.metrics import SERVICE
 from asrgateway_server.settings import Address
 
-#: True while the gateway takes calls; the empty name is what load balancers ask for.
+#: SERVING while the gateway accepts calls; load balancers check the empty name.
 READINESS: Final = ("", SERVICE, "readiness", "startup")
-#: True for as long as the event loop answers.
+#: SERVING as long as the event loop answers.
 LIVENESS: Final = "liveness"
 
 _OPTIONS: Final = (
     ONLY_ONE_LISTENER,
-    # A probe's request is the name of a service, and whoever watches has a stream for each.
+    # A probe's request is the name of a service; a watcher has a stream for each.
     ("grpc.max_receive_message_length", 4096),
     ("grpc.max_metadata_size", 8192),
     ("grpc.absolute_max_metadata_size", 8192),
     ("grpc.max_concurrent_streams", 16),
-    # Requests that wait for the event loop: all of them are probes.
+    # Requests that wait for the event loop; all of them are probes.
     ("grpc.server.max_pending_requests", 16),
     ("grpc.server.max_pending_requests_hard_limit", 32),
     ("grpc.max_connection_idle_ms", 60_000),
@@ -39,8 +39,8 @@ class HealthServer:
     """Answers grpc.health.v1 probes from before the first call until after the last.
 
     Args:
-        listen: Where.
-        max_connections: How many may be open; one more is closed at once.
+        listen: Its address.
+        max_connections: How many may be open; further ones are closed at once.
         handshake_seconds: How long a new one may take.
     """
 
@@ -52,7 +52,7 @@ class HealthServer:
         self.address = bind(self._server, listen)
 
     async def __aenter__(self) -> Self:
-        """Begin to answer: alive, not ready."""
+        """Begin to answer: live, not ready."""
         await self._servicer.set(LIVENESS, _SERVING)
         await self.set_ready(is_ready=False)
         await self._server.start()
@@ -65,6 +65,6 @@ class HealthServer:
         await self._server.stop(None)
 
     async def set_ready(self, *, is_ready: bool) -> None:
-        """Tell probes whether the gateway takes calls."""
+        """Set whether the gateway accepts calls."""
         for name in READINESS:
             await self._servicer.set(name, _SERVING if is_ready else _NOT_SERVING)

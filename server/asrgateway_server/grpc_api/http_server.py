@@ -1,4 +1,4 @@
-"""The HTTP port: `/metrics` for Prometheus, with limits, because whoever reaches it may connect."""
+"""The HTTP port: `/metrics` for Prometheus, with limits on connections, because it requires no key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from asrgateway_server.settings import Address, SettingsError
 
 log = logging.getLogger(__name__)
 
-# Refused connections are logged once in so long, however many there are.
+# Refused connections are logged at most once in this time.
 _LOG_SECONDS: Final = 10.0
 
 
@@ -36,12 +36,12 @@ async def http_server(
     """Answer GET /metrics.
 
     Args:
-        listen: Where.
+        listen: Its address.
         metrics: The answer.
-        max_connections: How many may be open; one more is closed at once.
-        max_connections_per_peer: The same, of one address.
-        timeout_seconds: How long a client may take to send a request or to read its response, and keep a connection
-            open in between.
+        max_connections: How many may be open; further ones are closed at once.
+        max_connections_per_peer: The same, from one address.
+        timeout_seconds: How long a client may take to send a request or to read its response, or leave a connection
+            idle.
 
     Raises:
         SettingsError: The port cannot be opened.
@@ -53,26 +53,28 @@ async def http_server(
         try:
             await _site(runner, listen).start()
         except OSError:
-            raise SettingsError(f"cannot listen on {listen}: is it taken, or no address of this machine?") from None
+            raise SettingsError(
+                f"cannot listen on {listen}: the port is in use, or the address is not one of this machine"
+            ) from None
         yield Address(listen.host, runner.addresses[0][1])
     finally:
         await runner.cleanup()
 
 
 def _site(runner: web.ServerRunner, listen: Address) -> web.BaseSite:
-    """Listen on all addresses with ``::`` as gRPC does; asyncio would leave those of IPv4 out."""
+    """Listen on all addresses for ``::`` as gRPC does; asyncio would leave out those of IPv4."""
     if listen.host != "::" or not socket.has_dualstack_ipv6():
         return web.TCPSite(runner, listen.host, listen.port)
     return web.SockSite(runner, socket.create_server(listen, family=socket.AF_INET6, dualstack_ipv6=True))
 
 
 class _LimitedServer(web.Server):
-    """Takes a limited number of connections, and gives each of them a limited time."""
+    """Accepts a limited number of connections, each for a limited time."""
 
     def __init__(
         self, metrics: Metrics, max_connections: int, max_connections_per_peer: int, timeout_seconds: float
     ) -> None:
-        # The timeout of idle connections also ends those that never complete a request.
+        # The timeout for idle connections also closes those that never complete a request.
         super().__init__(self._answer, access_log=None, keepalive_timeout=timeout_seconds)
         self._metrics = metrics
         self._max_connections = max_connections
@@ -85,7 +87,7 @@ class _LimitedServer(web.Server):
         self._logged_at = -_LOG_SECONDS
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        """Close a connection that is one too many."""
+        """Close a connection beyond the limits."""
         super().connection_made(handler, transport)
         peer = str((transport.get_extra_info("peername") or ("",))[0])
         is_peer_at_limit = self._per_peer[peer] >= self._max_connections_per_peer
@@ -93,12 +95,12 @@ class _LimitedServer(web.Server):
         self._per_peer[peer] += 1
         self._open.set(len(self._peers))
         if is_peer_at_limit or len(self._peers) > self._max_connections:
-            self._refuse(peer, "of this peer" if is_peer_at_limit else "in total")
-            # The handler begins in the next turn of the loop; without a connection it would fail.
+            self._refuse(peer, "per peer" if is_peer_at_limit else "total")
+            # The handler starts in the next turn of the loop; without a connection it would fail.
             asyncio.get_running_loop().call_soon(transport.abort)
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
-        """Forget a connection."""
+        """Remove a connection from the counts."""
         super().connection_lost(handler, exc)
         peer = self._peers.pop(handler)
         self._per_peer[peer] -= 1

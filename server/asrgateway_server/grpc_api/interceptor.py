@@ -16,31 +16,31 @@ from asrgateway_server.errors import ClientStalled, GatewayError, InvalidRequest
 from asrgateway_server.grpc_api.client_identity import identity_of
 from asrgateway_server.grpc_api.peer_calls import PeerCalls
 from asrgateway_server.grpc_api.requests import request_from
-from asrgateway_server.grpc_api.status import BLAME_WITHOUT_ERROR, blame_for, code_of, details_of, endings
+from asrgateway_server.grpc_api.status import CAUSES_WITHOUT_ERROR, cause_of, code_of, details_of, endings
 from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.tracing import Tracer, call_trace
 
 log = logging.getLogger(__name__)
 
-_SORRY: Final = "an error inside the gateway; its log tells more under this call's id"
+_INTERNAL_MESSAGE: Final = "the gateway had an internal error; its log has the details under this call's id"
 
-# The caller's clock may reach the deadline first: its cancel then overtakes our own end of time.
+# The client's clock may reach the deadline first; its cancel then arrives before our own timeout.
 _DEADLINE_TOLERANCE_SECONDS: Final = 0.1
 
-# Any: handlers and contexts of whatever messages the method has; gRPC gives them no narrower common type.
+# Any: handlers and contexts of all methods; gRPC gives them no narrower common type.
 Handler = Callable[[Any, Any], Awaitable[Any]]
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the methods of the service; lets those of health and reflection pass.
+    """Wraps the methods of the service, not those of health and reflection.
 
     Args:
         metrics: Count every call.
         tracer: Traces it.
-        request_timeout_seconds: How long the one request of a unary method may take to come.
+        request_timeout_seconds: How long the one request of a unary method may take to arrive.
         status_timeout_seconds: How long a client may leave an error's status unread, behind responses that it does not
             read either; then its stream is reset.
-        max_calls_per_address: How many calls one address may have open; 0: as many as it likes.
+        max_calls_per_address: How many calls one address may have open; 0: no limit.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._request_timeout_seconds = request_timeout_seconds
         self._status_timeout_seconds = status_timeout_seconds
         self._peer_calls = PeerCalls(max_calls_per_address, metrics)
-        # So that a rate over the first error of a kind is right.
-        for code, blame in endings():
-            metrics.stream_errors.labels(code, blame)
+        # Series that begin at zero make a rate over their first error correct.
+        for code, cause in endings():
+            metrics.stream_errors.labels(code, cause)
 
     async def intercept_service(
         self,
@@ -76,8 +76,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 request_from,
                 handler.response_serializer,
             )
-        # As a stream of one request: gRPC itself would wait for it for ever, and not even say that somebody has called.
-        # What refuses a call is such a stream already.
+        # As a stream of one request: for a unary method gRPC would wait for the request without a limit, before it
+        # calls any handler. Handlers that refuse a call are such streams already.
         return grpc.stream_unary_rpc_method_handler(
             self._wrap(handler.stream_unary or self._with_one_request(handler.unary_unary), method),
             handler.request_deserializer,
@@ -91,13 +91,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 async with asyncio.timeout(seconds):
                     request = await anext(aiter(requests))
             except TimeoutError:
-                raise ClientStalled(f"no request came within {seconds:g} s") from None
+                raise ClientStalled(f"no request arrived within {seconds:g} s") from None
             except StopAsyncIteration:
-                raise InvalidRequest("the call ended before its request came") from None
+                raise InvalidRequest("the call ended before its request arrived; send one request") from None
             except DecodeError:
-                raise InvalidRequest(
-                    "the request is garbled: its bytes are not those of the method's message"
-                ) from None
+                raise InvalidRequest("the request cannot be parsed: its bytes are not the method's message") from None
             return await handler(request, context)
 
         return with_one_request
@@ -130,7 +128,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 metrics.handling.observe(seconds)
                 metrics.handled[outcome.code].inc()
                 if method == "Recognize" and outcome.code is not grpc.StatusCode.OK:
-                    self._metrics.stream_errors.labels(outcome.code.name, outcome.blame).inc()
+                    self._metrics.stream_errors.labels(outcome.code.name, outcome.cause).inc()
                 trace.end(outcome.code.value[0], outcome.reason or outcome.code.name)
                 log.info(
                     "call finished",
@@ -146,40 +144,40 @@ class _Outcome:
     Attributes:
         code: Its status.
         reason: The reason of its error; empty if there was none.
-        blame: Whose doing it was, if its status is not OK.
+        cause: Who caused the error, if its status is not OK.
     """
 
     def __init__(self, status_timeout_seconds: float) -> None:
         self._status_timeout_seconds = status_timeout_seconds
         self.code = grpc.StatusCode.OK
         self.reason = ""
-        self.blame = ""
+        self.cause = ""
 
     async def of(self, call: Awaitable[Any], context: Any) -> Any:
         """Run the call; abort it with the status of its error."""
         try:
             return await call
         except GatewayError as error:
-            self.code, self.reason, self.blame = code_of(error), error.reason, blame_for(error)
+            self.code, self.reason, self.cause = code_of(error), error.reason, cause_of(error)
             await self._abort(context, error.message, details_of(error))
         except asyncio.CancelledError:
             remaining = context.time_remaining()
             is_late = remaining is not None and remaining <= _DEADLINE_TOLERANCE_SECONDS
             self.code = grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.CANCELLED
-            self.blame = BLAME_WITHOUT_ERROR[self.code]
+            self.cause = CAUSES_WITHOUT_ERROR[self.code]
             raise
         except Exception:
             self.code, self.reason = grpc.StatusCode.INTERNAL, "INTERNAL"
-            self.blame = BLAME_WITHOUT_ERROR[self.code]
+            self.cause = CAUSES_WITHOUT_ERROR[self.code]
             log.exception("call failed")
-            await self._abort(context, _SORRY)
+            await self._abort(context, _INTERNAL_MESSAGE)
 
     async def _abort(self, context: Any, message: str, details: Any = ()) -> None:
         """End the call with its status.
 
         Raises:
-            CancelledError: The client does not take it. gRPC then resets the stream; the status would wait behind the
-                responses for as long as the client keeps the stream open.
+            CancelledError: The client does not read it. gRPC then resets the stream; the status would otherwise wait
+                behind the responses until the client closes the stream.
         """
         try:
             async with asyncio.timeout(self._status_timeout_seconds):

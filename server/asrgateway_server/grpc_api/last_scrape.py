@@ -12,14 +12,14 @@ log = logging.getLogger(__name__)
 
 
 class LastScrape:
-    """The time between the last call and the end of ``/metrics``.
+    """Waits between the last call and the end of ``/metrics``.
 
-    That calls were cut is known from a counter alone, which a process that ends at once takes with it. Where none was
-    cut nothing is waited for, nor where somebody stops the gateway by hand and waits for it himself.
+    Only a counter shows that calls were cut, and it is lost when the process ends at once. If none was cut there is no
+    wait, nor if a person stops the gateway by hand.
 
     Args:
         seconds: How long; a little more than Prometheus's interval.
-        drain: Whose calls were cut.
+        drain: Counts the calls that were cut.
     """
 
     def __init__(self, seconds: float, drain: Drain) -> None:
@@ -29,7 +29,7 @@ class LastScrape:
         self._is_skipped = asyncio.Event()
 
     def expect(self) -> None:
-        """Wait for it: the gateway is stopped by what also watches it."""
+        """Expect a scrape: the gateway was stopped by a signal of its platform, which also scrapes it."""
         self._is_expected = True
 
     def skip(self) -> None:
@@ -37,7 +37,7 @@ class LastScrape:
         self._is_skipped.set()
 
     async def wait(self) -> None:
-        """Return once it may be taken for granted."""
+        """Return once the scrape has probably happened."""
         if not self._is_expected or not self._drain.cut_calls:
             return
         log.info("waiting for the last scrape", extra={"seconds": self._seconds, "cut_calls": self._drain.cut_calls})

@@ -89,7 +89,7 @@ def _resolve(stop: asyncio.Future[signal.Signals], number: signal.Signals) -> No
 
 
 def _hurry(gateway: Gateway) -> None:
-    gateway.drain.hurry()
+    gateway.drain.stop_waiting()
     gateway.last_scrape.skip()
 
 

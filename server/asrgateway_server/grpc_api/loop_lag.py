@@ -1,4 +1,4 @@
-"""How late the event loop is: whatever keeps it busy keeps every call waiting."""
+"""Measures how late the event loop is; everything that keeps it busy delays every call."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def observed_loop(observe: Callable[[float], None], interval_seconds: float) -> AsyncIterator[None]:
-    """Set a timer again and again, and tell ``observe`` by how many seconds each rang too late."""
-    observer = asyncio.create_task(_ring(observe, interval_seconds), name="observe loop")
+    """Set a timer repeatedly, and pass to ``observe`` by how many seconds each was late."""
+    observer = asyncio.create_task(_measure(observe, interval_seconds), name="observe loop")
     try:
         yield
     finally:
@@ -18,7 +18,7 @@ async def observed_loop(observe: Callable[[float], None], interval_seconds: floa
         await asyncio.gather(observer, return_exceptions=True)
 
 
-async def _ring(observe: Callable[[float], None], interval_seconds: float) -> None:
+async def _measure(observe: Callable[[float], None], interval_seconds: float) -> None:
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + interval_seconds

@@ -30,8 +30,8 @@ class ExportingTracer:
     """Makes spans and sends them in batches, from a thread of its own; see ``tracing.Tracer``.
 
     Args:
-        endpoint: Where the collector is: scheme, host and port.
-        sample_ratio: Share of the calls that are traced, of those whose callers leave it to us.
+        endpoint: The collector's scheme, host and port.
+        sample_ratio: Share of the traced calls, among those whose clients do not decide it themselves.
     """
 
     def __init__(self, endpoint: str, sample_ratio: float) -> None:
@@ -50,7 +50,7 @@ class ExportingTracer:
         """See ``tracing.Tracer``."""
         span = self._tracer.start_span(
             f"{SERVICE}/{method}",
-            # Not the thread's own context, which belongs to whoever called us last.
+            # Not the thread's own context, which belongs to the previous call.
             context=self._propagator.extract(metadata, Context()),
             kind=SpanKind.SERVER,
             attributes={"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": method},
@@ -58,7 +58,7 @@ class ExportingTracer:
         return _ExportedCall(self._tracer, span)
 
     def close(self) -> None:
-        """Send what waits, for a few seconds at most; blocks."""
+        """Send the spans that wait, for a few seconds at most; blocks."""
         self._provider.force_flush(_FLUSH_MS)
         self._provider.shutdown()
 
@@ -71,7 +71,7 @@ class _ExportedCall(CallTrace):
         self._span = span
         self._task: Span | None = None
 
-    def tell(self, **attributes: str) -> None:
+    def set_attributes(self, **attributes: str) -> None:
         self._span.set_attributes({f"asrgateway.{name}": value for name, value in attributes.items() if value})
 
     def end(self, code: int, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""How many calls one address has open, whoever makes them: also those that show no key, or one after another."""
+"""Limits the open calls of one address, whatever keys they show, if any."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class PeerCalls:
     """Counts open calls by address.
 
     Args:
-        limit: How many one address may have; 0: as many as it likes.
-        metrics: Count those that are refused.
+        limit: How many one address may have; 0: no limit.
+        metrics: Count refused calls.
     """
 
     def __init__(self, limit: int, metrics: Metrics) -> None:
@@ -26,10 +26,10 @@ class PeerCalls:
 
     @contextmanager
     def counted(self, peer: str) -> Iterator[None]:
-        """Count a call while it is open; ``peer`` is what gRPC calls the other side.
+        """Count a call while it is open; ``peer`` is gRPC's name of the client's address.
 
         Raises:
-            ClientLimitReached: It is one too many.
+            ClientLimitReached: Its address has reached the limit.
         """
         if not self._limit:
             yield
@@ -38,7 +38,7 @@ class PeerCalls:
         if self._open[address] >= self._limit:
             self._rejected.inc()
             raise ClientLimitReached(
-                f"{self._limit} calls from this address are open, as many as it may have; try again later",
+                f"this address has reached its limit of {self._limit} open calls; try again later",
                 retry_after_seconds=1.0,
             )
         self._open[address] += 1

@@ -8,11 +8,11 @@ import grpc
 
 from asrgateway_server.settings import Address, SettingsError
 
-#: One connection more is closed as soon as it is accepted.
+#: Further connections are closed as soon as they are accepted.
 MAX_CONNECTIONS: Final = "grpc.max_allowed_incoming_connections"
 ListenerOption = tuple[str, int]
 
-#: Without it a second server could open the same port, and callers would reach either.
+#: Without it a second server could open the same port, and clients would reach either.
 ONLY_ONE_LISTENER: Final[ListenerOption] = ("grpc.so_reuseport", 0)
 #: For a server that takes over the port of another one in this process.
 ANOTHER_LISTENER: Final[ListenerOption] = ("grpc.so_reuseport", 1)
@@ -28,7 +28,7 @@ def handshake_options(seconds: float) -> list[tuple[str, int]]:
 
 
 def bind(server: grpc.aio.Server, listen: Address, credentials: grpc.ServerCredentials | None = None) -> Address:
-    """Open a port, plaintext without credentials; return where it is, also when port 0 asked for any free one.
+    """Open a port, plaintext without credentials; return its address, with the real number in place of port 0.
 
     Raises:
         SettingsError: It cannot be opened.
@@ -38,4 +38,6 @@ def bind(server: grpc.aio.Server, listen: Address, credentials: grpc.ServerCrede
             return Address(listen.host, server.add_insecure_port(str(listen)))
         return Address(listen.host, server.add_secure_port(str(listen), credentials))
     except RuntimeError:
-        raise SettingsError(f"cannot listen on {listen}: is it taken, or no address of this machine?") from None
+        raise SettingsError(
+            f"cannot listen on {listen}: the port is in use, or the address is not one of this machine"
+        ) from None

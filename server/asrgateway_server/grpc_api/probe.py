@@ -1,4 +1,4 @@
-"""Asks a gateway on this machine whether it takes calls: the health check of the image.
+"""Checks whether a gateway on this machine accepts calls: the health check of the image.
 
     python -m asrgateway_server.grpc_api.probe [HOST:PORT]
 
@@ -23,9 +23,9 @@ _TIMEOUT_SECONDS: Final = 5.0
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Return 0 if it takes calls, 1 if it does not or gives no answer."""
+    """Return 0 if the gateway accepts calls, 1 if it does not or does not answer."""
     address = reachable(arguments[0] if arguments else environ.get(_LISTEN_VARIABLE) or DEFAULT_ADDRESS)
-    # A proxy of the environment is for the vendor.
+    # A proxy in the environment is for connections to the vendor.
     with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def reachable(listen: str) -> str:
-    """Return the address at which this machine reaches what listens there."""
+    """Return the address at which this machine reaches a listener."""
     host, _, port = listen.rpartition(":")
     return f"{_ALL_ADDRESSES.get(host, host)}:{port}"
 

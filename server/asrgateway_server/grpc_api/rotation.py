@@ -1,7 +1,7 @@
 """A gRPC server with TLS whose certificate is replaced while it runs.
 
-gRPC can be asked for a certificate at each handshake. When the answer is a new one, its core frees the old one without
-a lock while other handshakes begin with it, and the process dies (grpc/grpc issue 36693). So no server here changes its
+gRPC can request a certificate at each handshake. When it gets a new one, its core frees the old one without a lock
+while other handshakes still use it, and the process crashes (grpc/grpc issue 36693). So no server here changes its
 certificate: a new one gets a server of its own, which listens on the same port.
 """
 
@@ -22,13 +22,13 @@ from typing import Final
 import grpc
 
 from asrgateway_server.grpc_api.ports import ANOTHER_LISTENER, ONLY_ONE_LISTENER, ListenerOption, bind
-from asrgateway_server.grpc_api.tls import Identity
+from asrgateway_server.grpc_api.tls import ServerCertificate
 from asrgateway_server.settings import Address, SettingsError
 from asrgateway_server.watched_files import CHECK_SECONDS, WatchedFiles
 
 log = logging.getLogger(__name__)
 
-# After so long, a connection that the kernel has given to the old listener is accepted.
+# By then the old listener has accepted every connection that the kernel gave to it.
 SETTLE_SECONDS: Final = 5.0
 # Until its open calls have ended.
 _FOR_EVER_SECONDS: Final = 10 * 365 * 24 * 3600.0
@@ -46,8 +46,8 @@ class RotatingServer:
 
     Args:
         make: Returns another server for the same calls.
-        identity: What the servers show.
-        check_seconds: How often it is looked at.
+        certificate: The certificate that new connections get.
+        check_seconds: How often its files are checked.
         settle_seconds: How long the old listener stays open beside the new one.
         retire_seconds: How long connections to an older server may last; their open calls go on.
     """
@@ -56,38 +56,38 @@ class RotatingServer:
         self,
         make: MakeServer,
         listen: Address,
-        identity: WatchedFiles[Identity],
+        certificate: WatchedFiles[ServerCertificate],
         *,
         check_seconds: float = CHECK_SECONDS,
         settle_seconds: float = SETTLE_SECONDS,
         retire_seconds: float,
     ) -> None:
         self._make = make
-        self._identity = identity
+        self._certificate = certificate
         self._check_seconds = check_seconds
         self._settle_seconds = settle_seconds
         self._retire_seconds = retire_seconds
-        self._shown = identity.current()
+        self._shown = certificate.current()
         self._problem = ""
         self._servers = [make(ONLY_ONE_LISTENER)]
         before = set(_listening_names())
         self.address = bind(self._servers[0], listen, self._shown.credentials)
-        #: Where the kernel has it: one name may stand for several addresses.
+        #: The kernel's addresses: one name may stand for several.
         self._names = set(_listening_names()) - before
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def expires_at(self) -> float:
-        """When the chain that new connections see expires, in seconds since 1970."""
+        """When the chain that new connections get expires, in seconds since 1970."""
         return self._shown.expires_at
 
     async def start(self) -> None:
-        """Take connections."""
+        """Accept connections."""
         await self._servers[0].start()
         self._begin(self._watch())
 
     async def stop(self, grace_seconds: float) -> None:
-        """Stop as a server of gRPC does; may be called again with less time."""
+        """Stop as gRPC's servers do; may be called again with less time."""
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*(server.stop(grace_seconds) for server in self._servers))
@@ -95,7 +95,7 @@ class RotatingServer:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._check_seconds)
-            newest = self._identity.current()
+            newest = self._certificate.current()
             if newest is self._shown:
                 continue
             try:
@@ -106,12 +106,12 @@ class RotatingServer:
                 self._problem = ""
 
     def _report(self, problem: str) -> None:
-        # It is tried again at each look.
+        # The next check tries again.
         if problem != self._problem:
             self._problem = problem
-            log.warning("new connections still see the old certificate", extra={"problem": problem})
+            log.warning("new connections still get the old certificate", extra={"problem": problem})
 
-    async def _replace(self, identity: Identity) -> None:
+    async def _replace(self, certificate: ServerCertificate) -> None:
         old = self._servers[-1]
         with _listeners(self._names) as listeners:
             if len(listeners) != len(self._names) or not listeners:
@@ -119,21 +119,21 @@ class RotatingServer:
             for listener in listeners:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             new = self._make(ANOTHER_LISTENER)
-            bind(new, self.address, identity.credentials)
+            bind(new, self.address, certificate.credentials)
             self._servers.append(new)
-            self._shown = identity
-            with suppress(OSError):  # Where that is not to be had, both have new connections for a moment.
+            self._shown = certificate
+            with suppress(OSError):  # Without it both get new connections for a moment.
                 for listener in listeners:
                     _prefer_second(listener)
             await new.start()
             await asyncio.sleep(self._settle_seconds)
             for listener in listeners:
                 listener.shutdown(socket.SHUT_RDWR)
-        log.info("new connections see the new certificate")
+        log.info("new connections get the new certificate")
         self._begin(self._retire(old))
 
     async def _retire(self, server: grpc.aio.Server) -> None:
-        """Let a server go with its last call, once its connections had time to end of themselves."""
+        """Stop a server after its last call, once its connections have had time to end by themselves."""
         await asyncio.sleep(self._retire_seconds)
         await server.stop(_FOR_EVER_SECONDS)
         self._servers.remove(server)
@@ -147,7 +147,7 @@ class RotatingServer:
 def _prefer_second(listener: socket.socket) -> None:
     """Let the kernel give new connections to the second socket that listens on a port.
 
-    As long as there is just one, that one has them all; see `SO_ATTACH_REUSEPORT_CBPF` in socket(7).
+    As long as there is only one, it gets them all; see `SO_ATTACH_REUSEPORT_CBPF` in socket(7).
     """
     program = ctypes.create_string_buffer(struct.pack("=HBBI", _RETURN_CONSTANT, 0, 0, 1))
     listener.setsockopt(socket.SOL_SOCKET, _ATTACH_REUSEPORT_CBPF, struct.pack("@HP", 1, ctypes.addressof(program)))
@@ -161,22 +161,22 @@ def _listening_names() -> Iterator[object]:
 
 @contextmanager
 def _listeners(names: Collection[object] | None = None) -> Iterator[list[socket.socket]]:
-    """Hold this process's listening sockets, which gRPC keeps to itself; only those with these addresses, if given.
+    """Hold this process's listening sockets, which gRPC does not expose; only those with these addresses, if given.
 
-    There are none where the system does not show them: on other ones than Linux.
+    None on systems other than Linux, which do not show them.
     """
     with ExitStack() as stack:
         found: dict[int, socket.socket] = {}
         for path in _OPEN_FILES.iterdir() if _OPEN_FILES.is_dir() else ():
             if (held := _socket_of(int(path.name))) is None:
                 continue
-            # A number that was closed after the listing may by now be a copy of ours.
+            # A number that was closed after the listing may now be one of our copies.
             inode = os.fstat(held.fileno()).st_ino
             is_wanted = _is_listening(held) and (names is None or held.getsockname() in names)
             if is_wanted and inode not in found:
                 found[inode] = stack.enter_context(held)
             else:
-                held.close()  # At once: there may be thousands of connections, and room for few files more.
+                held.close()  # At once: there may be thousands of connections, and few free files.
         yield list(found.values())
 
 

@@ -1,4 +1,4 @@
-"""The server that callers reach: its port, who may use it, and how it stops."""
+"""The gRPC server for clients: its port, its access rules, and how it stops."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ from asrgateway_server.grpc_api.keys import CallerKeys, KeyInterceptor
 from asrgateway_server.grpc_api.ports import MAX_CONNECTIONS, ONLY_ONE_LISTENER, ListenerOption, bind, handshake_options
 from asrgateway_server.grpc_api.rotation import RotatingServer
 from asrgateway_server.grpc_api.servicer import RecognitionServicer
-from asrgateway_server.grpc_api.tls import identity_from
+from asrgateway_server.grpc_api.tls import certificate_from
 from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.settings import Address, Settings, SettingsError
 from asrgateway_server.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
-# A call that gRPC has taken is with its handler after some turns of the event loop; a busy machine makes them long.
+# A call that gRPC has accepted reaches its handler after some turns of the event loop, slow ones on a busy machine.
 _HANDOVER_SECONDS: Final = 0.25
 # gRPC lets connections live for up to a tenth longer than `max_connection_age_seconds`.
 _OLDEST_CONNECTION: Final = 1.2
-# Where they may live for ever, those that have seen an older certificate are asked to leave after so long.
+# Without such a limit, connections with an older certificate are closed in order after this.
 _RETIRE_SECONDS: Final = 1800.0
-# Calls of one connection beyond `max_streams`, to be told that there is no room.
+# Calls of one connection beyond `max_streams`: they get RESOURCE_EXHAUSTED.
 _MORE_STREAMS: Final = 100
 
 
 def verify_exposure(settings: Settings) -> None:
-    """Refuse to let anyone on the network call, unless that is what the operator says.
+    """Refuse a port that every client on the network may use, unless the operator allows it.
 
     Raises:
-        SettingsError: Others than this machine reach the port, and nothing tells who may call.
+        SettingsError: Other machines reach the port, and no setting says which clients may call.
     """
     if _is_loopback(settings.listen.host) or settings.allow_anonymous:
         return
     if not settings.api_keys_file and not settings.tls_client_ca_file:
         raise SettingsError(
-            f"listen is {settings.listen}: anyone who reaches this machine could call. Set api_keys_file, or "
-            "tls_client_ca_file, to say who may; or set allow_anonymous=true where the network sees to that"
+            f"listen is {settings.listen}: every client on the network could call. Set api_keys_file or "
+            "tls_client_ca_file to admit known clients only, or allow_anonymous=true if the network restricts them"
         )
     if settings.api_keys_file and not settings.tls_cert_file:
-        log.warning("callers' keys arrive without TLS; let a proxy or mesh encrypt them, or set tls_cert_file")
+        log.warning("clients send their keys without TLS; let a proxy or mesh encrypt them, or set tls_cert_file")
 
 
 def _is_loopback(host: str) -> bool:
@@ -70,10 +70,10 @@ async def recognition_server(
     drain: Drain,
     max_connections: int,
 ) -> AsyncIterator[Address]:
-    """Serve callers; at the end let open calls finish.
+    """Serve clients; at the end let open calls finish.
 
     Raises:
-        SettingsError: The port is taken, or a file of keys or certificates cannot be used.
+        SettingsError: The port is in use, or a file of keys or certificates cannot be used.
     """
     interceptors: list[grpc.aio.ServerInterceptor] = [
         CallInterceptor(
@@ -96,11 +96,11 @@ async def recognition_server(
         return server
 
     server: grpc.aio.Server | RotatingServer
-    if identity := identity_from(settings):
+    if certificate := certificate_from(settings):
         rotating = RotatingServer(
             make_server,
             settings.listen,
-            identity,
+            certificate,
             retire_seconds=_OLDEST_CONNECTION * (settings.max_connection_age_seconds or _RETIRE_SECONDS),
         )
         metrics.tls_certificate_expiry.set_function(lambda: rotating.expires_at)
@@ -124,16 +124,16 @@ def _options(settings: Settings, max_connections: int) -> list[tuple[str, int]]:
     options = [
         (MAX_CONNECTIONS, max_connections),
         *handshake_options(settings.handshake_timeout_seconds),
-        # Above our own limit, so that a message a little too large gets an error that names its field.
+        # Above our own limit, so that a slightly too large message gets an error that names its field.
         ("grpc.max_receive_message_length", 2 * settings.max_message_bytes),
-        # Well above our own limit: at this one a caller's next call would wait without a word.
+        # Well above our own limit: at gRPC's limit a client's next call would wait without any response.
         ("grpc.max_concurrent_streams", settings.max_streams + _MORE_STREAMS),
-        # Between the two limits gRPC would refuse at random.
+        # Both the same: between the two limits gRPC refuses at random.
         ("grpc.max_metadata_size", settings.max_metadata_bytes),
         ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
-        # Without this the C core takes 4 MB, two minutes of audio, from a caller whose call nobody reads.
+        # Without this the C core accepts 4 MB, two minutes of audio, of a call that nobody reads.
         ("grpc.http2.bdp_probe", 0),
-        # A second of audio may be on its way to us: enough for ten times realtime over 100 ms.
+        # A second of audio may be in flight: enough for ten times realtime over 100 ms.
         ("grpc.http2.lookahead_bytes", 32 * 1024),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
@@ -143,17 +143,17 @@ def _options(settings: Settings, max_connections: int) -> list[tuple[str, int]]:
     if settings.max_connection_idle_seconds:
         options.append(("grpc.max_connection_idle_ms", round(settings.max_connection_idle_seconds * 1000)))
     if settings.max_connection_age_seconds:
-        # Without a grace: calls that are open then go on for as long as they like.
+        # Without a grace period open calls go on without limit.
         options.append(("grpc.max_connection_age_ms", round(settings.max_connection_age_seconds * 1000)))
     return options
 
 
 async def _stop(server: grpc.aio.Server | RotatingServer, drain: Drain) -> None:
-    """Close the port, wait for the open calls, cut those that remain; other streams, such as reflection, wait for none.
+    """Close the port, wait for the open calls, cut those that remain; do not wait for other streams (reflection).
 
-    Clients learn by GOAWAY that they have to open another connection. What arrives until they know it, gRPC's core
-    cancels; that a handler has it already, or that no call is refused before, is all that can be done here. A call that
-    is cancelled so has got no response headers: clients may send it again, and ours do.
+    GOAWAY makes clients open another connection. Until it arrives, gRPC's core cancels new calls that no handler has
+    yet. So calls get some time to reach their handlers, and none is refused before. A cancelled call has no response
+    headers: clients may send it again, and ours do.
     """
     drain.begin()
     stopping = asyncio.create_task(server.stop(drain.grace_seconds), name="stop")

@@ -56,7 +56,7 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         """Recognise one stream; raise a GatewayError to end it with another status than OK."""
         call_id = uuid.uuid4().hex
         logs.add_to_call(call_id=call_id)
-        call_trace.get().tell(call_id=call_id)
+        call_trace.get().set_attributes(call_id=call_id)
         client = GrpcClient(context, call_id, self._edge_limits, self._recognize_metrics)
         try:
             # Refused before any response header, so that clients may send the call again by themselves.
@@ -74,7 +74,7 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
             vendor_metadata = client.vendor_metadata()
             message = await client.read_config()
             config = replace(config_from(message, self._catalogue), vendor_metadata=vendor_metadata)
-        call_trace.get().tell(model=config.model.name)
+        call_trace.get().set_attributes(model=config.model.name)
         logs.add_to_call(model=config.model.name, request_id=message.request_id, resumes=message.resume.call_id)
         backend = self._backends[config.model.backend]
         with self._counted(config):

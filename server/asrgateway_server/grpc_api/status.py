@@ -1,4 +1,4 @@
-"""GatewayError to gRPC status and details: one table."""
+"""Maps errors to gRPC statuses and details, by one table."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ STATUSES: Final[Mapping[type[GatewayError], grpc.StatusCode]] = {
     UpstreamProtocolError: grpc.StatusCode.INTERNAL,
 }
 
-#: Whose doing each error is: the `reason` of asrgateway_stream_errors_total.
-BLAME: Final[Mapping[type[GatewayError], str]] = {
+#: Who causes each error: the `reason` of asrgateway_stream_errors_total.
+CAUSES: Final[Mapping[type[GatewayError], str]] = {
     InvalidRequest: "client",
     UndecodableAudio: "client",
     UnknownModel: "client",
@@ -67,30 +67,30 @@ BLAME: Final[Mapping[type[GatewayError], str]] = {
     UpstreamProtocolError: "upstream",
 }
 #: The same for calls that end without one of our errors.
-BLAME_WITHOUT_ERROR: Final[Mapping[grpc.StatusCode, str]] = {
+CAUSES_WITHOUT_ERROR: Final[Mapping[grpc.StatusCode, str]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: "client",
     grpc.StatusCode.CANCELLED: "client",
     grpc.StatusCode.INTERNAL: "internal",
 }
-_THE_VENDORS_LIMIT: Final = "quota"
+_VENDOR_LIMIT: Final = "quota"
 
 
 def code_of(error: GatewayError) -> grpc.StatusCode:
-    """Return the status that a caller sees."""
+    """Return the status that the client gets."""
     return STATUSES[type(error)]
 
 
-def blame_for(error: GatewayError) -> str:
-    """Return whose doing an error is; one that tells the vendor's code is never for want of our own room."""
-    return _THE_VENDORS_LIMIT if isinstance(error, Overloaded) and error.upstream_code else BLAME[type(error)]
+def cause_of(error: GatewayError) -> str:
+    """Return who caused an error; one with a vendor's code does not mean that our own capacity is exhausted."""
+    return _VENDOR_LIMIT if isinstance(error, Overloaded) and error.upstream_code else CAUSES[type(error)]
 
 
 def endings() -> set[tuple[str, str]]:
-    """Return every status, other than OK, and blame that a call can end with."""
+    """Return every pair of a status, other than OK, and a cause that a call can end with."""
     return {
-        *((STATUSES[error].name, blame) for error, blame in BLAME.items()),
-        *((code.name, blame) for code, blame in BLAME_WITHOUT_ERROR.items()),
-        (STATUSES[Overloaded].name, _THE_VENDORS_LIMIT),
+        *((STATUSES[error].name, cause) for error, cause in CAUSES.items()),
+        *((code.name, cause) for code, cause in CAUSES_WITHOUT_ERROR.items()),
+        (STATUSES[Overloaded].name, _VENDOR_LIMIT),
     }
 
 

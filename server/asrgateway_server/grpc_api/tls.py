@@ -1,4 +1,4 @@
-"""The certificate that callers see, and the ones that they may have to show; replaced without a restart."""
+"""The gateway's certificate, and those that clients must show; replaced without a restart."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ from asrgateway_server.settings import Settings, SettingsError
 from asrgateway_server.watched_files import CHECK_SECONDS, WatchedFiles
 
 
-def identity_from(settings: Settings, check_seconds: float = CHECK_SECONDS) -> WatchedFiles[Identity] | None:
-    """Return how the gateway shows itself, whenever it is asked; None for plain text.
+def certificate_from(
+    settings: Settings, check_seconds: float = CHECK_SECONDS
+) -> WatchedFiles[ServerCertificate] | None:
+    """Return the gateway's certificate, which follows its files; None for plain text.
 
     Raises:
-        SettingsError: A setting is missing, or a file is not what it should be.
+        SettingsError: A setting is missing, or a file is invalid.
     """
     chain, key, client_ca = settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file
     if bool(chain) != bool(key):
         raise SettingsError("tls_cert_file and tls_key_file go together: set both or neither")
     if not chain:
         if client_ca:
-            raise SettingsError("tls_client_ca_file asks callers for certificates: it needs tls_cert_file as well")
+            raise SettingsError("tls_client_ca_file needs tls_cert_file and tls_key_file: set them, or leave it empty")
         return None
     files = CertificateFiles(Path(chain), Path(key), Path(client_ca) if client_ca else None)
     return WatchedFiles(files.paths, files.read, check_seconds)
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """How the gateway shows itself.
+class ServerCertificate:
+    """The certificate with which the gateway serves.
 
     Attributes:
         credentials: What a server needs for its handshakes.
@@ -48,12 +50,12 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """Where it stands, in PEM.
+    """Its files, in PEM.
 
     Attributes:
-        chain: The server's certificate, and those between it and one that callers trust.
+        chain: The server's certificate, and those between it and one that clients trust.
         key: Its private key, without a password.
-        client_ca: Certificates that must have signed the callers' ones; None: callers show none.
+        client_ca: Certificates that must have signed the clients' ones; None: clients show none.
     """
 
     chain: Path
@@ -62,15 +64,15 @@ class CertificateFiles:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The files that there are."""
+        """All files."""
         return (self.chain, self.key) if self.client_ca is None else (self.chain, self.key, self.client_ca)
 
-    def read(self) -> Identity:
+    def read(self) -> ServerCertificate:
         """Read them all.
 
         Raises:
-            OSError: One cannot be read.
-            ValueError: One is not what it should be, or the key belongs to another certificate.
+            OSError: A file cannot be read.
+            ValueError: A file is invalid, or the key belongs to another certificate.
         """
         chain, key = read_file(self.chain), read_file(self.key)
         certificates = _certificates(self.chain, chain)
@@ -80,7 +82,7 @@ class CertificateFiles:
         if self.client_ca is not None:
             roots = read_file(self.client_ca)
             _certificates(self.client_ca, roots)
-        return Identity(
+        return ServerCertificate(
             grpc.ssl_server_credentials([(key, chain)], root_certificates=roots, require_client_auth=roots is not None),
             min(certificate.not_valid_after_utc for certificate in certificates).timestamp(),
         )
@@ -99,13 +101,11 @@ def _private_key(path: Path, pem: bytes) -> PrivateKeyTypes:
     except (ValueError, TypeError):  # TypeError: it has a password.
         raise ValueError(f"{path} holds no private key in PEM that can be read without a password") from None
     except UnsupportedAlgorithm:
-        raise ValueError(f"{path} holds a private key of an unknown kind; RSA and EC ones are taken") from None
+        raise ValueError(f"{path} holds a private key of an unknown kind; use RSA or EC") from None
 
 
 def _public_key(path: Path, certificate: x509.Certificate) -> PublicKeyTypes:
     try:
         return certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        raise ValueError(
-            f"{path} holds a certificate with a key of an unknown kind; RSA and EC ones are taken"
-        ) from None
+        raise ValueError(f"{path} holds a certificate with a key of an unknown kind; use RSA or EC") from None

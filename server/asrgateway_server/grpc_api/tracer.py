@@ -1,4 +1,4 @@
-"""Opens what traces calls, as far as the operator wants it."""
+"""Opens the tracer that the operator has configured."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from asrgateway_server.settings import SettingsError
-from asrgateway_server.tracing import OnlyIds, Tracer
+from asrgateway_server.tracing import IdOnlyTracer, Tracer
 
 
 @asynccontextmanager
 async def open_tracer(endpoint: str, sample_ratio: float) -> AsyncIterator[Tracer]:
-    """Open a tracer that sends spans to ``endpoint``; to nobody if that is empty.
+    """Open a tracer that sends spans to ``endpoint``; without one it only keeps trace ids.
 
     Raises:
-        SettingsError: What sends them is not installed.
+        SettingsError: The packages for it are not installed.
     """
     if not endpoint:
-        yield OnlyIds()
+        yield IdOnlyTracer()
         return
     try:
-        # 0.14 s and 14 MB that only those pay who want it.
+        # Its import takes 0.14 s and 14 MB.
         from asrgateway_server.grpc_api.otlp import ExportingTracer  # noqa: PLC0415
     except ImportError as error:
         raise SettingsError(
