@@ -48,7 +48,7 @@ def test_progress_counts_samples_not_the_header(wav_file: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [bytes(4), b"\xff\xff\xff\xff"], ids=["zero", "largest"])
-def test_a_wav_header_without_a_length_stands_for_the_rest_of_the_file(wav_file: Path, length: bytes) -> None:
+def test_a_wav_header_without_a_length_covers_the_rest_of_the_file(wav_file: Path, length: bytes) -> None:
     content = wav_file.read_bytes()
     wav_file.write_bytes(content[:40] + length + content[44:])
     assert opened(wav_file).audio_bytes == 6400
@@ -104,7 +104,7 @@ def test_a_rate_that_is_no_multiple_of_10_keeps_its_true_pace(raw_file: Path) ->
     assert audio.message_seconds == 1102 / 11025
 
 
-def test_coded_audio_has_no_pace_of_its_own(raw_file: Path) -> None:
+def test_coded_audio_cannot_be_paced(raw_file: Path) -> None:
     audio = opened(raw_file, encoding=AudioEncoding.AUDIO_ENCODING_MP3)
     assert audio.progress(8192) == "8 of 16 KiB"
     with pytest.raises(UnusableFile, match=r"mp3 .* add --fast"):

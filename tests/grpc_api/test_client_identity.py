@@ -10,7 +10,7 @@ from asrgateway_server.grpc_api.client_identity import ClientIdentity, address_o
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What gRPC would know of one."""
+    """What gRPC knows about a client."""
 
     known: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
     address: str = "ipv4:192.0.2.7:50000"
@@ -39,11 +39,11 @@ SPIFFE = "peer_spiffe_id"
         ("x" * 10_000, "x" * 256),
     ],
 )
-def test_an_address_is_known_without_its_port(peer: str, address: str) -> None:
+def test_an_address_is_kept_without_its_port(peer: str, address: str) -> None:
     assert address_of(peer) == address
 
 
-def test_without_key_and_certificate_it_is_the_address() -> None:
+def test_without_key_and_certificate_the_address_identifies_a_client() -> None:
     assert identity_of(Peer()) == ClientIdentity(id="address:192.0.2.7")
 
 
@@ -57,16 +57,16 @@ def test_without_key_and_certificate_it_is_the_address() -> None:
         ({PEM: [b"pem"]}, "sha256:f0aeace912cf19dc1c6fffd41de6e395daeb5462f1221945706bd0674c3005eb"),
     ],
 )
-def test_a_certificate_goes_before_the_address(known: Mapping[str, Sequence[bytes]], name: str) -> None:
+def test_a_certificate_wins_over_the_address(known: Mapping[str, Sequence[bytes]], name: str) -> None:
     assert identity_of(Peer(known)) == ClientIdentity(id=f"certificate:{name}", name=name)
 
 
-def test_a_name_without_end_is_remembered_by_its_hash() -> None:
+def test_a_very_long_name_is_replaced_by_its_hash() -> None:
     assert len(identity_of(Peer({NAME: [b"x" * 100_000]})).id) < 100
 
 
 @pytest.mark.parametrize(("name", "logged"), [("team-a", "team-a"), ("", "a.example.com")])
-def test_a_key_goes_before_the_certificate_whose_name_it_may_have(name: str, logged: str) -> None:
+def test_a_key_wins_over_the_certificate_and_takes_its_name_if_it_has_none(name: str, logged: str) -> None:
     token = key_holder.set(ClientIdentity(id="digest", name=name))
     try:
         assert identity_of(Peer({SAN: [b"a.example.com"]})) == ClientIdentity(id="digest", name=logged)

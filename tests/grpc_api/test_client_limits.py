@@ -24,7 +24,7 @@ def start(limits: ClientLimits, client: str) -> None:
         pass
 
 
-def test_without_limits_nobody_is_refused_and_nothing_is_remembered() -> None:
+def test_without_limits_no_call_is_refused_and_no_client_is_remembered() -> None:
     limits = ClientLimits(0, 0)
     with ExitStack() as calls:
         for _ in range(1000):
@@ -32,7 +32,7 @@ def test_without_limits_nobody_is_refused_and_nothing_is_remembered() -> None:
     assert limits.remembered == 0
 
 
-def test_one_client_has_so_many_open_and_another_as_many() -> None:
+def test_each_client_has_its_own_limit_of_open_calls() -> None:
     limits = ClientLimits(2, 0)
     with limits.admitted("a"), limits.admitted("a"), limits.admitted("b"):
         with pytest.raises(ClientLimitReached, match=r"^this client has reached its limit of 2 open calls") as caught:
@@ -43,7 +43,7 @@ def test_one_client_has_so_many_open_and_another_as_many() -> None:
     assert limits.remembered == 0
 
 
-def test_one_client_starts_so_many_in_a_minute_and_another_as_many() -> None:
+def test_each_client_has_its_own_limit_of_starts_in_a_minute() -> None:
     clock = Clock()
     limits = ClientLimits(0, 2, clock)
     for client in "aab":
@@ -60,7 +60,7 @@ def test_one_client_starts_so_many_in_a_minute_and_another_as_many() -> None:
         start(limits, "a")
 
 
-def test_a_call_refused_for_one_limit_counts_for_none() -> None:
+def test_a_refused_call_counts_for_no_limit() -> None:
     limits = ClientLimits(1, 2, Clock())
     with limits.admitted("a"):
         for _ in range(5):
@@ -69,7 +69,7 @@ def test_a_call_refused_for_one_limit_counts_for_none() -> None:
     start(limits, "a")
 
 
-def test_of_many_clients_only_so_many_are_remembered() -> None:
+def test_the_number_of_remembered_clients_is_bounded() -> None:
     limits = ClientLimits(5, 2, Clock())
     for number in range(3 * MAX_REMEMBERED):
         start(limits, f"address:{number}")

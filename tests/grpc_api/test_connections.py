@@ -68,7 +68,7 @@ INFINITY = resource.RLIM_INFINITY
         (INFINITY, INFINITY, 3000, (INFINITY, INFINITY)),
     ],
 )
-def test_as_many_files_as_needed_are_asked_for(
+def test_the_limit_of_open_files_is_raised_to_what_is_needed(
     monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, allowed: int, after: tuple[int, int]
 ) -> None:
     files = allow(monkeypatch, soft, hard)
@@ -76,7 +76,7 @@ def test_as_many_files_as_needed_are_asked_for(
     assert files.limits == after
 
 
-def test_with_enough_files_every_limit_is_what_the_settings_say(
+def test_with_enough_files_the_limits_are_those_of_the_settings(
     monkeypatch: pytest.MonkeyPatch, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     allow(monkeypatch, 1024, 524_288)
@@ -87,7 +87,7 @@ def test_with_enough_files_every_limit_is_what_the_settings_say(
     assert metrics.registry.get_sample_value("asrgateway_connections_limit", {"port": "grpc"}) == 300
 
 
-def test_too_few_files_are_said_and_leave_room_for_vendors(
+def test_too_few_files_are_logged_and_half_of_them_remain_for_vendors(
     monkeypatch: pytest.MonkeyPatch, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -100,16 +100,16 @@ def test_too_few_files_are_said_and_leave_room_for_vendors(
     assert vars(caplog.records[0])["max_connections"] == limits.grpc
 
 
-def test_however_few_files_there_are_somebody_gets_in() -> None:
+def test_with_very_few_files_at_least_one_connection_is_accepted() -> None:
     assert fitting(WANTED, -10) == ConnectionLimits(grpc=1, health=2, http=2, http_per_peer=20)
 
 
-def test_vendors_files_are_needed_too() -> None:
+def test_files_of_vendors_are_counted_too() -> None:
     needed = [needed_files(WANTED, Settings(), vendor_files) for vendor_files in (0, 40)]
     assert needed[1] == needed[0] + 40 > WANTED.grpc
 
 
-async def test_connections_are_counted_and_a_full_port_is_said_once(
+async def test_connections_are_counted_and_a_full_port_is_logged_once(
     metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     def count() -> float | None:
@@ -146,7 +146,7 @@ async def test_connections_are_counted_again_once_there_are_files_to_open(
     assert caplog.messages == ["connections cannot be counted"]
 
 
-def test_connections_over_ipv6_count_as_well() -> None:
+def test_connections_over_ipv6_are_counted_too() -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
         port = listener.getsockname()[1]
         with socket.create_connection(("::1", port)):

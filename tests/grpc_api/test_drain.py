@@ -1,4 +1,4 @@
-"""How calls end that their callers did not end, and in what order."""
+"""How the gateway ends calls that their clients did not end, and in what order."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from asrgateway_server.metrics import Metrics
 from gateways import eventually
 
 
-class Caller:
-    """A client, and the call that hears it until there is no more to hear.
+class FakeClient:
+    """A client, and a call that reads it until its end.
 
     Attributes:
         going_away: The call's, once it is open.
-        tail_seconds: What the call takes for its last result.
+        tail_seconds: How long the call takes for its last result.
         error: Raised in the place of the last result.
     """
 
@@ -55,18 +55,18 @@ def counted(drain: Drain, name: str, **labels: str) -> float:
     return drain._metrics.registry.get_sample_value(f"asrgateway_{name}", labels) or 0.0
 
 
-async def opened(drain: Drain, caller: Caller) -> asyncio.Task[None]:
-    call = asyncio.create_task(caller.call(drain))
-    await eventually(lambda: caller.going_away is not None)
+async def opened(drain: Drain, client: FakeClient) -> asyncio.Task[None]:
+    call = asyncio.create_task(client.call(drain))
+    await eventually(lambda: client.going_away is not None)
     return call
 
 
-def left_seconds(caller: Caller) -> float:
-    """What the caller was told."""
-    assert caller.going_away is not None
-    assert caller.going_away.announced.is_set()
-    assert caller.going_away.deadline is not None
-    return caller.going_away.deadline - time.monotonic()
+def left_seconds(client: FakeClient) -> float:
+    """The time left that the client got."""
+    assert client.going_away is not None
+    assert client.going_away.announced.is_set()
+    assert client.going_away.deadline is not None
+    return client.going_away.deadline - time.monotonic()
 
 
 # Stopping ---------------------------------------------------------------------------------------------------------
@@ -79,14 +79,14 @@ async def test_a_gateway_without_calls_stops_at_once() -> None:
         await drain.finish()
 
 
-async def test_calls_that_were_on_their_way_are_taken() -> None:
+async def test_a_call_that_arrives_during_the_drain_is_accepted() -> None:
     drain = drain_of(seconds=120)
     drain.begin()
     drain.refuse_late_calls()
     assert counted(drain, "streams_rejected_total", reason="draining") == 0
 
 
-async def test_once_no_call_is_waited_for_another_is_refused_and_counted() -> None:
+async def test_a_call_after_the_drain_is_refused_and_counted() -> None:
     drain = drain_of()
     drain.begin()
     await drain.finish()
@@ -96,7 +96,7 @@ async def test_once_no_call_is_waited_for_another_is_refused_and_counted() -> No
     assert counted(drain, "streams_rejected_total", reason="draining") == 1
 
 
-async def test_metrics_tell_when_calls_will_be_cut() -> None:
+async def test_metrics_show_when_calls_will_be_cut() -> None:
     drain = drain_of(seconds=120)
     assert math.isnan(counted(drain, "drain_deadline_timestamp_seconds"))
     drain.begin()
@@ -104,48 +104,48 @@ async def test_metrics_tell_when_calls_will_be_cut() -> None:
     assert 60 < counted(drain, "drain_deadline_timestamp_seconds") - time.time() <= 120
 
 
-async def test_open_calls_are_told_how_much_time_is_left() -> None:
-    drain, caller = drain_of(seconds=120), Caller()
-    call = await opened(drain, caller)
+async def test_open_calls_get_the_time_that_is_left() -> None:
+    drain, client = drain_of(seconds=120), FakeClient()
+    call = await opened(drain, client)
     drain.begin()
-    assert 60 < left_seconds(caller) <= 120
-    caller.half_close()
+    assert 60 < left_seconds(client) <= 120
+    client.half_close()
     await call
 
 
-async def test_a_call_that_is_opening_meanwhile_is_told_too() -> None:
-    drain, caller = drain_of(seconds=120), Caller()
+async def test_a_call_that_opens_during_the_drain_gets_it_too() -> None:
+    drain, client = drain_of(seconds=120), FakeClient()
     drain.begin()
-    call = await opened(drain, caller)
-    assert 60 < left_seconds(caller) <= 120
-    caller.half_close()
+    call = await opened(drain, client)
+    assert 60 < left_seconds(client) <= 120
+    client.half_close()
     await call
 
 
-async def test_a_call_that_ends_by_itself_is_waited_for_and_untouched() -> None:
-    drain, caller = drain_of(seconds=120), Caller()
-    call = await opened(drain, caller)
+async def test_the_drain_waits_for_a_call_that_ends_by_itself() -> None:
+    drain, client = drain_of(seconds=120), FakeClient()
+    call = await opened(drain, client)
     drain.begin()
     finishing = asyncio.create_task(drain.finish())
-    caller.half_close()
+    client.half_close()
     await call
     async with asyncio.timeout(60):
         await finishing
     assert counted(drain, "drain_streams_cut_total") == 0
 
 
-async def test_a_call_with_an_error_of_its_own_keeps_it() -> None:
-    drain, caller = drain_of(seconds=120), Caller(error=InvalidRequest("no"))
-    call = await opened(drain, caller)
+async def test_a_call_keeps_its_own_error() -> None:
+    drain, client = drain_of(seconds=120), FakeClient(error=InvalidRequest("no"))
+    call = await opened(drain, client)
     drain.begin()
-    caller.half_close()
+    client.half_close()
     with pytest.raises(InvalidRequest):
         await call
 
 
-async def test_a_call_that_remains_may_finish_and_is_then_sent_elsewhere() -> None:
-    drain, caller = drain_of(finalize_seconds=120), Caller(tail_seconds=0.01)
-    call = await opened(drain, caller)
+async def test_a_cut_call_may_finish_and_then_ends_with_draining() -> None:
+    drain, client = drain_of(finalize_seconds=120), FakeClient(tail_seconds=0.01)
+    call = await opened(drain, client)
     drain.begin()
     await drain.finish()
     with pytest.raises(Draining):
@@ -153,18 +153,18 @@ async def test_a_call_that_remains_may_finish_and_is_then_sent_elsewhere() -> No
     assert counted(drain, "drain_streams_cut_total") == 1
 
 
-async def test_what_goes_wrong_after_the_cut_is_not_the_callers_affair() -> None:
-    drain, caller = drain_of(), Caller(error=InvalidRequest("no audio came"))
-    call = await opened(drain, caller)
+async def test_an_error_after_the_cut_is_reported_as_draining() -> None:
+    drain, client = drain_of(), FakeClient(error=InvalidRequest("no audio came"))
+    call = await opened(drain, client)
     drain.begin()
     await drain.finish()
     with pytest.raises(Draining):
         await call
 
 
-async def test_a_call_that_cannot_finish_in_time_is_ended() -> None:
-    drain, caller = drain_of(), Caller(tail_seconds=120)
-    call = await opened(drain, caller)
+async def test_a_cut_call_that_cannot_finish_in_time_is_ended() -> None:
+    drain, client = drain_of(), FakeClient(tail_seconds=120)
+    call = await opened(drain, client)
     drain.begin()
     async with asyncio.timeout(60):
         await drain.finish()
@@ -172,20 +172,20 @@ async def test_a_call_that_cannot_finish_in_time_is_ended() -> None:
         await call
 
 
-async def test_a_call_whose_client_has_half_closed_may_end_well() -> None:
-    drain, caller = drain_of(finalize_seconds=120), Caller(tail_seconds=0.05)
-    call = await opened(drain, caller)
-    caller.half_close()
+async def test_a_half_closed_call_may_end_with_ok() -> None:
+    drain, client = drain_of(finalize_seconds=120), FakeClient(tail_seconds=0.05)
+    call = await opened(drain, client)
+    client.half_close()
     drain.begin()
     await drain.finish()
     await call
     assert counted(drain, "drain_streams_cut_total") == 0
 
 
-async def test_a_call_whose_client_has_half_closed_is_not_waited_for_for_ever() -> None:
-    drain, caller = drain_of(), Caller(tail_seconds=120)
-    call = await opened(drain, caller)
-    caller.half_close()
+async def test_a_half_closed_call_has_a_time_limit_too() -> None:
+    drain, client = drain_of(), FakeClient(tail_seconds=120)
+    call = await opened(drain, client)
+    client.half_close()
     drain.begin()
     await drain.finish()
     with pytest.raises(Draining):
@@ -194,20 +194,20 @@ async def test_a_call_whose_client_has_half_closed_is_not_waited_for_for_ever() 
 
 
 async def test_a_call_that_its_client_cancels_stays_cancelled() -> None:
-    drain, caller = drain_of(finalize_seconds=120), Caller(tail_seconds=120)
-    call = await opened(drain, caller)
+    drain, client = drain_of(finalize_seconds=120), FakeClient(tail_seconds=120)
+    call = await opened(drain, client)
     drain.begin()
     finishing = asyncio.create_task(drain.finish())
-    await eventually(caller._is_over.is_set)
+    await eventually(client._is_over.is_set)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
     await finishing
 
 
-async def test_who_hurries_waits_for_no_call() -> None:
-    drain, caller = drain_of(seconds=120), Caller()
-    call = await opened(drain, caller)
+async def test_stop_waiting_cuts_open_calls_at_once() -> None:
+    drain, client = drain_of(seconds=120), FakeClient()
+    call = await opened(drain, client)
     drain.begin()
     drain.stop_waiting()
     async with asyncio.timeout(60):
@@ -219,31 +219,31 @@ async def test_who_hurries_waits_for_no_call() -> None:
 # Calls that last too long -----------------------------------------------------------------------------------------
 
 
-async def test_a_call_that_lasts_too_long_is_told_ahead_and_cut() -> None:
-    drain, caller = drain_of(finalize_seconds=120, max_stream_seconds=0.1), Caller()
-    call = await opened(drain, caller)
-    assert caller.going_away is not None
-    await caller.going_away.announced.wait()
-    assert 0 < left_seconds(caller) <= 0.05
+async def test_a_call_that_lasts_too_long_gets_going_away_and_is_cut() -> None:
+    drain, client = drain_of(finalize_seconds=120, max_stream_seconds=0.1), FakeClient()
+    call = await opened(drain, client)
+    assert client.going_away is not None
+    await client.going_away.announced.wait()
+    assert 0 < left_seconds(client) <= 0.05
     with pytest.raises(StreamExpired, match=r"^the call has lasted 0\.1 s, the most that this gateway allows"):
         await call
     assert counted(drain, "drain_streams_cut_total") == 0
 
 
-async def test_the_reason_of_the_first_cut_stands() -> None:
-    drain, caller = drain_of(finalize_seconds=0.1, max_stream_seconds=0.01), Caller(tail_seconds=0.05)
-    call = await opened(drain, caller)
-    await eventually(caller._is_over.is_set)
+async def test_the_error_of_the_first_cut_is_kept() -> None:
+    drain, client = drain_of(finalize_seconds=0.1, max_stream_seconds=0.01), FakeClient(tail_seconds=0.05)
+    call = await opened(drain, client)
+    await eventually(client._is_over.is_set)
     drain.begin()
     await drain.finish()
     with pytest.raises(StreamExpired):
         await call
 
 
-async def test_a_short_call_never_hears_of_the_limit() -> None:
-    drain, caller = drain_of(max_stream_seconds=120), Caller()
-    call = await opened(drain, caller)
-    caller.half_close()
+async def test_a_short_call_gets_no_going_away() -> None:
+    drain, client = drain_of(max_stream_seconds=120), FakeClient()
+    call = await opened(drain, client)
+    client.half_close()
     await call
-    assert caller.going_away is not None
-    assert not caller.going_away.announced.is_set()
+    assert client.going_away is not None
+    assert not client.going_away.announced.is_set()

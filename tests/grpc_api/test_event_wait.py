@@ -5,13 +5,13 @@ import asyncio
 from asrgateway_server.grpc_api.event_wait import is_set_within
 
 
-async def test_an_event_that_comes_ends_the_wait() -> None:
+async def test_a_set_event_ends_the_wait() -> None:
     event = asyncio.Event()
     asyncio.get_running_loop().call_soon(event.set)
     assert await is_set_within(event, 600)
 
 
-async def test_one_that_does_not_come_is_waited_for_no_longer_than_told() -> None:
+async def test_the_wait_ends_at_its_timeout() -> None:
     assert not await is_set_within(asyncio.Event(), 0.01)
     assert not await is_set_within(asyncio.Event(), -1.0)
 

@@ -85,13 +85,13 @@ def value(metrics: Metrics, name: str) -> float | None:
         ("GET", "/metrics/", 404),
     ],
 )
-async def test_metrics_are_all_that_is_there(metrics: Metrics, method: str, path: str, status: int) -> None:
+async def test_only_metrics_are_served(metrics: Metrics, method: str, path: str, status: int) -> None:
     async with served(metrics) as address:
         assert await status_of(address, path, method) == status
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="IPv6 is off here")
-async def test_a_port_on_all_addresses_is_there_for_ipv4_too(metrics: Metrics) -> None:
+async def test_a_port_on_all_addresses_accepts_ipv4_too(metrics: Metrics) -> None:
     """As the gRPC ports are: a pod with addresses of both families is scraped at either."""
     async with http_server(
         Address("::", 0), metrics, max_connections=9, max_connections_per_peer=9, timeout_seconds=9
@@ -100,7 +100,7 @@ async def test_a_port_on_all_addresses_is_there_for_ipv4_too(metrics: Metrics) -
         assert await status_of(Address("::1", address.port)) == 200
 
 
-async def test_a_taken_port_is_said(metrics: Metrics) -> None:
+async def test_a_port_in_use_is_reported(metrics: Metrics) -> None:
     async with served(metrics) as address:
         with pytest.raises(SettingsError, match="the port is in use"):
             async with http_server(address, metrics, max_connections=1, max_connections_per_peer=1, timeout_seconds=1):
@@ -149,7 +149,7 @@ async def test_connections_beyond_the_limit_are_closed_counted_and_logged_once(
         assert await status_of(address) == 200
 
 
-async def test_one_peer_leaves_room_for_others(metrics: Metrics) -> None:
+async def test_one_peer_cannot_take_all_connections(metrics: Metrics) -> None:
     async with served(metrics, per_peer=1) as address, AsyncExitStack() as stack:
         await stack.enter_async_context(connected(address, "127.0.0.2"))
         await eventually(lambda: value(metrics, "asrgateway_connections") == 1)

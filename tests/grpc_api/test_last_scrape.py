@@ -57,28 +57,28 @@ async def waiting(last_scrape: LastScrape) -> AsyncIterator[asyncio.Task[None]]:
         task.cancel()
 
 
-async def test_after_cuts_it_is_waited_for() -> None:
+async def test_after_cuts_the_gateway_waits_for_a_scrape() -> None:
     last_scrape = LastScrape(LONG_SECONDS, await drained(cut_calls=2))
     last_scrape.expect()
     async with waiting(last_scrape) as task:
         assert not task.done()
 
 
-async def test_it_is_not_waited_for_longer_than_told() -> None:
+async def test_the_wait_for_a_scrape_has_a_limit() -> None:
     last_scrape = LastScrape(0.01, await drained(cut_calls=1))
     last_scrape.expect()
     async with asyncio.timeout(60):
         await last_scrape.wait()
 
 
-async def test_where_nothing_was_cut_it_is_not_waited_for() -> None:
+async def test_without_cuts_there_is_no_wait() -> None:
     last_scrape = LastScrape(LONG_SECONDS, await drained(cut_calls=0))
     last_scrape.expect()
     async with waiting(last_scrape) as task:
         assert task.done()
 
 
-async def test_where_nobody_watches_it_is_not_waited_for() -> None:
+async def test_a_gateway_stopped_by_hand_does_not_wait() -> None:
     async with waiting(LastScrape(LONG_SECONDS, await drained(cut_calls=1))) as task:
         assert task.done()
 

@@ -7,14 +7,14 @@ from asrgateway_server.grpc_api.loop_lag import observed_loop
 from gateways import eventually
 
 
-async def test_a_loop_with_nothing_to_do_is_hardly_late() -> None:
+async def test_an_idle_loop_is_hardly_late() -> None:
     lags: list[float] = []
     async with observed_loop(lags.append, 0.001):
         await eventually(lambda: len(lags) >= 5)
     assert min(lags) < 0.05
 
 
-async def test_who_keeps_the_loop_busy_is_seen() -> None:
+async def test_a_busy_loop_is_measured_as_late() -> None:
     lags: list[float] = []
     async with observed_loop(lags.append, 0.001):
         await eventually(lambda: len(lags) >= 1)
@@ -22,7 +22,7 @@ async def test_who_keeps_the_loop_busy_is_seen() -> None:
         await eventually(lambda: max(lags) > 0.04)
 
 
-async def test_nothing_is_observed_any_more_at_the_end() -> None:
+async def test_the_measurement_stops_with_its_context() -> None:
     lags: list[float] = []
     async with observed_loop(lags.append, 0.001):
         pass

@@ -15,7 +15,7 @@ from asrgateway_server.settings import Address
 
 
 @pytest.mark.parametrize(("is_ready", "code", "said"), [(True, 0, "SERVING\n"), (False, 1, "NOT_SERVING\n")])
-async def test_it_says_whether_the_gateway_takes_calls(
+async def test_the_probe_reports_whether_the_gateway_accepts_calls(
     is_ready: bool, code: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with HealthServer(Address("127.0.0.1", 0), 10, 10.0) as health:
@@ -33,15 +33,15 @@ def test_no_answer_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     ("listen", "address"),
     [("0.0.0.0:50052", "127.0.0.1:50052"), ("[::]:1", "[::1]:1"), ("10.0.0.7:50052", "10.0.0.7:50052")],
 )
-def test_it_asks_where_this_machine_reaches_it(listen: str, address: str) -> None:
+def test_the_probe_uses_an_address_that_this_machine_reaches(listen: str, address: str) -> None:
     assert reachable(listen) == address
 
 
-def test_it_asks_where_the_gateway_listens_by_default() -> None:
+def test_the_probe_uses_the_gateways_default_address() -> None:
     assert str(Settings().health_listen) == DEFAULT_ADDRESS
 
 
-def test_it_is_light() -> None:
+def test_the_probe_imports_no_large_library() -> None:
     module = "asrgateway_server.grpc_api.probe"
     code = f"import sys, {module}; print([m for m in sys.modules if m.startswith(('aiohttp', 'av'))])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -20,15 +20,15 @@ def taken(rate: PerMinute, *times: float) -> list[float]:
 
 
 @pytest.mark.parametrize("count", [1, 3, 7, 120, 10_000])
-def test_all_of_a_minute_may_come_at_once_and_the_next_has_to_wait(count: int) -> None:
+def test_a_whole_minutes_count_may_come_at_once_and_the_next_has_to_wait(count: int) -> None:
     *first, last = taken(PerMinute(count), *[100.0] * (count + 1))
     assert first == [0.0] * count
     assert last == pytest.approx(60 / count, abs=1e-6)
 
 
-def test_one_comes_back_after_its_share_of_the_minute() -> None:
+def test_one_more_is_allowed_after_its_share_of_the_minute() -> None:
     assert taken(PerMinute(6), *[0.0] * 6, 9.0, 10.0, 10.0) == [0.0] * 6 + [1.0, 0.0, 10.0]
 
 
-def test_a_minute_later_all_are_there_again_and_no_more() -> None:
+def test_a_minute_later_the_full_count_is_allowed_and_no_more() -> None:
     assert taken(PerMinute(2), 0.0, 0.0, 3600.0, 3600.0, 3600.0) == [0.0, 0.0, 0.0, 0.0, 30.0]

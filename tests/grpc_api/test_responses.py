@@ -32,7 +32,7 @@ def test_a_sign_of_life_is_a_cursor_alone() -> None:
     assert response(None).WhichOneof("response") is None
 
 
-def test_a_start_tells_what_runs() -> None:
+def test_started_names_the_model_and_its_properties() -> None:
     notice = OptionWarning(
         code=WarningCode.OPTION_IGNORED, field="streaming_config.adaptation.context", message="no context"
     )
@@ -46,14 +46,14 @@ def test_a_start_tells_what_runs() -> None:
     )
 
 
-def test_an_interim_result_tells_what_is_promised_and_what_is_not() -> None:
+def test_an_interim_result_has_a_committed_and_an_unstable_part() -> None:
     result = Result(index=3, revision=2, is_final=False, text="good morning", committed="good ", stability=0.5)
     assert response(result).result == pb.RecognitionResult(
         result_index=3, revision=2, transcript="good morning", committed="good ", unstable="morning", stability=0.5
     )
 
 
-def test_a_final_result_tells_times_and_words() -> None:
+def test_a_final_result_has_times_and_words() -> None:
     result = Result(
         index=0,
         revision=1,
@@ -77,7 +77,7 @@ def test_a_final_result_tells_times_and_words() -> None:
     )
 
 
-def test_what_the_model_does_not_tell_is_absent_and_not_zero() -> None:
+def test_a_value_that_the_model_does_not_send_is_absent_and_not_zero() -> None:
     message = response(Result(index=0, revision=1, is_final=False, text="good", committed="")).result
     assert [message.HasField(name) for name in ("start_offset", "end_offset", "stability")] == [False] * 3
 
@@ -100,12 +100,12 @@ def test_the_bounds_of_speech_have_their_offset(
     assert response(event).speech_event == pb.SpeechEvent(type=kind, offset=duration(1_234))
 
 
-def test_a_commit_that_found_nothing_is_a_stream_event() -> None:
+def test_a_commit_without_an_open_utterance_is_a_stream_event() -> None:
     assert response(CommitEmpty()).stream_event.type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY
 
 
 @pytest.mark.parametrize("code", list(WarningCode))
-def test_a_notice_is_a_warning(code: WarningCode) -> None:
+def test_an_option_warning_becomes_a_warning(code: WarningCode) -> None:
     warning = response(OptionWarning(code=code, field="streaming_config.features", message="no")).warning
     assert (pb.WarningCode.Name(warning.code), warning.field, warning.message) == (
         f"WARNING_CODE_{code.name}",
@@ -129,7 +129,7 @@ def finished(*, delay_seconds: float | None) -> CallFinished:
     )
 
 
-def test_the_end_tells_what_the_call_took() -> None:
+def test_finished_sums_up_the_call() -> None:
     assert response(finished(delay_seconds=0.25)).finished == pb.Finished(
         first_package_delay=duration(250),
         last_package_delay=duration(200),
@@ -156,7 +156,7 @@ def test_every_feature_has_its_name_in_the_contract(feature: Feature) -> None:
     assert f"MODEL_FEATURE_{feature.name}" in pb.ModelFeature.keys()  # noqa: SIM118 the wrapper is no mapping
 
 
-def test_the_catalogue_as_callers_read_it() -> None:
+def test_the_catalogue_in_the_contracts_form() -> None:
     assert models_from(WITHOUT_KEY) == pb.ListModelsResponse(
         models=[
             pb.Model(

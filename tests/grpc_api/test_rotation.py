@@ -26,7 +26,7 @@ from gateways import eventually
 from rotating_server import make_server
 
 HOST = "127.0.0.1"
-ASK = health_pb2.HealthCheckRequest()
+REQUEST = health_pb2.HealthCheckRequest()
 
 
 @asynccontextmanager
@@ -59,7 +59,7 @@ async def asking(server: RotatingServer, certificate: Certificate) -> AsyncItera
 async def answers(server: RotatingServer, certificate: Certificate) -> bool:
     async with asking(server, certificate) as stub:
         try:
-            await stub.Check(ASK, timeout=60)
+            await stub.Check(REQUEST, timeout=60)
         except grpc.aio.AioRpcError:
             return False
         return True
@@ -83,7 +83,7 @@ async def replace(server: RotatingServer, folder: Path) -> Certificate:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::"])  # noqa: S104 for a moment, with nothing to hide
-async def test_each_certificate_takes_the_place_of_the_one_before(tmp_path: Path, host: str) -> None:
+async def test_each_certificate_replaces_the_one_before(tmp_path: Path, host: str) -> None:
     async with rotating(make_certificate(tmp_path), host) as server:
         for _ in range(3):
             newest = await replace(server, tmp_path)
@@ -91,11 +91,11 @@ async def test_each_certificate_takes_the_place_of_the_one_before(tmp_path: Path
                 assert await answers(server, newest)
 
 
-async def test_open_calls_outlive_the_connections_time(tmp_path: Path) -> None:
+async def test_open_calls_outlive_the_time_of_their_connection(tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path)
     async with rotating(certificate) as server:
         async with asking(server, certificate) as stub:
-            watching = stub.Watch(ASK)
+            watching = stub.Watch(REQUEST)
             assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
             for _ in range(3):
                 await replace(server, tmp_path)
@@ -105,7 +105,7 @@ async def test_open_calls_outlive_the_connections_time(tmp_path: Path) -> None:
         await eventually(lambda: len(server._servers) == 1)
 
 
-async def test_others_cannot_have_the_port(tmp_path: Path) -> None:
+async def test_no_other_process_can_open_the_port(tmp_path: Path) -> None:
     async with rotating(make_certificate(tmp_path)) as server:
         await replace(server, tmp_path)
         with pytest.raises(SettingsError, match="the port is in use"):
@@ -118,7 +118,7 @@ async def test_the_port_is_free_after_the_stop(tmp_path: Path) -> None:
     bind(make_server(ONLY_ONE_LISTENER), server.address)
 
 
-async def test_a_replacement_that_fails_is_reported_once_and_tried_again(
+async def test_a_failed_replacement_is_logged_once_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -136,7 +136,7 @@ async def test_a_replacement_that_fails_is_reported_once_and_tried_again(
     assert caplog.messages == ["new connections still get the old certificate"]
 
 
-async def test_a_listener_is_found_among_as_many_connections_as_files_allow(tmp_path: Path) -> None:
+async def test_a_listener_is_found_among_the_maximum_of_connections(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     with ExitStack() as connections:
         for _ in range(100):

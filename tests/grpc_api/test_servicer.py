@@ -56,7 +56,7 @@ CHUNK = audio(bytes(3_200))
 
 
 class Counting:
-    """Tells at the end how many chunks it heard; fails instead where it is told to.
+    """A backend whose final result is the number of packets; or it raises an error.
 
     Attributes:
         error: Raised at the beginning of each call.
@@ -145,7 +145,7 @@ HANDLED: Mapping[str, str] = {
 # A call -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_call_starts_tells_its_result_and_finishes(service: Service) -> None:
+async def test_a_call_starts_returns_its_result_and_finishes(service: Service) -> None:
     outcome = await recognize(service.stub, [config(), CHUNK, CHUNK])
     assert outcome.code == grpc.StatusCode.OK
     assert outcome.kinds == ["started", "result", "finished"]
@@ -201,7 +201,7 @@ async def test_a_stream_without_any_request_is_refused(service: Service) -> None
         (audio(bytes(10_001)), INVALID, "INVALID_REQUEST", "audio"),
     ],
 )
-async def test_a_later_request_that_has_no_place_ends_the_call(
+async def test_a_wrong_later_request_ends_the_call(
     service: Service, request_: pb.RecognizeRequest, code: grpc.StatusCode, reason: str, field: str
 ) -> None:
     outcome = await recognize(service.stub, [config(), CHUNK, request_])
@@ -216,14 +216,14 @@ async def test_bytes_that_are_no_request_end_the_call(service: Service) -> None:
     assert seen(outcome) == (INVALID, "INVALID_REQUEST", "request")
 
 
-async def test_a_garbled_request_for_the_models_is_refused(service: Service) -> None:
+async def test_a_list_models_request_that_cannot_be_parsed_is_refused(service: Service) -> None:
     list_bytes: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = service.channel.unary_unary(f"/{SERVICE}/ListModels")
     with pytest.raises(grpc.aio.AioRpcError, match="the request cannot be parsed") as caught:
         await list_bytes(b"\xff\xff\xff")
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_call_for_the_models_without_a_request_is_refused(service: Service) -> None:
+async def test_list_models_without_a_request_is_refused(service: Service) -> None:
     list_nothing: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = service.channel.stream_unary(
         f"/{SERVICE}/ListModels"
     )
@@ -232,7 +232,7 @@ async def test_a_call_for_the_models_without_a_request_is_refused(service: Servi
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_message_of_the_largest_size_is_taken(service: Service) -> None:
+async def test_a_message_of_the_largest_size_is_accepted(service: Service) -> None:
     outcome = await recognize(service.stub, [config(), audio(bytes(10_000))])
     assert outcome.code == grpc.StatusCode.OK
 
@@ -270,7 +270,7 @@ async def test_a_cancelled_call_makes_room(service: Service) -> None:
 
 
 @pytest.mark.parametrize("edge", [replace(EDGE, config_timeout_seconds=0.05)])
-async def test_a_caller_that_sends_no_config_is_not_waited_for(service: Service) -> None:
+async def test_a_client_that_sends_no_config_gets_deadline_exceeded(service: Service) -> None:
     call = service.stub.Recognize()
     outcome = await outcome_of(call)
     assert seen(outcome) == (grpc.StatusCode.DEADLINE_EXCEEDED, "CLIENT_STALLED", "streaming_config")
@@ -288,7 +288,7 @@ async def silent_call(service: Service, *requests: pb.RecognizeRequest) -> Outco
 @pytest.mark.parametrize(
     "requests", [(), (audio(b""),) * 3, (commit(),) * 5], ids=["nothing", "empty audio", "commits"]
 )
-async def test_a_call_without_audio_is_not_waited_for(
+async def test_a_client_that_sends_no_audio_gets_deadline_exceeded(
     service: Service, requests: tuple[pb.RecognizeRequest, ...]
 ) -> None:
     outcome = await silent_call(service, *requests)
@@ -299,7 +299,7 @@ async def test_a_call_without_audio_is_not_waited_for(
 
 
 @pytest.mark.parametrize("edge", [replace(EDGE, first_audio_timeout_seconds=0.2)])
-async def test_a_call_that_has_spoken_once_may_be_silent_for_longer(service: Service) -> None:
+async def test_after_the_first_audio_a_client_may_be_quiet_for_longer(service: Service) -> None:
     call = service.stub.Recognize()
     for request in (config(), CHUNK):
         await call.write(request)
@@ -332,7 +332,7 @@ async def test_a_client_with_enough_open_calls_is_refused_another(service: Servi
 
 
 @pytest.mark.parametrize("edge", [replace(EDGE, max_client_starts_per_minute=2)])
-async def test_a_client_that_starts_too_many_calls_is_told_when_to_try_again(service: Service) -> None:
+async def test_a_client_that_starts_too_many_calls_gets_the_time_to_try_again(service: Service) -> None:
     first = [await recognize(service.stub, [config(), CHUNK]) for _ in range(2)]
     assert [outcome.code for outcome in first] == [grpc.StatusCode.OK] * 2
     outcome = await recognize(service.stub, [config(), CHUNK])
@@ -345,14 +345,14 @@ async def test_a_client_that_starts_too_many_calls_is_told_when_to_try_again(ser
 # Errors -----------------------------------------------------------------------------------------------------------
 
 
-async def test_an_error_of_the_backend_reaches_the_caller(service: Service) -> None:
+async def test_an_error_of_the_backend_reaches_the_client(service: Service) -> None:
     service.backend.error = Overloaded("all workers are busy", retry_after_seconds=0.5)
     outcome = await recognize(service.stub, [config(), CHUNK])
     assert seen(outcome) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", "")
     assert (outcome.message, outcome.retry_seconds) == ("all workers are busy", 0.5)
 
 
-async def test_a_bug_is_told_without_its_text(service: Service) -> None:
+async def test_a_bug_is_reported_without_its_text(service: Service) -> None:
     service.backend.error = RuntimeError("the secret")
     outcome = await recognize(service.stub, [config(), CHUNK])
     assert outcome.code == grpc.StatusCode.INTERNAL
@@ -362,21 +362,21 @@ async def test_a_bug_is_told_without_its_text(service: Service) -> None:
     )
 
 
-async def test_an_error_is_counted_with_whose_doing_it_is(service: Service) -> None:
+async def test_an_error_is_counted_with_its_cause(service: Service) -> None:
     await recognize(service.stub, [CHUNK])
     await eventually(
         lambda: service.value("asrgateway_stream_errors_total", grpc_code="INVALID_ARGUMENT", reason="client") == 1
     )
 
 
-async def test_a_deadline_is_told_from_a_cancel(service: Service) -> None:
+async def test_a_deadline_is_not_counted_as_a_cancel(service: Service) -> None:
     call = service.stub.Recognize(timeout=0.3)
     await call.write(config())
     assert (await outcome_of(call)).code == grpc.StatusCode.DEADLINE_EXCEEDED
     await eventually(lambda: service.value("grpc_server_handled_total", **HANDLED, grpc_code="DEADLINE_EXCEEDED") == 1)
 
 
-async def test_the_log_bears_the_callers_names(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_has_the_names_that_the_client_sent(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     fields: list[dict[str, object]] = []
 

@@ -14,8 +14,8 @@ def family(root: type[GatewayError]) -> set[type[GatewayError]]:
     return {root}.union(*(family(child) for child in root.__subclasses__()))
 
 
-#: No caller ever sees a lost connection: the recognizer makes something else of it.
-MET_BY_CALLERS = sorted(family(GatewayError) - {GatewayError, UpstreamLost}, key=lambda error: error.__name__)
+#: No client gets UpstreamLost: the call turns it into another error.
+SENT_TO_CLIENTS = sorted(family(GatewayError) - {GatewayError, UpstreamLost}, key=lambda error: error.__name__)
 
 
 def details(error: GatewayError) -> list[Message]:
@@ -29,17 +29,17 @@ def details(error: GatewayError) -> list[Message]:
     return found
 
 
-@pytest.mark.parametrize("error", MET_BY_CALLERS)
-def test_every_error_a_caller_can_meet_has_a_status(error: type[GatewayError]) -> None:
+@pytest.mark.parametrize("error", SENT_TO_CLIENTS)
+def test_every_error_that_a_client_can_get_has_a_status(error: type[GatewayError]) -> None:
     assert error in STATUSES
 
 
-def test_the_table_holds_nothing_else() -> None:
-    assert set(STATUSES) == set(MET_BY_CALLERS)
+def test_the_table_has_no_other_rows() -> None:
+    assert set(STATUSES) == set(SENT_TO_CLIENTS)
 
 
 def test_every_error_has_a_reason_of_its_own() -> None:
-    reasons = [error.reason for error in MET_BY_CALLERS]
+    reasons = [error.reason for error in SENT_TO_CLIENTS]
     assert len(set(reasons)) == len(reasons)
     assert [reason for reason in reasons if not reason.replace("_", "").isupper()] == []
 
@@ -48,7 +48,7 @@ def test_every_error_has_a_cause() -> None:
     assert set(CAUSES) == set(STATUSES)
 
 
-def test_the_vendors_limits_are_not_our_want_of_room() -> None:
+def test_a_vendors_limit_is_not_our_capacity() -> None:
     assert cause_of(Overloaded("all streams are in use")) == "capacity"
     assert cause_of(Overloaded("too many tasks", upstream_code="Throttling.RateQuota")) == "quota"
 
@@ -58,18 +58,18 @@ def test_every_ending_is_a_status_and_a_known_cause() -> None:
     assert {code for code, _ in endings()} <= {code.name for code in grpc.StatusCode} - {"OK"}
 
 
-@pytest.mark.parametrize("error", MET_BY_CALLERS)
+@pytest.mark.parametrize("error", SENT_TO_CLIENTS)
 def test_details_repeat_the_status(error: type[GatewayError]) -> None:
     ((_, value),) = details_of(error("this was wrong"))
     status = Status.FromString(value)
     assert (status.code, status.message) == (code_of(error("")).value[0], "this was wrong")
 
 
-def test_details_say_why() -> None:
+def test_details_have_the_reason() -> None:
     assert details(Overloaded("full")) == [ErrorInfo(reason="OVERLOADED", domain="asrgateway")]
 
 
-def test_details_name_the_field_at_fault() -> None:
+def test_details_name_the_wrong_field() -> None:
     violation = BadRequest.FieldViolation(field="audio", description="no audio")
     assert details(InvalidRequest("no audio", field="audio")) == [
         ErrorInfo(reason="INVALID_REQUEST", domain="asrgateway"),
@@ -84,7 +84,7 @@ def test_details_say_when_to_try_again(seconds: float) -> None:
     assert retry.retry_delay.ToMilliseconds() == seconds * 1000
 
 
-def test_details_pass_on_what_the_vendor_called_it() -> None:
+def test_details_pass_on_the_vendors_code() -> None:
     error = UpstreamUnavailable("gone", upstream_code="Throttling", upstream_request_id="task-1")
     (info,) = details(error)
     assert isinstance(info, ErrorInfo)
