@@ -79,7 +79,7 @@ def row(name: str, schema: Schema) -> str:
 
 
 def section(name: str, record: type[BaseModel]) -> str:
-    """Return what is told of a setting that holds records."""
+    """Return the description of a setting that holds records."""
     properties = record.model_json_schema()["properties"]
     rows = (
         line(f"`{key}`", values(schema), meaning(schema))
@@ -100,7 +100,7 @@ def meaning(schema: Schema) -> str:
 
 
 def default(name: str) -> str:
-    """Return the default; empty where the meaning tells it, or there is none."""
+    """Return the default; empty if the description has it, or there is none."""
     field = SETTINGS.model_fields[name]
     if field.default_factory or field.default in (None, "", (), {}):
         return ""

@@ -23,7 +23,7 @@ HEAD: Final = "| Value | Default | Meaning |\n|---|---|---|\n"
 
 
 def page() -> str:
-    """Return the whole page, its table written anew."""
+    """Return the whole page with a new table."""
     before, begin, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

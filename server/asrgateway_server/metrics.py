@@ -138,7 +138,7 @@ class Metrics:
             self.streams_rejected.labels(reason)
         self.stream_errors = self._counter(
             "asrgateway_stream_errors",
-            "Recognize calls that ended with another status than OK, by whose doing it was.",
+            "Recognize calls that ended with another status than OK, by cause.",
             ["grpc_code", "reason"],
         )
         self.stream_duration = self._histogram(
@@ -261,7 +261,7 @@ class Metrics:
         self.tls_certificate_expiry.set(math.nan)
         self.api_keys_file_problems = self._gauge(
             "asrgateway_api_keys_file_problems",
-            "Lines of the file of callers' keys that are no keys; one more while it cannot be read.",
+            "Lines of the file of clients' keys that are not keys; one more while it cannot be read.",
         )
         self.build_info = self._gauge("asrgateway_build_info", "Always 1.", ["version", "revision"])
 

@@ -574,7 +574,7 @@ async def test_a_lost_backend_makes_the_call_unavailable_for_now() -> None:
 
 @pytest.mark.parametrize("is_ready", [False, True])
 async def test_only_the_loss_of_a_task_without_audio_is_invisible(is_ready: bool) -> None:
-    """The one that is to hear the first audio ends the call, whose client would else wait for ever."""
+    """The loss of the task with the first audio ends the call: its client would otherwise wait for ever."""
 
     class Lossy(ScriptedBackend):
         async def run(self, _config: RecognitionConfig, _task_input: TaskInput, emit: Emit) -> TaskEnd:
