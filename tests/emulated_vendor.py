@@ -1,4 +1,4 @@
-"""A gateway, and what it takes for the vendor: the emulator, or a server that does what no emulator would."""
+"""A gateway and its vendor: the emulator, or a server that does what the emulator cannot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gateways import open_gateway
 async def vendor_and_gateway(
     *, emulator: dict[str, Any] | None = None, **settings: Any
 ) -> AsyncIterator[tuple[Emulator, Gateway, Stub]]:
-    """An emulator that reads marked audio unless told otherwise, and a gateway that sends a backlog at once."""
+    """An emulator, of marked audio by default, and a gateway that sends a backlog at once."""
     options = EmulatorOptions(**{"recognizer": "markers"} | (emulator or {}))
     values = {"dashscope_api_key": "sk-test", "embedded_workers": 0, "backlog_speed": 1000.0}
     values |= {
@@ -59,7 +59,7 @@ Handle = Callable[[web.Request, web.WebSocketResponse], Awaitable[None]]
 
 @asynccontextmanager
 async def task_vendor(handle: Handle) -> AsyncIterator[str]:
-    """A vendor that starts each task and then does as it likes; its kernel keeps next to nothing for it."""
+    """A vendor that starts each task and then runs ``handle``; its kernel buffers next to nothing."""
 
     async def begin(request: web.Request, connection: web.WebSocketResponse) -> None:
         run_task = await connection.receive_json()
@@ -72,7 +72,7 @@ async def task_vendor(handle: Handle) -> AsyncIterator[str]:
 
 
 def _name_the_task(connection: web.WebSocketResponse, task_id: str) -> None:
-    """Have every message name the task that was asked for."""
+    """Return the messages with this task id."""
     send_str = connection.send_str
 
     async def send_with_its_name(data: str, compress: int | None = None) -> None:
@@ -83,16 +83,16 @@ def _name_the_task(connection: web.WebSocketResponse, task_id: str) -> None:
 
 @asynccontextmanager
 async def vendor(path: str, handle: Handle) -> AsyncIterator[str]:
-    """A server that does as it likes with each connection; its kernel keeps next to nothing for it."""
+    """A server that runs ``handle`` for each connection; its kernel buffers next to nothing."""
 
-    async def converse(request: web.Request) -> web.WebSocketResponse:
+    async def serve(request: web.Request) -> web.WebSocketResponse:
         connection = web.WebSocketResponse()
         await connection.prepare(request)
         await handle(request, connection)
         return connection
 
     application = web.Application()
-    application.router.add_get(path, converse)
+    application.router.add_get(path, serve)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     listener = socket.create_server(("127.0.0.1", 0))

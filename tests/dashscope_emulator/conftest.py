@@ -13,7 +13,7 @@ import pytest
 
 from dashscope_emulator import Emulator, EmulatorOptions, Knobs, running_emulator
 
-PATIENCE_SECONDS = 40  # Real speech on a busy machine takes its time.
+TIMEOUT_SECONDS = 40  # Real speech on a busy machine takes its time.
 
 Start = Callable[..., Awaitable[Emulator]]
 
@@ -31,7 +31,7 @@ async def start() -> AsyncIterator[Start]:
 
 
 class TaskClient:
-    """A WebSocket on dialect A."""
+    """A client of dialect A."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
@@ -66,11 +66,11 @@ class TaskClient:
         return json.loads(message.data)
 
     async def message(self) -> aiohttp.WSMessage:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             return await self.socket.receive()
 
     async def close_code(self) -> int | None:
-        """Read until the connection is over; say how it was closed."""
+        """Read until the connection is over; return its close code."""
         closing = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
         while (await self.message()).type not in closing:
             pass
@@ -109,7 +109,7 @@ async def connect(session: aiohttp.ClientSession) -> Connect:
 
 
 class Sentences:
-    """What a task said."""
+    """The sentences among the events of a task."""
 
     @staticmethod
     def of(events: list[Any]) -> list[Any]:
@@ -128,5 +128,5 @@ def sentences() -> type[Sentences]:
 
 @pytest.fixture
 def payload() -> Callable[..., dict[str, Any]]:
-    """The payload of a good `run-task`, to be spoilt."""
+    """The payload of a good `run-task`, to be changed."""
     return run_payload

@@ -1,4 +1,4 @@
-"""Who is let in: keys in every documented form, tokens, and what the others are told."""
+"""Keys in every documented form, tokens, and how others are refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_a_right_key_is_accepted(
 
 @pytest.mark.parametrize("path", ["inference", "inference/"])
 @pytest.mark.parametrize(("options", "message"), REFUSED.values(), ids=REFUSED.keys())
-async def test_any_other_is_refused_in_the_vendors_words(
+async def test_any_other_key_gets_the_vendors_error(
     start: Any, session: aiohttp.ClientSession, path: str, options: dict[str, Any], message: str
 ) -> None:
     emulator = await start(api_key=KEY)

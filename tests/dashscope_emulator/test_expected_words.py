@@ -1,4 +1,4 @@
-"""Hot words are audible: the real recogniser gets a word with them that it gets wrong without."""
+"""Hot words work: with them the real recogniser gets a word that it gets wrong without."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WITHOUT = "the castro was there when the sun rose"
 WITH = "the Kestrel was there when the sun rose"
 
 
-async def hear(
+async def recognize(
     client: Any, sentences: Any, pcm: bytes, model: str, given: dict[str, Any] | None = None, **parameters: Any
 ) -> str:
     payload = {
@@ -37,34 +37,38 @@ async def emulator(start: Any) -> Any:
     return await start(recognizer="pocketsphinx")
 
 
-async def test_a_compiled_table_is_heard(emulator: Any, connect: Any, sentences: Any, kestrel: bytes) -> None:
+async def test_a_compiled_list_makes_its_words_likely(
+    emulator: Any, connect: Any, sentences: Any, kestrel: bytes
+) -> None:
     words: list[dict[str, object]] = [{"text": "Kestrel", "weight": 4}]
     made = emulator.vocabularies.create("demo", "paraformer-realtime-v2", words).vocabulary_id
     client = await connect(emulator)
-    assert await hear(client, sentences, kestrel, "paraformer-realtime-v2", vocabulary_id=made) == WITH
+    assert await recognize(client, sentences, kestrel, "paraformer-realtime-v2", vocabulary_id=made) == WITH
     client = await connect(emulator)
-    assert await hear(client, sentences, kestrel, "paraformer-realtime-v2") == WITHOUT
+    assert await recognize(client, sentences, kestrel, "paraformer-realtime-v2") == WITHOUT
     client = await connect(emulator)
-    assert await hear(client, sentences, kestrel, "fun-asr-realtime", vocabulary_id=made) == WITHOUT
+    assert await recognize(client, sentences, kestrel, "fun-asr-realtime", vocabulary_id=made) == WITHOUT
 
 
-async def test_instant_words_are_heard(emulator: Any, connect: Any, sentences: Any, kestrel: bytes) -> None:
+async def test_instant_words_are_likely(emulator: Any, connect: Any, sentences: Any, kestrel: bytes) -> None:
     model = "qwen-audio-3.0-asr-flash-streaming"
-    assert await hear(await connect(emulator), sentences, kestrel, model, vocabulary={"Kestrel": 4}) == WITH
-    spoilt = {"Kestrel": 4, "osprey": 7}
-    assert await hear(await connect(emulator), sentences, kestrel, model, vocabulary=spoilt) == WITHOUT
+    assert await recognize(await connect(emulator), sentences, kestrel, model, vocabulary={"Kestrel": 4}) == WITH
+    wrong = {"Kestrel": 4, "osprey": 7}
+    assert await recognize(await connect(emulator), sentences, kestrel, model, vocabulary=wrong) == WITHOUT
 
 
-async def test_what_was_said_before_is_heard(emulator: Any, connect: Any, sentences: Any, kestrel: bytes) -> None:
-    said = {"context": [{"role": "user", "content": [{"type": "input_text", "text": "where does the Kestrel live"}]}]}
-    assert await hear(await connect(emulator), sentences, kestrel, "fun-asr-realtime", said) == WITH
+async def test_words_of_the_context_are_likely(emulator: Any, connect: Any, sentences: Any, kestrel: bytes) -> None:
+    context = {
+        "context": [{"role": "user", "content": [{"type": "input_text", "text": "where does the Kestrel live"}]}]
+    }
+    assert await recognize(await connect(emulator), sentences, kestrel, "fun-asr-realtime", context) == WITH
 
 
 def request(model: str, **more: Any) -> RunTask:
     return RunTask(task_id="t", model=model, parameters={}, **more)
 
 
-def test_phrases_are_expected_by_the_model_they_were_made_for() -> None:
+def test_phrases_count_only_for_their_model() -> None:
     phrases = PhraseLists()
     made = phrases.compile("paraformer-realtime-v1", {"Kestrel": 3}, "now").phrase_id
     resources = ({"resource_id": made, "resource_type": "asr_phrase"},)

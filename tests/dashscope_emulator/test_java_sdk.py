@@ -1,4 +1,4 @@
-"""The vendor's Java SDK, unmodified, as a judge of both dialects: as its samples use it, against a cold emulator.
+"""The vendor's Java SDK, unmodified, against both dialects: as its samples use it, against a cold emulator.
 
 Maven brings the SDK into its own cache; ``.ci/install-tools`` installs Maven and Java.
 """
@@ -78,7 +78,7 @@ def classpath(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @contextlib.contextmanager
 def cold_emulator(directory: Path) -> Iterator[str]:
-    """A process that has never decoded anything; it must end by itself when told to."""
+    """A process that has never decoded anything; it must end on SIGTERM."""
     knobs = directory / "knobs.yaml"
     knobs.write_text(KNOBS)
     arguments = ["--port", "0", "--knobs", str(knobs), "--journal", str(directory / "tasks.jsonl")]
@@ -115,26 +115,26 @@ def happened(lines: Lines) -> list[str]:
     return [line["happened"] for line in lines if line["happened"] not in ("result", "event", "close")]
 
 
-def test_a_stream_is_heard_from_its_first_frame(played: Mapping[str, Lines]) -> None:
+def test_a_stream_is_recognised_from_its_first_frame(played: Mapping[str, Lines]) -> None:
     lines = played["stream"]
     assert (finals(lines), happened(lines)) == ([TEXT], ["complete"])
     assert any(line["happened"] == "result" and not line["is_sentence_end"] for line in lines)
     assert lines[-1]["first_package_delay"] > 0
 
 
-def test_a_file_is_heard(played: Mapping[str, Lines]) -> None:
+def test_a_file_is_recognised(played: Mapping[str, Lines]) -> None:
     (line,) = played["file"]
     assert [sentence["text"] for sentence in json.loads(line["text"])["sentences"]][-1] == TEXT
 
 
-def test_a_microphone_is_heard_twice_on_one_socket(played: Mapping[str, Lines]) -> None:
+def test_a_microphone_is_recognised_twice_on_one_connection(played: Mapping[str, Lines]) -> None:
     lines = played["microphone"]
     assert (finals(lines), happened(lines)) == ([TEXT, TEXT], ["complete", "complete"])
     results = [line for line in lines if line["happened"] == "result" and line["is_sentence_end"]]
     assert [line["words"] for line in results] == [8, 8]
 
 
-def test_why_a_task_failed_is_read_although_audio_is_on_its_way(played: Mapping[str, Lines]) -> None:
+def test_a_failure_is_read_while_audio_is_on_its_way(played: Mapping[str, Lines]) -> None:
     lines = played["unknown model"]
     assert "error" in happened(lines)
     assert "timeout" not in happened(lines)
@@ -142,7 +142,7 @@ def test_why_a_task_failed_is_read_although_audio_is_on_its_way(played: Mapping[
 
 
 @pytest.mark.parametrize("scene", ["session", "manual session"])
-def test_a_session_is_heard(played: Mapping[str, Lines], scene: str) -> None:
+def test_a_session_is_recognised(played: Mapping[str, Lines], scene: str) -> None:
     events = [line["event"] for line in played[scene] if line["happened"] == "event"]
     assert [event["type"] for event in events][:2] == ["session.created", "session.updated"]
     assert [event["transcript"] for event in events if event["type"] == f"{TRANSCRIPTION}.completed"] == [TEXT]

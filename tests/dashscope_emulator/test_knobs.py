@@ -17,7 +17,7 @@ from dashscope_emulator.recognizers.script import Script, say
 
 SPEECH_100_MS = b"\x01\x02" * 1600
 HELLO = Script(lines=(say(100, "hello"),))
-MUTE = Script(lines=())
+NO_SPEECH = Script(lines=())
 
 
 async def test_an_unknown_model_may_close_with_1007(start: Any, connect: Any, payload: Any) -> None:
@@ -38,12 +38,12 @@ async def test_a_parameter_out_of_range_may_fail(start: Any, connect: Any) -> No
     assert answer["header"]["error_message"] == "'max_sentence_silence' must be from 200 to 6000."
 
 
-async def test_a_parameter_out_of_range_passes_by_default(start: Any, connect: Any) -> None:
+async def test_a_parameter_out_of_range_is_accepted_by_default(start: Any, connect: Any) -> None:
     client = await connect(await start())
     assert (await client.run(max_sentence_silence=100))["header"]["event"] == "task-started"
 
 
-async def test_other_streaming_values_may_pass(start: Any, connect: Any, payload: Any) -> None:
+async def test_other_streaming_values_may_be_accepted(start: Any, connect: Any, payload: Any) -> None:
     client = await connect(await start(knobs={"streaming_values": ("duplex", "out")}))
     await client.send("run-task", payload(), streaming="out")
     assert (await client.event())["header"]["event"] == "task-started"
@@ -98,7 +98,7 @@ async def test_audio_after_the_end_may_fail(start: Any, connect: Any) -> None:
 
 
 async def test_a_task_of_silence_may_fail(start: Any, connect: Any) -> None:
-    client = await connect(await start(script=MUTE, knobs={"silence_only": "task-failed"}))
+    client = await connect(await start(script=NO_SPEECH, knobs={"silence_only": "task-failed"}))
     await client.run()
     await client.audio(bytes(3200))
     assert (await client.finish())[-1]["header"]["error_code"] == "NO_VALID_AUDIO_ERROR"
@@ -111,7 +111,7 @@ async def test_seconds_may_be_rounded_down(start: Any, connect: Any) -> None:
     assert (await client.finish())[-2]["payload"]["usage"] == {"duration": 1}
 
 
-async def test_headers_may_say_more(start: Any, connect: Any) -> None:
+async def test_headers_may_have_more_fields(start: Any, connect: Any) -> None:
     attributes = {"request_uuid": "u-1"}
     knobs = {"header_attributes": json.dumps(attributes), "has_request_id": True}
     client = await connect(await start(knobs=knobs))
@@ -127,7 +127,7 @@ async def test_sentences_of_every_model_may_begin_empty(start: Any, connect: Any
     assert [s["text"] for s in sentences.of(await client.finish())] == ["", "hello", "hello"]
 
 
-async def test_the_sample_rate_may_be_assumed(start: Any, connect: Any, payload: Any) -> None:
+async def test_the_default_sample_rate_is_a_knob(start: Any, connect: Any, payload: Any) -> None:
     emulator = await start(knobs={"default_sample_rate": 8000})
     client = await connect(emulator)
     await client.send("run-task", {**payload(), "parameters": {}})
@@ -137,7 +137,7 @@ async def test_the_sample_rate_may_be_assumed(start: Any, connect: Any, payload:
     assert emulator.journals[-1].audio_ms == 100
 
 
-async def test_the_format_may_be_assumed(start: Any, connect: Any, payload: Any) -> None:
+async def test_the_default_format_is_a_knob(start: Any, connect: Any, payload: Any) -> None:
     client = await connect(await start(knobs={"default_format": "flac"}))
     await client.send("run-task", {**payload(), "parameters": {}})
     assert (await client.event())["header"]["error_code"] == "UNSUPPORTED_FORMAT"
@@ -215,7 +215,7 @@ async def test_the_status_without_a_key_is_a_knob(start: Any, connect: Any) -> N
 @pytest.mark.parametrize(("counts", "code"), [(True, "RequestTimeOut"), (False, "CLIENT_ERROR")])
 async def test_whether_a_context_is_data_is_a_knob(start: Any, connect: Any, counts: bool, code: str) -> None:
     limits = {"no_data_seconds": 0.15, "silence_seconds": 0.4}
-    client = await connect(await start(script=MUTE, knobs={"continue_is_data": counts, **limits}))
+    client = await connect(await start(script=NO_SPEECH, knobs={"continue_is_data": counts, **limits}))
     await client.run()
 
     async def remind() -> None:

@@ -1,4 +1,4 @@
-"""The vendor's own SDK, unmodified, as the judge of dialect A: every public method and callback of `Recognition`."""
+"""The vendor's own SDK, unmodified, against dialect A: every public method and callback of `Recognition`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True, scope="module")
 def garbage() -> Iterator[None]:
-    """What the SDK leaves lying about is collected here, not in somebody else's test."""
+    """Collect what the SDK leaves behind here, not in another test."""
     yield
     gc.collect()
 
@@ -39,8 +39,8 @@ DOOR = Script(
 )
 
 
-class Diary:
-    """A callback that writes down what it is called with."""
+class Recorder:
+    """A callback that records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -71,7 +71,7 @@ class Diary:
 
 @pytest.fixture
 def recognition(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Make a `Recognition` that speaks to this emulator."""
+    """Make a `Recognition` for this emulator."""
     import dashscope  # noqa: PLC0415  (0.4 s and 62 MB for these tests only)
     from dashscope.audio.asr import Recognition  # noqa: PLC0415
 
@@ -84,7 +84,7 @@ def recognition(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     return make
 
 
-def speak(recognition: Any, frames: int = 10, **options: Any) -> None:
+def stream(recognition: Any, frames: int = 10, **options: Any) -> None:
     """Start, send so many frames of 100 ms, stop."""
     recognition.start(**options)
     for _ in range(frames):
@@ -104,28 +104,28 @@ def recording(tmp_path: Path) -> str:
 
 
 async def test_a_stream_calls_back_in_order(start: Any, recognition: Any) -> None:
-    diary = Diary()
-    await asyncio.to_thread(speak, recognition(await start(script=DOOR), diary))
-    assert diary.calls == ["open", "event", "event", "complete", "close"]
-    assert [sentence["text"] for sentence in diary.sentences] == ["please open", "Please open the door."]
-    assert diary.errors == []
+    recorder = Recorder()
+    await asyncio.to_thread(stream, recognition(await start(script=DOOR), recorder))
+    assert recorder.calls == ["open", "event", "event", "complete", "close"]
+    assert [sentence["text"] for sentence in recorder.sentences] == ["please open", "Please open the door."]
+    assert recorder.errors == []
 
 
 async def test_a_result_knows_whether_its_sentence_ended(start: Any, recognition: Any) -> None:
-    diary = Diary()
-    judge = recognition(await start(script=DOOR), diary)
-    await asyncio.to_thread(speak, judge)
-    interim, final = diary.results
+    recorder = Recorder()
+    client = recognition(await start(script=DOOR), recorder)
+    await asyncio.to_thread(stream, client)
+    interim, final = recorder.results
     assert [r.is_sentence_end(r.get_sentence()) for r in (interim, final)] == [False, True]
     assert [r.get_usage(r.get_sentence()) for r in (interim, final)] == [None, {"duration": 1}]
-    assert interim.get_request_id() == final.get_request_id() == judge.get_last_request_id()
+    assert interim.get_request_id() == final.get_request_id() == client.get_last_request_id()
     assert final.status_code == 200
 
 
 async def test_the_words_carry_their_times(start: Any, recognition: Any) -> None:
-    diary = Diary()
-    await asyncio.to_thread(speak, recognition(await start(script=DOOR), diary))
-    words = diary.sentences[-1]["words"]
+    recorder = Recorder()
+    await asyncio.to_thread(stream, recognition(await start(script=DOOR), recorder))
+    words = recorder.sentences[-1]["words"]
     assert [(w["text"], w["begin_time"], w["end_time"], w["punctuation"]) for w in words] == [
         ("Please", 100, 300, ""),
         (" open", 300, 500, ""),
@@ -135,43 +135,43 @@ async def test_the_words_carry_their_times(start: Any, recognition: Any) -> None
 
 
 async def test_the_delays_are_measured(start: Any, recognition: Any) -> None:
-    judge = recognition(await start(script=DOOR), Diary())
-    await asyncio.to_thread(speak, judge)
-    assert 0 <= judge.get_first_package_delay() < 5000
-    assert 0 <= judge.get_last_package_delay() < 5000
+    client = recognition(await start(script=DOOR), Recorder())
+    await asyncio.to_thread(stream, client)
+    assert 0 <= client.get_first_package_delay() < 5000
+    assert 0 <= client.get_last_package_delay() < 5000
 
 
 async def test_the_request_id_is_the_task_id(start: Any, recognition: Any) -> None:
     emulator = await start(script=DOOR)
-    judge = recognition(emulator, Diary())
-    await asyncio.to_thread(speak, judge)
-    assert emulator.journals[-1].task_id == judge.get_last_request_id()
+    client = recognition(emulator, Recorder())
+    await asyncio.to_thread(stream, client)
+    assert emulator.journals[-1].task_id == client.get_last_request_id()
 
 
 async def test_a_file_gives_all_finals_at_once(start: Any, recognition: Any, recording: str) -> None:
-    judge = recognition(await start(script=DOOR), format="wav")
-    result = await asyncio.to_thread(judge.call, recording)
+    client = recognition(await start(script=DOOR), format="wav")
+    result = await asyncio.to_thread(client.call, recording)
     assert result.status_code == 200
     assert [s["text"] for s in result.get_sentence()] == ["Please open the door.", "thanks"]
     assert result.get_usage(result.get_sentence()[-1]) == {"duration": 2}
 
 
 async def test_a_file_of_an_unknown_model_is_an_error(start: Any, recognition: Any, recording: str) -> None:
-    judge = recognition(await start(script=DOOR), model="whisper")
-    result = await asyncio.to_thread(judge.call, recording)
+    client = recognition(await start(script=DOOR), model="whisper")
+    result = await asyncio.to_thread(client.call, recording)
     assert (result.status_code, result.code) == (44, "ModelNotFound")
 
 
-async def test_options_arrive_as_they_were_given(start: Any, recognition: Any) -> None:
+async def test_options_arrive_unchanged(start: Any, recognition: Any) -> None:
     emulator = await start(script=DOOR)
-    judge = recognition(emulator, Diary(), workspace="ws-1", heartbeat=True, disfluency_removal_enabled=False)
+    client = recognition(emulator, Recorder(), workspace="ws-1", heartbeat=True, disfluency_removal_enabled=False)
     context = [{"role": "user", "content": [{"type": "input_text", "text": "a door"}]}]
     given: dict[str, Any] = {
         "phrase_id": "ph-1",
         "semantic_punctuation_enabled": False,
         "raw_input": {"context": context},
     }
-    await asyncio.to_thread(lambda: speak(judge, **given))
+    await asyncio.to_thread(lambda: stream(client, **given))
     journal = emulator.journals[-1]
     assert journal.parameters == {
         "format": "pcm",
@@ -188,15 +188,15 @@ async def test_options_arrive_as_they_were_given(start: Any, recognition: Any) -
 
 async def test_a_context_is_updated_in_mid_stream(start: Any, recognition: Any) -> None:
     emulator = await start(script=DOOR)
-    judge = recognition(emulator, Diary())
+    client = recognition(emulator, Recorder())
     context = [{"role": "user", "content": [{"type": "input_text", "text": "a window"}]}]
 
     def run() -> None:
-        judge.start()
-        judge.send_audio_frame(FRAME)
-        judge.update_context({"context": context})
-        judge.send_audio_frame(FRAME)
-        judge.stop()
+        client.start()
+        client.send_audio_frame(FRAME)
+        client.update_context({"context": context})
+        client.send_audio_frame(FRAME)
+        client.stop()
 
     await asyncio.to_thread(run)
     assert emulator.journals[-1].contexts == [context]
@@ -214,26 +214,26 @@ HANDSHAKES: list[tuple[int, str]] = [
 
 @pytest.mark.parametrize(("status", "message"), HANDSHAKES)
 async def test_a_refused_handshake_is_an_error(start: Any, recognition: Any, status: int, message: str) -> None:
-    diary = Diary()
+    recorder = Recorder()
     refused = Fault(action=Refuse(status=status), phase=Phase.HANDSHAKE)
-    await asyncio.to_thread(run_into_error, recognition(await start(faults=(refused,)), diary))
-    (error,) = diary.errors
+    await asyncio.to_thread(run_into_error, recognition(await start(faults=(refused,)), recorder))
+    (error,) = recorder.errors
     assert (error.status_code, error.code, error.message) == (status, status, message)
 
 
 async def test_an_overloaded_service_is_an_error_of_its_own(start: Any, recognition: Any) -> None:
-    diary = Diary()
+    recorder = Recorder()
     refused = Fault(action=Refuse(status=503), phase=Phase.HANDSHAKE)
-    await asyncio.to_thread(run_into_error, recognition(await start(faults=(refused,)), diary))
-    assert diary.errors[0].status_code == 503
-    assert "503" in diary.errors[0].message or "unavailable" in diary.errors[0].message
+    await asyncio.to_thread(run_into_error, recognition(await start(faults=(refused,)), recorder))
+    assert recorder.errors[0].status_code == 503
+    assert "503" in recorder.errors[0].message or "unavailable" in recorder.errors[0].message
 
 
 async def test_a_wrong_key_is_an_error(start: Any, recognition: Any) -> None:
-    diary = Diary()
-    await asyncio.to_thread(run_into_error, recognition(await start(api_key="sk-right"), diary))
-    assert diary.errors[0].status_code == 401
-    assert diary.calls[:3] == ["open", "error", "close"]
+    recorder = Recorder()
+    await asyncio.to_thread(run_into_error, recognition(await start(api_key="sk-right"), recorder))
+    assert recorder.errors[0].status_code == 401
+    assert recorder.calls[:3] == ["open", "error", "close"]
 
 
 TASK_FAILURES: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
@@ -256,7 +256,7 @@ TASK_FAILURES: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("options", "emulator_options", "code", "message"), TASK_FAILURES)
-async def test_a_failed_task_is_an_error_with_the_servers_words(
+async def test_a_failed_task_is_an_error_with_the_servers_message(
     start: Any,
     recognition: Any,
     options: dict[str, Any],
@@ -264,36 +264,36 @@ async def test_a_failed_task_is_an_error_with_the_servers_words(
     code: str,
     message: str,
 ) -> None:
-    diary = Diary()
+    recorder = Recorder()
     emulator = await start(script=DOOR, **emulator_options)
-    await asyncio.to_thread(run_into_error, recognition(emulator, diary, **options))
-    (error,) = diary.errors
+    await asyncio.to_thread(run_into_error, recognition(emulator, recorder, **options))
+    (error,) = recorder.errors
     assert (error.status_code, error.code, error.message) == (44, code, message)
-    assert "complete" not in diary.calls
+    assert "complete" not in recorder.calls
 
 
 async def test_a_lost_connection_is_an_unknown_error(start: Any, recognition: Any) -> None:
-    diary = Diary()
+    recorder = Recorder()
     emulator = await start(script=DOOR, faults=(Fault(action=Drop(), packets=2),))
-    await asyncio.to_thread(run_into_error, recognition(emulator, diary))
-    assert (diary.errors[0].status_code, diary.errors[0].code) == (-1, "Unknown")
+    await asyncio.to_thread(run_into_error, recognition(emulator, recorder))
+    assert (recorder.errors[0].status_code, recorder.errors[0].code) == (-1, "Unknown")
 
 
 async def test_the_servers_23_seconds_are_an_error(start: Any, recognition: Any) -> None:
     """The SDK blocks its own event loop while it waits for audio: it learns of the end when it is stopped."""
-    diary = Diary()
+    recorder = Recorder()
     emulator = await start(script=DOOR, time_scale=230)
-    judge = recognition(emulator, diary)
+    client = recognition(emulator, recorder)
 
     def begin() -> None:
-        judge.start()
-        judge.send_audio_frame(FRAME)
+        client.start()
+        client.send_audio_frame(FRAME)
 
     await asyncio.to_thread(begin)
     async with asyncio.timeout(60):
         await (await emulator.task(1)).ended.wait()
-    await asyncio.to_thread(stop_if_running, judge)
-    assert [(error.code, error.message) for error in diary.errors] == [
+    await asyncio.to_thread(stop_if_running, client)
+    assert [(error.code, error.message) for error in recorder.errors] == [
         ("CLIENT_ERROR", "request timeout after 23 seconds.")
     ]
 
@@ -304,36 +304,36 @@ async def test_the_sdks_23_seconds_look_like_success(
     from dashscope.audio.asr import Recognition  # noqa: PLC0415
 
     monkeypatch.setattr(Recognition, "SILENCE_TIMEOUT_S", 0.1)
-    diary = Diary()
+    recorder = Recorder()
     emulator = await start(script=DOOR)
-    judge = recognition(emulator, diary)
+    client = recognition(emulator, recorder)
 
     def run() -> None:
-        judge.start()
-        judge.send_audio_frame(FRAME)
-        judge._worker.join()
+        client.start()
+        client.send_audio_frame(FRAME)
+        client._worker.join()
 
     await asyncio.to_thread(run)
-    assert diary.calls == ["open", "complete"]
+    assert recorder.calls == ["open", "complete"]
     assert emulator.journals[-1].outcome == "finished"
     with pytest.raises(Exception, match="has stopped"):
-        judge.send_audio_frame(FRAME)
+        client.send_audio_frame(FRAME)
 
 
 async def test_silence_without_heartbeat_is_an_error(start: Any, recognition: Any) -> None:
-    diary = Diary()
+    recorder = Recorder()
     emulator = await start(script=Script(lines=()), time_scale=600, knobs={"no_data_seconds": 1e6})
-    await asyncio.to_thread(send_until_the_end, recognition(emulator, diary), emulator)
-    assert [(error.code, error.message) for error in diary.errors] == [("RequestTimeOut", "Response timeout!")]
+    await asyncio.to_thread(send_until_the_end, recognition(emulator, recorder), emulator)
+    assert [(error.code, error.message) for error in recorder.errors] == [("RequestTimeOut", "Response timeout!")]
 
 
 async def test_heartbeats_are_not_shown(start: Any, recognition: Any) -> None:
-    diary = Diary()
+    recorder = Recorder()
     knobs = {"heartbeat_seconds": 0.01}
     emulator = await start(script=Script(lines=(say(2000, "hello"),)), knobs=knobs)
-    await asyncio.to_thread(send_slowly, recognition(emulator, diary, heartbeat=True))
-    assert diary.calls == ["open", "event", "event", "complete", "close"]
-    assert {sentence["text"] for sentence in diary.sentences} == {"hello"}
+    await asyncio.to_thread(send_slowly, recognition(emulator, recorder, heartbeat=True))
+    assert recorder.calls == ["open", "event", "event", "complete", "close"]
+    assert {sentence["text"] for sentence in recorder.sentences} == {"hello"}
 
 
 def run_into_error(recognition: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a client asks for acts on real speech: the silence that ends a sentence, fixed words, words to expect."""
+"""Parameters act on real speech: the silence that ends a sentence, fixed words, words to expect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dashscope_emulator import Emulator
 RECORDINGS = Path(__file__).parents[2] / "clients" / "recordings"
 BOY, MOTHER = "the boy was there when the sun rose", "please call my mother tomorrow morning"
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
-PATIENCE_SECONDS = 40
+TIMEOUT_SECONDS = 40
 
 
 def pcm(name: str) -> bytes:
@@ -49,7 +49,7 @@ async def send(client: Any, audio: bytes) -> None:
     ],
     ids=["short", "semantic"],
 )
-async def test_the_silence_asked_for_ends_a_sentence(
+async def test_the_configured_silence_ends_a_sentence(
     emulator: Emulator, connect: Any, sentences: Any, parameters: dict[str, Any], expected: list[str]
 ) -> None:
     client = await connect(emulator)
@@ -58,18 +58,18 @@ async def test_the_silence_asked_for_ends_a_sentence(
     assert sentences.finals(await client.finish()) == expected
 
 
-async def test_a_longer_silence_joins_what_is_said_and_words_are_fixed_before_its_end(
+async def test_a_longer_silence_joins_sentences_and_words_are_fixed_before_its_end(
     emulator: Emulator, connect: Any, sentences: Any
 ) -> None:
     client = await connect(emulator)
     await client.run(max_sentence_silence=3000)
     await send(client, SPEECH)
-    said = sentences.of(await client.finish())
-    fixed = ["".join(word["text"] for word in sentence["words"] if word["fixed"]) for sentence in said]
+    results = sentences.of(await client.finish())
+    fixed = ["".join(word["text"] for word in sentence["words"] if word["fixed"]) for sentence in results]
     assert all(after.startswith(before) for before, after in pairwise(fixed))
-    assert fixed[-1] == said[-1]["text"] == f"{BOY} {MOTHER}"
+    assert fixed[-1] == results[-1]["text"] == f"{BOY} {MOTHER}"
     # Before the sentence ends, and before the speaker pauses.
-    assert [text for text in fixed if "" != text != said[-1]["text"] and not text.startswith(BOY)]
+    assert [text for text in fixed if "" != text != results[-1]["text"] and not text.startswith(BOY)]
 
 
 class Session:
@@ -91,7 +91,7 @@ class Session:
         await self.send("session.finish")
         events: list[Any] = []
         while not events or events[-1]["type"] != "session.finished":
-            events.append(json.loads((await self.socket.receive(PATIENCE_SECONDS)).data))
+            events.append(json.loads((await self.socket.receive(TIMEOUT_SECONDS)).data))
         return events
 
 
@@ -105,7 +105,7 @@ def transcripts(events: list[Any]) -> list[str]:
     return [event["transcript"] for event in events if event["type"] == f"{TRANSCRIPTION}.completed"]
 
 
-async def test_a_longer_silence_joins_what_is_said_and_its_text_grows(talk: Session) -> None:
+async def test_a_longer_silence_joins_sentences_and_confirmed_text_grows(talk: Session) -> None:
     await talk.update(silence_duration_ms=3000)
     await send(talk, SPEECH)
     events = await talk.finish()
@@ -133,16 +133,18 @@ def context(text: str) -> dict[str, Any]:
     return {"input": {"context": [{"role": "user", "content": [{"type": "input_text", "text": text}]}]}}
 
 
-async def test_the_context_of_continue_task_is_heard(emulator: Emulator, connect: Any, sentences: Any) -> None:
+async def test_the_context_of_continue_task_makes_words_likely(
+    emulator: Emulator, connect: Any, sentences: Any
+) -> None:
     """It counts for the audio that follows; the times go on."""
     client = await connect(emulator)
     await client.run(max_sentence_silence=400)
     await send(client, pcm("kestrel") + bytes(32 * 600))
     await client.send("continue-task", context("Kestrel"))
     await send(client, pcm("kestrel"))
-    said = sentences.of(await client.finish())
-    finals = [sentence["text"] for sentence in said if sentence["sentence_end"]]
+    results = sentences.of(await client.finish())
+    finals = [sentence["text"] for sentence in results if sentence["sentence_end"]]
     assert ["Kestrel" in text for text in finals] == [False, True]
-    times = [sentence["begin_time"] for sentence in said]
+    times = [sentence["begin_time"] for sentence in results]
     assert times == sorted(times)
     assert times[-1] > 3000

@@ -28,7 +28,7 @@ DOOR = Script(
 
 
 class SessionClient:
-    """A WebSocket on dialect B."""
+    """A client of dialect B."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
@@ -62,7 +62,7 @@ class SessionClient:
         return await self.until("session.finished")
 
     async def closed(self) -> tuple[int | None, str | None]:
-        """Read until the connection is over; say how it was closed."""
+        """Read until the connection is over; return its close code."""
         async with asyncio.timeout(60):
             while (message := await self.socket.receive()).type is aiohttp.WSMsgType.TEXT:
                 pass
@@ -108,7 +108,7 @@ async def test_a_session_begins_with_its_defaults(start: Any, open_session: Open
     }
 
 
-async def test_an_update_is_answered_with_what_is_in_force(client: SessionClient) -> None:
+async def test_an_update_is_answered_with_the_settings_in_force(client: SessionClient) -> None:
     updated = await client.update(
         modalities=["text"],
         voice=None,
@@ -265,7 +265,7 @@ async def test_finish_without_speech_ends_at_once(client: SessionClient) -> None
     assert types(await client.finish()) == ["session.finished"]
 
 
-async def test_the_language_asked_for_is_the_language_reported(client: SessionClient) -> None:
+async def test_the_language_that_was_set_is_reported(client: SessionClient) -> None:
     await client.update(input_audio_transcription={"language": "fr"})
     await client.audio(10)
     assert (await client.until(f"{TRANSCRIPTION}.completed"))[-1]["language"] == "fr"
@@ -422,7 +422,7 @@ async def test_the_events_of_an_item_depend_on_knobs(
     assert types(await client.finish()) == expected
 
 
-async def test_a_server_may_close_after_the_end(start: Any, open_session: Open) -> None:
+async def test_the_server_may_close_after_the_end(start: Any, open_session: Open) -> None:
     client = await open_session(await start(knobs={"session_finish_closes": True}))
     await client.finish()
     assert (await client.closed())[0] == 1000
@@ -441,10 +441,10 @@ async def test_a_session_may_be_limited_in_time(start: Any, open_session: Open, 
 
 
 @pytest.fixture
-def speak(start: Any, open_session: Open) -> Callable[..., Awaitable[list[Any]]]:
-    """Say half a second in a session with these knobs; return all events but the first."""
+def transcribe(start: Any, open_session: Open) -> Callable[..., Awaitable[list[Any]]]:
+    """Send half a second of speech in a session with these knobs; return all events but the first."""
 
-    async def speak_with(knobs: dict[str, Any], *events: str, frames: int = 5, **session: Any) -> list[Any]:
+    async def transcribe_with(knobs: dict[str, Any], *events: str, frames: int = 5, **session: Any) -> list[Any]:
         client = await open_session(await start(script=DOOR, knobs=knobs))
         await client.event()
         await client.send("session.update", session=session)
@@ -453,41 +453,41 @@ def speak(start: Any, open_session: Open) -> Callable[..., Awaitable[list[Any]]]
             await client.send(event)
         return await client.finish()
 
-    return speak_with
+    return transcribe_with
 
 
-async def test_the_rate_may_be_echoed(speak: Any) -> None:
-    updated, *_ = await speak({"session_sample_rate_echoed": True}, sample_rate=8000)
+async def test_the_rate_may_be_echoed(transcribe: Any) -> None:
+    updated, *_ = await transcribe({"session_sample_rate_echoed": True}, sample_rate=8000)
     assert updated["session"]["sample_rate"] == 8000
 
 
-async def test_the_seconds_may_be_told(speak: Any) -> None:
-    completed = (await speak({"session_usage": True}))[-2]
+async def test_completed_may_have_usage(transcribe: Any) -> None:
+    completed = (await transcribe({"session_usage": True}))[-2]
     assert completed["usage"] == {"duration": 1}
 
 
-async def test_another_language_may_be_detected(speak: Any) -> None:
-    assert (await speak({"session_language": "zh"}))[-2]["language"] == "zh"
+async def test_another_language_may_be_detected(transcribe: Any) -> None:
+    assert (await transcribe({"session_language": "zh"}))[-2]["language"] == "zh"
 
 
-async def test_a_commit_may_need_more_audio(speak: Any) -> None:
+async def test_a_commit_may_need_more_audio(transcribe: Any) -> None:
     knobs = {"session_commit_min_ms": 600}
-    events = await speak(knobs, "input_audio_buffer.commit", turn_detection=None)
+    events = await transcribe(knobs, "input_audio_buffer.commit", turn_detection=None)
     assert "buffer too small" in events[1]["error"]["message"]
 
 
-async def test_a_commit_in_vad_mode_may_be_ignored(speak: Any) -> None:
-    events = await speak({"session_vad_commit": "ignore"}, "input_audio_buffer.commit")
+async def test_a_commit_in_vad_mode_may_be_ignored(transcribe: Any) -> None:
+    events = await transcribe({"session_vad_commit": "ignore"}, "input_audio_buffer.commit")
     assert "error" not in types(events)
 
 
-async def test_a_clear_may_go_without_an_answer(speak: Any) -> None:
-    events = await speak({"session_clear_acknowledged": False}, "input_audio_buffer.clear", turn_detection=None)
+async def test_a_clear_may_go_without_an_answer(transcribe: Any) -> None:
+    events = await transcribe({"session_clear_acknowledged": False}, "input_audio_buffer.clear", turn_detection=None)
     assert types(events) == ["session.updated", "session.finished"]
 
 
-async def test_a_finish_in_manual_mode_may_drop_the_rest(speak: Any) -> None:
-    events = await speak({"session_finish_commits": False}, turn_detection=None)
+async def test_a_finish_in_manual_mode_may_drop_the_rest(transcribe: Any) -> None:
+    events = await transcribe({"session_finish_commits": False}, turn_detection=None)
     assert types(events) == ["session.updated", "session.finished"]
 
 
@@ -497,7 +497,7 @@ async def test_a_bad_model_may_get_a_session_first(start: Any, open_session: Ope
     assert (await client.closed())[0] == 1007
 
 
-async def test_a_fault_of_the_server_may_leave_the_session(start: Any, open_session: Open) -> None:
+async def test_a_fault_of_the_server_may_leave_the_session_open(start: Any, open_session: Open) -> None:
     knobs = {"session_fatal_errors": ()}
     client = await open_session(await start(knobs=knobs, faults=(Fault(action=Fail(), packets=1),)))
     await client.event()

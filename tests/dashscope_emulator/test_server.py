@@ -17,7 +17,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
     return made.chain, made.key
 
 
-async def test_it_speaks_tls(start: Any, connect: Any, certificate: tuple[Path, Path]) -> None:
+async def test_a_certificate_makes_it_serve_tls(start: Any, connect: Any, certificate: tuple[Path, Path]) -> None:
     cert, key = certificate
     emulator = await start(tls_cert=cert, tls_key=key)
     assert emulator.url.startswith("wss://")
@@ -25,7 +25,7 @@ async def test_it_speaks_tls(start: Any, connect: Any, certificate: tuple[Path, 
     assert (await client.run())["header"]["event"] == "task-started"
 
 
-async def test_a_certificate_that_is_none_is_refused_at_once(start: Any, tmp_path: Path) -> None:
+async def test_a_bad_certificate_is_refused_at_the_start(start: Any, tmp_path: Path) -> None:
     path = tmp_path / "cert.pem"
     path.write_text("nothing")
     with pytest.raises(ssl.SSLError):

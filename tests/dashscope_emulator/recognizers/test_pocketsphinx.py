@@ -15,7 +15,7 @@ from dashscope_emulator.journal import Journal
 from dashscope_emulator.recognizers.base import RecognizerFailed, Sentence, Stream
 from dashscope_emulator.recognizers.pocketsphinx import PocketSphinxRecognizers
 
-RECORDINGS = Path(__file__).parents[3] / "shared" / "audio"
+RECORDINGS = Path(__file__).parents[4] / "shared" / "audio"
 pytestmark = pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings are not here")
 
 
@@ -39,13 +39,13 @@ async def test_speech_becomes_the_words_of_the_decoder(start: Any, connect: Any,
     finals = [hypothesis.text for hypothesis in decoder.feed(pcm) if hypothesis.is_final]
     last = decoder.finish()
     client = await connect(await start(recognizer="pocketsphinx"))
-    said = sentences.of(await recognize(client, pcm))
-    assert [s["text"] for s in said if s["sentence_end"]] == [*finals, *([last.text] if last else [])]
-    assert any(not s["sentence_end"] for s in said)
-    assert all("".join(word["text"] for word in s["words"]) == s["text"] for s in said)
+    results = sentences.of(await recognize(client, pcm))
+    assert [s["text"] for s in results if s["sentence_end"]] == [*finals, *([last.text] if last else [])]
+    assert any(not s["sentence_end"] for s in results)
+    assert all("".join(word["text"] for word in s["words"]) == s["text"] for s in results)
 
 
-async def test_one_task_does_not_hear_the_other(start: Any, connect: Any, sentences: Any, pcm: bytes) -> None:
+async def test_one_task_does_not_affect_the_next(start: Any, connect: Any, sentences: Any, pcm: bytes) -> None:
     client = await connect(await start(recognizer="pocketsphinx"))
     first, second = [sentences.finals(await recognize(client, pcm, task_id)) for task_id in ("t1", "t2")]
     assert first == second != []
@@ -94,7 +94,7 @@ STREAM = Stream(
 
 
 async def ignore(_: Sentence) -> None:
-    """Hear nothing."""
+    """Drop the sentences."""
 
 
 async def test_a_decoder_that_dies_is_an_error(recognizers: PocketSphinxRecognizers) -> None:

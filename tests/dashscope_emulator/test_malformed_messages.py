@@ -93,11 +93,11 @@ APPEND: dict[str, Any] = {
     "audio": base64.b64encode(FRAME).decode(),
 }
 FINISH_SESSION: dict[str, Any] = {"event_id": "event_3", "type": "session.finish"}
-SPOILT = "spoilt-here"
+PLACEHOLDER = "placeholder"
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where a message can be spoilt: at each of its fields, at whatever depth."""
+    """Where a message can be malformed: at each of its fields, at any depth."""
     if path:
         yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -105,14 +105,14 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from paths(item, (*path, name))
 
 
-def spoilt(message: dict[str, Any], path: tuple[Any, ...], value: str) -> str:
+def with_value(message: dict[str, Any], path: tuple[Any, ...], value: str) -> str:
     """The message with this JSON in that place."""
     copied: Any = copy.deepcopy(message)
     place = copied
     for name in path[:-1]:
         place = place[name]
-    place[path[-1]] = SPOILT
-    return json.dumps(copied).replace(f'"{SPOILT}"', value)
+    place[path[-1]] = PLACEHOLDER
+    return json.dumps(copied).replace(f'"{PLACEHOLDER}"', value)
 
 
 async def answers(socket: aiohttp.ClientWebSocketResponse, last: tuple[str, ...]) -> int | None:
@@ -144,7 +144,7 @@ def complaints() -> Iterator[list[str]]:
     logging.getLogger().removeHandler(handler)
 
 
-async def converse(
+async def exchange(
     http: aiohttp.ClientSession, url: str, texts: list[str | bytes], last: tuple[str, ...]
 ) -> int | None:
     """Send all of these; return the close code if the server closed instead of finishing."""
@@ -191,7 +191,7 @@ async def test_a_context_of_the_wrong_kind_is_refused(start: Any, connect: Any, 
 
 
 @pytest.mark.parametrize("number", range(3), ids=["run-task", "continue-task", "finish-task"])
-async def test_a_task_with_a_spoilt_message_is_answered(
+async def test_a_task_with_a_malformed_message_is_answered(
     start: Any, session: aiohttp.ClientSession, complaints: list[str], number: int
 ) -> None:
     knobs = {"start_seconds": 0.0, "unknown_vocabulary": "ignore"}  # or nothing behind it would be looked at
@@ -203,8 +203,8 @@ async def test_a_task_with_a_spoilt_message_is_answered(
     for i, path in enumerate(paths((RUN, CONTINUE, FINISH)[number])):
         for value in VALUES[i % STEP :: STEP]:
             texts: list[str | bytes] = [*whole]
-            texts[number] = spoilt((RUN, CONTINUE, FINISH)[number], path, value)
-            code = await converse(session, url, [texts[0], FRAME, *texts[1:]], ("task-finished",))
+            texts[number] = with_value((RUN, CONTINUE, FINISH)[number], path, value)
+            code = await exchange(session, url, [texts[0], FRAME, *texts[1:]], ("task-finished",))
             if code not in (None, 1000) or complaints:
                 unanswered.append((path, value[:50], code, complaints[:]))
                 complaints.clear()
@@ -212,7 +212,7 @@ async def test_a_task_with_a_spoilt_message_is_answered(
 
 
 @pytest.mark.parametrize("number", range(3), ids=["update", "append", "finish"])
-async def test_a_session_with_a_spoilt_message_is_answered(
+async def test_a_session_with_a_malformed_message_is_answered(
     start: Any, session: aiohttp.ClientSession, complaints: list[str], number: int
 ) -> None:
     """A session outlives a bad event, so that all of them go down one connection, and it still ends well."""
@@ -220,9 +220,9 @@ async def test_a_session_with_a_spoilt_message_is_answered(
     url = f"{emulator.url}/api-ws/v1/realtime?model=qwen3-asr-flash-realtime"
     unanswered = []
     for path in paths((UPDATE, APPEND, FINISH_SESSION)[number]):
-        bad: list[str | bytes] = [spoilt((UPDATE, APPEND, FINISH_SESSION)[number], path, value) for value in VALUES]
+        bad: list[str | bytes] = [with_value((UPDATE, APPEND, FINISH_SESSION)[number], path, value) for value in VALUES]
         bad.append(json.dumps(FINISH_SESSION))
-        code = await converse(session, url, bad, ("session.finished",))
+        code = await exchange(session, url, bad, ("session.finished",))
         if code is not None or complaints:
             unanswered.append((path, code, complaints[:]))
             complaints.clear()
@@ -234,9 +234,9 @@ async def test_text_that_is_no_message_is_answered(
     start: Any, session: aiohttp.ClientSession, complaints: list[str], text: str
 ) -> None:
     emulator: Emulator = await start(script=HELLO)
-    assert await converse(session, f"{emulator.url}/api-ws/v1/inference", [text], ()) == 1000
+    assert await exchange(session, f"{emulator.url}/api-ws/v1/inference", [text], ()) == 1000
     url = f"{emulator.url}/api-ws/v1/realtime?model=qwen3-asr-flash-realtime"
-    assert await converse(session, url, [text, json.dumps(FINISH_SESSION)], ("session.finished",)) is None
+    assert await exchange(session, url, [text, json.dumps(FINISH_SESSION)], ("session.finished",)) is None
     assert complaints == []
 
 
@@ -266,11 +266,11 @@ PHRASES = {
 }
 
 
-async def test_a_spoilt_request_for_hot_words_is_answered(start: Any, session: aiohttp.ClientSession) -> None:
+async def test_a_malformed_request_for_hot_words_is_answered(start: Any, session: aiohttp.ClientSession) -> None:
     emulator: Emulator = await start(knobs={"vocabulary_lists": 100_000})
     customization, tunes = "/api/v1/services/audio/asr/customization", "/api/v1/fine-tunes"
     requests = [
-        (url, spoilt(message, path, value))
+        (url, with_value(message, path, value))
         for url, messages in ((customization, REST), (tunes, (PHRASES,)))
         for message in messages
         for i, path in enumerate(paths(message))
@@ -295,14 +295,16 @@ async def test_a_spoilt_request_for_hot_words_is_answered(start: Any, session: a
     ],
     ids=["letters", "negative", "long", "nul"],
 )
-async def test_a_spoilt_query_is_answered(start: Any, session: aiohttp.ClientSession, url: str) -> None:
+async def test_a_malformed_query_is_answered(start: Any, session: aiohttp.ClientSession, url: str) -> None:
     emulator: Emulator = await start()
     async with session.get(emulator.http_url + url, headers={"Authorization": "k"}) as response:
         assert response.status in (400, 404)
 
 
 @pytest.mark.parametrize("seconds", ["x", "-1", "9" * 5000, "\u0661"], ids=["letters", "negative", "long", "arabic"])
-async def test_a_token_of_no_length_is_refused(start: Any, session: aiohttp.ClientSession, seconds: str) -> None:
+async def test_a_malformed_lifetime_of_a_token_is_refused(
+    start: Any, session: aiohttp.ClientSession, seconds: str
+) -> None:
     url = f"{(await start()).http_url}/api/v1/tokens"
     query = {"expire_in_seconds": seconds}
     async with session.post(url, params=query, headers={"Authorization": "k"}) as response:

@@ -1,4 +1,4 @@
-"""Scripts: what is said when, the clock in a text, and the workload of the load tests."""
+"""Scripts: texts at given times, the clock in a text, and the workload of the load tests."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ async def test_the_workload_is_ten_words_each_300_ms_and_a_final_each_4_s(
     await client.run()
     for _ in range(80):
         await client.audio(SPEECH_100_MS)
-    said = sentences.of(await client.finish())
+    results = sentences.of(await client.finish())
     interims = list(range(200, 4000, 300))
-    due = [s["words"][-1]["end_time"] for s in said]
+    due = [s["words"][-1]["end_time"] for s in results]
     assert due == [*interims, 4000, *(4000 + ms for ms in interims), 8000]
-    assert {len(s["words"]) for s in said} == {10}
-    assert [s["sentence_end"] for s in said] == ([False] * 13 + [True]) * 2
+    assert {len(s["words"]) for s in results} == {10}
+    assert [s["sentence_end"] for s in results] == ([False] * 13 + [True]) * 2
 
 
 async def test_the_workload_takes_30_ms(start: Any, connect: Any) -> None:

@@ -1,41 +1,16 @@
-"""The emulator on the command line."""
+"""Options in code and on the command line."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import signal
-import sys
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from dashscope_emulator import EmulatorOptions, Knobs, add_arguments, options_from
 from dashscope_emulator.faults import Drop, Fault
 from dashscope_emulator.recognizers.script import Script, say
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_it_says_where_it_listens_and_ends_on_a_signal(
-    session: aiohttp.ClientSession, number: signal.Signals
-) -> None:
-    arguments = ["-m", "dashscope_emulator", "--port", "0", "--recognizer", "script"]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    async with asyncio.timeout(60):
-        line = (await process.stdout.readline()).decode()
-        url = line.split()[-1]
-        assert line == f"DashScope emulator (script) listens on {url}\n"
-        async with session.ws_connect(f"{url}/api-ws/v1/inference?api_key=k") as socket:
-            process.send_signal(number)
-            await socket.receive()
-            assert socket.close_code == 1001
-        rest = await process.communicate()
-    assert (process.returncode, rest) == (0, (b"", b""))
 
 
 def parse(*arguments: str) -> EmulatorOptions:
@@ -90,7 +65,7 @@ def test_every_argument_is_an_option(tmp_path: Path) -> None:
         ({"recognizer": "markers", "script": Script(lines=())}, "takes no Script"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(options: dict[str, Any], message: str) -> None:
+def test_contradictory_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         EmulatorOptions(**options)
 

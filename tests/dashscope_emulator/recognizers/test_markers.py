@@ -18,7 +18,7 @@ from dashscope_emulator.recognizers.markers import (
 )
 
 
-async def hear(start: Any, connect: Any, audio: bytes, **options: Any) -> tuple[Any, list[Any]]:
+async def recognize(start: Any, connect: Any, audio: bytes, **options: Any) -> tuple[Any, list[Any]]:
     """Send the audio in packets of 100 ms; return the journal and the events."""
     emulator = await start(recognizer="markers", **options)
     client = await connect(emulator)
@@ -29,30 +29,30 @@ async def hear(start: Any, connect: Any, audio: bytes, **options: Any) -> tuple[
 
 
 async def test_words_are_named_by_their_number(start: Any, connect: Any, sentences: Any) -> None:
-    _, events = await hear(start, connect, marker_audio(0, 90))
+    _, events = await recognize(start, connect, marker_audio(0, 90))
     assert sentences.finals(events) == ["w0 w1 w2"]
 
 
 async def test_silence_ends_a_sentence(start: Any, connect: Any, sentences: Any) -> None:
     audio = marker_audio(0, 60) + silent_audio(25) + marker_audio(60, 30) + silent_audio(25)
-    _, events = await hear(start, connect, audio)
+    _, events = await recognize(start, connect, audio)
     finals = [s for s in sentences.of(events) if s["sentence_end"]]
     assert [(s["text"], s["begin_time"], s["end_time"]) for s in finals] == [("w0 w1", 0, 600), ("w2", 850, 1150)]
 
 
-async def test_a_short_pause_ends_none(start: Any, connect: Any, sentences: Any) -> None:
-    _, events = await hear(start, connect, marker_audio(0, 60) + silent_audio(10) + marker_audio(60, 30))
+async def test_a_short_pause_ends_no_sentence(start: Any, connect: Any, sentences: Any) -> None:
+    _, events = await recognize(start, connect, marker_audio(0, 60) + silent_audio(10) + marker_audio(60, 30))
     assert sentences.finals(events) == ["w0 w1 w2"]
 
 
-async def test_words_lie_where_their_blocks_lay(start: Any, connect: Any, sentences: Any) -> None:
-    _, events = await hear(start, connect, silent_audio(10) + marker_audio(300, 60))
+async def test_words_have_the_times_of_their_blocks(start: Any, connect: Any, sentences: Any) -> None:
+    _, events = await recognize(start, connect, silent_audio(10) + marker_audio(300, 60))
     words = sentences.of(events)[-1]["words"]
     assert [(w["text"], w["begin_time"], w["end_time"]) for w in words] == [("w10", 100, 400), (" w11", 400, 700)]
 
 
 async def test_all_words_but_the_last_are_fixed(start: Any, connect: Any, sentences: Any) -> None:
-    _, events = await hear(start, connect, marker_audio(0, 90))
+    _, events = await recognize(start, connect, marker_audio(0, 90))
     assert [[w["fixed"] for w in s["words"]] for s in sentences.of(events)] == [
         [False],
         [True, False],
@@ -72,18 +72,16 @@ async def test_all_words_but_the_last_are_fixed(start: Any, connect: Any, senten
     ],
     ids=["a gap", "a repeat", "disorder", "less than half a word", "half a word"],
 )
-async def test_what_is_wrong_shows(
+async def test_lost_repeated_and_reordered_audio_shows(
     start: Any, connect: Any, sentences: Any, audio: bytes, text: str, received: list[tuple[int, int]]
 ) -> None:
-    journal, events = await hear(start, connect, audio)
+    journal, events = await recognize(start, connect, audio)
     assert sentences.finals(events) == [text]
     assert runs(journal.blocks) == received
 
 
 @pytest.mark.parametrize("packet_bytes", [1, 5, 319, 321, 3200, 100_000])
-async def test_the_cut_of_the_packets_does_not_matter(
-    start: Any, connect: Any, sentences: Any, packet_bytes: int
-) -> None:
+async def test_how_audio_is_cut_does_not_matter(start: Any, connect: Any, sentences: Any, packet_bytes: int) -> None:
     emulator = await start(recognizer="markers")
     client = await connect(emulator)
     await client.run(max_sentence_silence=200)
@@ -96,22 +94,22 @@ async def test_the_cut_of_the_packets_does_not_matter(
     assert (journal.silent_bytes, journal.damaged_bytes) == (32 * 320, 0)
 
 
-async def test_blocks_need_not_lie_on_the_clock(start: Any, connect: Any) -> None:
-    journal, _ = await hear(start, connect, bytes(77 * 2) + marker_audio(0, 30))
+async def test_a_block_may_begin_at_any_sample(start: Any, connect: Any) -> None:
+    journal, _ = await recognize(start, connect, bytes(77 * 2) + marker_audio(0, 30))
     assert (runs(journal.blocks), journal.silent_bytes) == ([(0, 30)], 154)
 
 
 async def test_a_cut_block_is_damage(start: Any, connect: Any) -> None:
-    journal, _ = await hear(start, connect, marker_audio(0, 1)[:100] + marker_audio(1, 30))
+    journal, _ = await recognize(start, connect, marker_audio(0, 1)[:100] + marker_audio(1, 30))
     assert (runs(journal.blocks), journal.damaged_bytes) == ([(1, 30)], 100)
 
 
 async def test_foreign_audio_is_damage(start: Any, connect: Any) -> None:
-    journal, _ = await hear(start, connect, b"\x01\x02" * 160 + marker_audio(0, 30))
+    journal, _ = await recognize(start, connect, b"\x01\x02" * 160 + marker_audio(0, 30))
     assert (runs(journal.blocks), journal.damaged_bytes) == ([(0, 30)], 320)
 
 
-async def test_marks_exist_at_8_khz(start: Any, connect: Any, sentences: Any) -> None:
+async def test_8_khz_can_be_marked(start: Any, connect: Any, sentences: Any) -> None:
     emulator = await start(recognizer="markers")
     client = await connect(emulator)
     await client.run("paraformer-realtime-8k-v2", sample_rate=8000)
@@ -121,7 +119,7 @@ async def test_marks_exist_at_8_khz(start: Any, connect: Any, sentences: Any) ->
 
 async def test_a_script_names_the_words(start: Any, connect: Any, sentences: Any) -> None:
     script = MarkerScript(words=("please", "open"), blocks_per_word=10)
-    _, events = await hear(start, connect, marker_audio(0, 30), script=script)
+    _, events = await recognize(start, connect, marker_audio(0, 30), script=script)
     assert sentences.finals(events) == ["please open w2"]
 
 

@@ -73,7 +73,7 @@ async def fail(client: RawClient) -> None:
     assert await client.receive() == (CLOSE, struct.pack(">H", 1000))
 
 
-async def test_tcp_stays_up_until_the_client_has_answered_the_close_frame(start: Any, open_raw: Open) -> None:
+async def test_tcp_stays_open_until_the_client_answers_the_close_frame(start: Any, open_raw: Open) -> None:
     """A connection cut at once answers what is still on its way with a reset, and the client loses `task-failed`."""
     client = await open_raw(await start(knobs={"close_seconds": FOREVER}))
     await fail(client)
@@ -83,7 +83,7 @@ async def test_tcp_stays_up_until_the_client_has_answered_the_close_frame(start:
     assert await client.rest() == b""
 
 
-async def test_a_client_that_never_answers_is_cut(start: Any, open_raw: Open) -> None:
+async def test_a_client_that_never_answers_is_reset(start: Any, open_raw: Open) -> None:
     client = await open_raw(await start(knobs={"close_seconds": 0.05}))
     await fail(client)
     assert await client.rest() == b""
@@ -103,7 +103,7 @@ async def test_nothing_follows_the_close_frame(start: Any, open_raw: Open) -> No
     assert emulator.journals[-1].audio_ms == 100
 
 
-async def test_a_client_that_closes_first_is_answered_and_let_go(start: Any, open_raw: Open) -> None:
+async def test_a_client_that_closes_first_gets_an_answer(start: Any, open_raw: Open) -> None:
     client = await open_raw(await start(knobs={"close_seconds": FOREVER}))
     await client.send(CLOSE, struct.pack(">H", 1001))
     assert await client.receive() == (CLOSE, struct.pack(">H", 1001))
