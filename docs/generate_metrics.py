@@ -28,12 +28,12 @@ from asrgateway_server.vendors.dashscope.error_codes import FAMILIES
 
 PAGE: Final = Path(__file__).resolve().parent / "metrics.md"
 
-#: What does not come from us.
+#: Metrics of libraries.
 OF_LIBRARIES: Final = ("process_", "python_")
 
 
 def listed(values: tuple[str, ...] | list[str]) -> str:
-    """Return values as a sentence has them."""
+    """Return values as a list in a sentence."""
     return ", ".join(f"`{value}`" for value in values)
 
 
@@ -41,26 +41,26 @@ LABELS: Final = {
     "`model`": f"names of models; the first {MAX_MODELS} that are called, the rest is `other`",
     "`upstream`": "`dashscope` is the vendor at `dashscope_url`, others as the configuration names them; "
     f"at most {MAX_ENDPOINTS}, the rest is `other`",
-    "`scope`": "`client`: as callers meet it; `upstream`: the recogniser's part of it",
+    "`scope`": "`client`: at the gateway's edge; `upstream`: the recogniser's part of it",
     "`grpc_code`": "status of a call, in capitals",
-    "`reason` of errors": f"whose doing it was: {listed(sorted({cause for _, cause in endings()}))}",
+    "`reason` of errors": f"who caused it: {listed(sorted({cause for _, cause in endings()}))}",
     "`reason` of refusals": listed(REJECTIONS),
-    "`result` of connects": f"{listed(CONNECT_RESULTS)}: the vendor refused the key that a caller brought",
+    "`result` of connects": f"{listed(CONNECT_RESULTS)}; the last one is the refusal of a caller's key",
     "`state` of connections": listed(CONNECTION_STATES),
     "`upstream_code`": "the vendor's code up to its first dot, if it is one of these: "
     f"{listed([*FAMILIES, CALLERS_KEY, OTHER])}; "
     "`http` is a refused handshake, `close` a close code, `none` a connection lost without one",
     "`kind` of results": "`partial`, `final`",
     "`port`": "`grpc`, `health`, `http`: where clients connect",
-    "`encoding`": "of the caller's audio",
+    "`encoding`": "of the client's audio",
 }
 
 HEAD: Final = f"""# Metrics
 
-The tables are written from `server/asrgateway_server/metrics.py` by `make docs`. Names and labels stay as they are.
+The tables are written from `server/asrgateway_server/metrics.py` by `make docs`. Names and labels are stable.
 
 Prometheus finds them at `/metrics` on `http_listen`, as text or OpenMetrics. In OpenMetrics the delays carry exemplars:
-the `trace_id` of a call whose trace is kept. `process_*` and `python_*` tell about the process as they do everywhere.
+the `trace_id` of a call whose trace is kept. `process_*` and `python_*` are those of Prometheus's Python client.
 
 [Delays](latency.md) are defined on a page of their own. The chart brings a dashboard and alerts; each alert has a page
 in [runbooks](runbooks/).
@@ -73,7 +73,7 @@ in front of the emulator. They show what the panels look like, not how fast anyt
 ## Labels
 
 Every label takes values from a closed set, so that a pod has less than a thousand series with five models in use. No
-label tells a caller, a call or what was said: log lines and traces tell the first two, nothing tells the last.
+label identifies a client or a call; log lines and traces do. Transcripts are nowhere.
 
 | Label | Values |
 |---|---|

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from all_settings import Settings
 from asrgateway_server.backends.network import tls
 from asrgateway_server.files import NotAFile, read_file, shown
-from asrgateway_server.grpc_api.keys import CallerKeys, hashed_line
+from asrgateway_server.grpc_api.keys import ClientKeys, hashed_line
 from asrgateway_server.grpc_api.tls import CertificateFiles
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import SettingsError
@@ -82,7 +82,7 @@ def test_only_a_whole_path_is_shown() -> None:
 def test_callers_keys_come_from_a_file(other: tuple[Path, str]) -> None:
     path, name = other
     with pytest.raises(SettingsError, match=f"^{path} is no file but a {name}$"):
-        CallerKeys(path, Metrics(CollectorRegistry()))
+        ClientKeys(path, Metrics(CollectorRegistry()))
 
 
 def test_certificates_come_from_a_file(other: tuple[Path, str]) -> None:
@@ -117,7 +117,7 @@ def test_the_configuration_comes_from_a_file(other: tuple[Path, str]) -> None:
 def test_a_file_that_becomes_something_else_leaves_the_keys_that_were(make: Make, tmp_path: Path) -> None:
     path, key = tmp_path / "keys", "k" * 20
     path.write_text(hashed_line(key))
-    keys = CallerKeys(path, Metrics(CollectorRegistry()), check_seconds=0.0)
+    keys = ClientKeys(path, Metrics(CollectorRegistry()), check_seconds=0.0)
     path.unlink()
     make(path)
     assert keys.holder_of(key) is not None

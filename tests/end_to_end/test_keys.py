@@ -84,9 +84,9 @@ async def test_a_refused_call_is_told_why_and_not_with_what(keys_file: Path) -> 
     async with guarded(keys_file) as (_, stub):
         unknown = await outcome_of(stub.Recognize(metadata=(("x-api-key", "wrong-wrong-wrong"),)))
         assert (unknown.code, unknown.reason) == (REFUSED, "UNAUTHENTICATED")
-        assert unknown.message == "the key is not known here"
+        assert unknown.message == "this gateway does not know the key; send a valid one"
         without = await outcome_of(stub.Recognize())
-        assert without.message == "this gateway asks for a key: send the metadata `authorization: Bearer KEY`"
+        assert without.message == "this gateway requires a key: send the metadata `authorization: Bearer KEY`"
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -150,7 +150,10 @@ async def test_a_key_that_is_taken_back_ends_its_calls_and_no_other(
         await eventually(lambda: started(gateway) == 2)
         keys_file.write_text(f"oops\n{hashed_line(other)}\n")  # noqa: ASYNC240 a line
         revoked = await outcome_of(calls[0])
-        assert (revoked.code, revoked.message) == (REFUSED, "the key of this call was taken back")
+        assert (revoked.code, revoked.message) == (
+            REFUSED,
+            "the operator has removed the key of this call; call again with a valid key",
+        )
         assert await models_with(stub, *BEARER) is REFUSED
         assert not calls[1].done()
         assert gateway.metrics.registry.get_sample_value("asrgateway_api_keys_file_problems") == 1
@@ -209,14 +212,14 @@ async def test_the_printed_line_lets_the_key_of_the_command_line_in(tmp_path: Pa
     assert by_file[:2] == (0, "the boy was there when the sun rose\n")
     assert by_variable[0] == 0
     assert without[0] == 1
-    assert "UNAUTHENTICATED: this gateway asks for a key" in without[2]
+    assert "UNAUTHENTICATED: this gateway requires a key" in without[2]
 
 
 async def test_a_key_that_is_too_short_gets_no_line() -> None:
     assert await ended(GATEWAY, "hash-key", said=b"secret\n") == (
         2,
         "",
-        "asr-gateway: the key has 6 characters; at least 16 keep it from being guessed\n",
+        "asr-gateway: the key has 6 characters; use at least 16, so that it cannot be guessed\n",
     )
 
 

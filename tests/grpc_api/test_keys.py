@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from asrgateway_server.errors import Unauthenticated
 from asrgateway_server.grpc_api.client_identity import ClientIdentity
-from asrgateway_server.grpc_api.keys import CallerKeys, hashed_line
+from asrgateway_server.grpc_api.keys import ClientKeys, hashed_line
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import SettingsError
 
@@ -18,8 +18,8 @@ KEY = "correct-horse-battery"
 OTHER = "another-key-of-someone"
 
 
-def keys(folder: Path, *lines: str, metrics: Metrics | None = None) -> CallerKeys:
-    return CallerKeys(written(folder, *lines), metrics or Metrics(CollectorRegistry()), check_seconds=0.0)
+def keys(folder: Path, *lines: str, metrics: Metrics | None = None) -> ClientKeys:
+    return ClientKeys(written(folder, *lines), metrics or Metrics(CollectorRegistry()), check_seconds=0.0)
 
 
 def written(folder: Path, *lines: str) -> Path:
@@ -28,8 +28,8 @@ def written(folder: Path, *lines: str) -> Path:
     return path
 
 
-def names(known: CallerKeys, *shown: str) -> list[str | None]:
-    """The name of each key, None for those that let nobody in."""
+def names(known: ClientKeys, *shown: str) -> list[str | None]:
+    """The name of each key, None for those that the file does not hold."""
     return [holder.name if (holder := known.holder_of(key)) else None for key in shown]
 
 
@@ -49,7 +49,7 @@ def test_a_key_that_is_in_the_file_has_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "correct-horse-batterz", "correct-horse-batter", KEY.upper(), f"{KEY} "])
-def test_any_other_key_has_none(tmp_path: Path, key: str) -> None:
+def test_another_key_is_not_known(tmp_path: Path, key: str) -> None:
     assert keys(tmp_path, hashed_line(KEY)).holder_of(key) is None
 
 
@@ -58,11 +58,11 @@ def test_the_hash_itself_is_no_key(tmp_path: Path) -> None:
     assert keys(tmp_path, line).holder_of(line.removeprefix("sha256:")) is None
 
 
-def test_an_empty_file_lets_nobody_in(tmp_path: Path) -> None:
+def test_an_empty_file_has_no_key(tmp_path: Path) -> None:
     assert keys(tmp_path).holder_of(KEY) is None
 
 
-def test_keys_come_and_go_with_the_file(tmp_path: Path) -> None:
+def test_keys_change_with_the_file(tmp_path: Path) -> None:
     known = keys(tmp_path, hashed_line(KEY))
     written(tmp_path, hashed_line(OTHER, "team-b"))
     assert names(known, KEY, OTHER) == [None, "team-b"]
@@ -72,29 +72,29 @@ BAD_LINES = [KEY, "sha256:abc", f"sha256:{'g' * 64}", f"sha256:{'a' * 64} two na
 
 
 @pytest.mark.parametrize("line", BAD_LINES)
-def test_a_file_of_bad_lines_only_is_no_start_and_is_not_shown(tmp_path: Path, line: str) -> None:
-    with pytest.raises(SettingsError, match=r"keys: line 2 is no `sha256:HASH`") as caught:
+def test_a_file_without_a_valid_line_stops_the_start_and_is_not_shown(tmp_path: Path, line: str) -> None:
+    with pytest.raises(SettingsError, match=r"keys: line 2 is not `sha256:HASH`") as caught:
         keys(tmp_path, "# the teams", line)
     assert line not in str(caught.value)
 
 
-def test_a_file_that_is_no_text_is_no_start(tmp_path: Path) -> None:
+def test_a_binary_file_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "keys").write_bytes(b"\xff\xfe")
-    with pytest.raises(SettingsError, match=r"keys: line 1 is no `sha256:HASH`"):
-        CallerKeys(tmp_path / "keys", Metrics(CollectorRegistry()))
+    with pytest.raises(SettingsError, match=r"keys: line 1 is not `sha256:HASH`"):
+        ClientKeys(tmp_path / "keys", Metrics(CollectorRegistry()))
 
 
-def test_a_pipe_is_no_start(tmp_path: Path) -> None:
+def test_a_pipe_stops_the_start(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "keys")
     with pytest.raises(SettingsError, match=r"keys is no file but a pipe$"):
-        CallerKeys(tmp_path / "keys", Metrics(CollectorRegistry()))
+        ClientKeys(tmp_path / "keys", Metrics(CollectorRegistry()))
 
 
 # A file with mistakes ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("line", BAD_LINES)
-def test_a_bad_line_keeps_nobody_out_and_is_reported_by_its_number(
+def test_a_bad_line_leaves_the_others_valid_and_is_reported_by_its_number(
     tmp_path: Path, line: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     metrics = Metrics(CollectorRegistry())
@@ -119,15 +119,13 @@ def test_a_bad_line_never_revives_a_key_that_was_removed_with_it(tmp_path: Path)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\n", b"\x00" * 10_000], ids=["no text", "zeros"])
-def test_bytes_that_are_no_text_never_revive_a_key(tmp_path: Path, content: bytes) -> None:
+def test_binary_bytes_never_revive_a_key(tmp_path: Path, content: bytes) -> None:
     known = keys(tmp_path, hashed_line(KEY))
     (tmp_path / "keys").write_bytes(content + hashed_line(OTHER, "team-b").encode())
     assert names(known, KEY) == [None]
 
 
-def test_a_file_that_is_gone_leaves_the_keys_and_is_missed_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_missing_file_leaves_the_keys_and_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     metrics = Metrics(CollectorRegistry())
     known, path = keys(tmp_path, hashed_line(KEY, "team-a"), metrics=metrics), tmp_path / "keys"
     path.rename(tmp_path / "away")
@@ -138,36 +136,38 @@ def test_a_file_that_is_gone_leaves_the_keys_and_is_missed_once(
     assert problems(metrics) == 0
 
 
-def test_a_pipe_in_place_of_the_file_stalls_nobody(tmp_path: Path) -> None:
+def test_a_pipe_in_place_of_the_file_blocks_no_call(tmp_path: Path) -> None:
     known = keys(tmp_path, hashed_line(KEY, "team-a"))
     (tmp_path / "keys").unlink()
     os.mkfifo(tmp_path / "keys")
     assert names(known, KEY) == ["team-a"]
 
 
-# Calls whose key is taken back ------------------------------------------------------------------------------------
+# Calls whose key is removed --------------------------------------------------------------------------------------
 
 
-def held(known: CallerKeys, key: str) -> ClientIdentity:
+def held(known: ClientKeys, key: str) -> ClientIdentity:
     holder = known.holder_of(key)
     assert holder is not None
     return holder
 
 
-async def talked(known: CallerKeys, holder: ClientIdentity) -> None:
+async def talked(known: ClientKeys, holder: ClientIdentity) -> None:
     """A call that goes on for ever."""
     async with known.open_call(holder):
         await asyncio.Event().wait()
 
 
-async def test_a_call_ends_when_its_key_was_missing_at_two_looks(tmp_path: Path) -> None:
+async def test_a_call_ends_when_its_key_was_missing_at_two_checks(tmp_path: Path) -> None:
     known = keys(tmp_path, hashed_line(KEY), hashed_line(OTHER))
     revoked, other = (asyncio.create_task(talked(known, held(known, key))) for key in (KEY, OTHER))
     await asyncio.sleep(0)
     written(tmp_path, hashed_line(OTHER), "oops")
     for _ in range(3):
         known.end_calls_without_key()
-    with pytest.raises(Unauthenticated, match=r"^the key of this call was taken back$"):
+    with pytest.raises(
+        Unauthenticated, match=r"^the operator has removed the key of this call; call again with a valid key$"
+    ):
         await revoked
     assert not other.done()
     other.cancel()

@@ -71,11 +71,11 @@ def test_an_empty_config_is_all_defaults() -> None:
 def test_a_threshold_is_the_decimal_that_was_written(threshold: float) -> None:
     """The field has 32 bits: Python reads 0.2 as 0.20000000298023224."""
     vad = pb.ServerVad(threshold=threshold)
-    asked = config(pb.StreamingConfig(endpointing=pb.EndpointingConfig(server_vad=vad))).endpointing
-    assert asked == ServerVad(threshold=threshold)
+    endpointing = config(pb.StreamingConfig(endpointing=pb.EndpointingConfig(server_vad=vad))).endpointing
+    assert endpointing == ServerVad(threshold=threshold)
 
 
-def test_every_field_finds_its_place() -> None:
+def test_every_field_is_read() -> None:
     parameters = Struct()
     parameters.update({"heartbeat": True})
     message = pb.StreamingConfig(
@@ -142,7 +142,7 @@ def test_every_field_finds_its_place() -> None:
         ),
     ],
 )
-def test_the_end_of_an_utterance_is_decided_as_asked(
+def test_endpointing_is_read(
     message: pb.EndpointingConfig, endpointing: ServerVad | SemanticEndpointing | ManualEndpointing
 ) -> None:
     assert config(pb.StreamingConfig(endpointing=message)).endpointing == endpointing
@@ -213,7 +213,7 @@ def test_a_value_out_of_range_names_its_field(message: pb.StreamingConfig, field
         parameters(x="x" * 16_000, y=[1, None, {"z": True}]),
     ],
 )
-def test_values_at_the_ends_of_their_ranges_are_fine(message: pb.StreamingConfig) -> None:
+def test_values_at_the_ends_of_their_ranges_are_accepted(message: pb.StreamingConfig) -> None:
     assert config(message).model is EMBEDDED
 
 
@@ -252,9 +252,9 @@ def test_a_request_without_audio_may_be_as_large_as_the_limit() -> None:
     ],
     ids=["empty words", "audio before a config", "a length without end", "zeros"],
 )
-def test_a_larger_one_is_refused_before_it_is_read(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_larger_request_is_refused_before_it_is_parsed(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pb, "RecognizeRequest", None)
-    with pytest.raises(InvalidRequest, match=f"without audio up to {MAX_CONFIG_BYTES} are taken") as caught:
+    with pytest.raises(InvalidRequest, match=f"without audio it may have {MAX_CONFIG_BYTES}") as caught:
         request_from(data)
     assert caught.value.field == "request"
 
@@ -269,7 +269,7 @@ BUILT_ENCODINGS = {pb.AUDIO_ENCODING_UNSPECIFIED, pb.AUDIO_ENCODING_LINEAR16, pb
 
 
 @pytest.mark.parametrize("encoding", sorted(set(pb.AudioEncoding.values()) - BUILT_ENCODINGS))
-def test_an_encoding_of_a_later_version_is_not_built_yet(encoding: int) -> None:
+def test_an_encoding_of_a_later_version_is_not_supported_yet(encoding: int) -> None:
     with pytest.raises(NotBuiltYet, match=pb.AudioEncoding.Name(encoding)) as caught:  # type: ignore[arg-type] # a number
         config(decoding(encoding=encoding))
     assert caught.value.field == "streaming_config.decoding_config.encoding"
@@ -286,7 +286,7 @@ def test_an_encoding_of_a_later_version_is_not_built_yet(encoding: int) -> None:
         ),
     ],
 )
-def test_a_choice_of_a_later_version_is_not_built_yet(message: pb.StreamingConfig, name: str, field: str) -> None:
+def test_a_choice_of_a_later_version_is_not_supported_yet(message: pb.StreamingConfig, name: str, field: str) -> None:
     with pytest.raises(NotBuiltYet, match=name) as caught:
         config(message)
     assert caught.value.field == f"streaming_config.{field}"
@@ -332,11 +332,13 @@ def test_a_choice_of_a_later_version_is_not_built_yet(message: pb.StreamingConfi
         (pb.StreamingConfig(vendor_parameters=Struct()), ()),
     ],
 )
-def test_wishes_are_the_paths_of_what_was_asked_for(message: pb.StreamingConfig, options_set: tuple[str, ...]) -> None:
+def test_options_are_the_paths_of_the_fields_that_are_set(
+    message: pb.StreamingConfig, options_set: tuple[str, ...]
+) -> None:
     assert config(message).options_set == options_set
 
 
-def test_no_error_repeats_what_the_caller_said() -> None:
+def test_no_error_repeats_a_value_of_the_client() -> None:
     with pytest.raises(GatewayError) as caught:
         config(pb.StreamingConfig(request_id="secret" * 30))
     assert "secret" not in caught.value.message

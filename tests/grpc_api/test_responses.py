@@ -28,7 +28,7 @@ def response(response: object) -> pb.RecognizeResponse:
     return message
 
 
-def test_a_sign_of_life_is_a_cursor_alone() -> None:
+def test_a_response_that_only_keeps_proxies_awake_has_only_a_cursor() -> None:
     assert response(None).WhichOneof("response") is None
 
 
@@ -94,7 +94,7 @@ def test_a_stability_of_zero_is_present() -> None:
         (SpeechEnded(offset_ms=1_234), pb.SPEECH_EVENT_TYPE_END),
     ],
 )
-def test_the_bounds_of_speech_have_their_offset(
+def test_speech_events_have_their_offset(
     event: SpeechStarted | SpeechEnded, kind: pb.SpeechEventType.ValueType
 ) -> None:
     assert response(event).speech_event == pb.SpeechEvent(type=kind, offset=duration(1_234))

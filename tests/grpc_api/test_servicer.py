@@ -22,12 +22,12 @@ from asrgateway_server.call.limits import Limits
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import Overloaded
 from asrgateway_server.events import FinalResult, Ready
-from asrgateway_server.grpc_api.caller import VendorMetadata
 from asrgateway_server.grpc_api.drain import Drain
 from asrgateway_server.grpc_api.edge_limits import EdgeLimits
 from asrgateway_server.grpc_api.interceptor import CallInterceptor
 from asrgateway_server.grpc_api.ports import ONLY_ONE_LISTENER
 from asrgateway_server.grpc_api.servicer import RecognitionServicer
+from asrgateway_server.grpc_api.vendor_metadata import VendorMetadata
 from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.tracing import IdOnlyTracer
 from calls import Outcome, Stub, audio, commit, config, outcome_of, recognize
@@ -311,7 +311,7 @@ async def test_after_the_first_audio_a_client_may_be_quiet_for_longer(service: S
 async def test_a_commit_too_many_ends_the_call_and_names_its_field(service: Service) -> None:
     outcome = await silent_call(service, CHUNK, *[commit()] * 6)
     assert seen(outcome) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "CLIENT_LIMIT_REACHED", "commit")
-    assert outcome.message == "up to 5 commits a minute are taken in one call; this is one more"
+    assert outcome.message == "a call may send 5 commits in a minute, and this one has sent more"
     assert outcome.retry_seconds == pytest.approx(12.0, abs=1.0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asrgateway_server.grpc_api.caller import VendorMetadata
+from asrgateway_server.grpc_api.vendor_metadata import VendorMetadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class EdgeLimits:
         max_message_bytes: Largest audio message.
         config_timeout_seconds: How long a call may take to send its config.
         first_audio_timeout_seconds: How long it may then take to send the first audio.
-        write_timeout_seconds: How long a caller may leave a response unread.
+        write_timeout_seconds: How long a client may leave a response unread.
     """
 
     max_streams: int

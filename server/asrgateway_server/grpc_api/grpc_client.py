@@ -195,7 +195,7 @@ class GrpcClient:
     def _audio(self, audio: bytes) -> bytes:
         if len(audio) > self._limits.max_message_bytes:
             raise InvalidRequest(
-                f"the message holds {len(audio)} bytes of audio; up to {self._limits.max_message_bytes} are taken",
+                f"the message holds {len(audio)} bytes of audio; the limit is {self._limits.max_message_bytes}",
                 field="audio",
             )
         if audio and self._audio_timer:
@@ -211,7 +211,7 @@ class GrpcClient:
         now = time.monotonic()
         if (wait := self._commit_rate.wait_seconds(self._commits_full_at, now)) > 0:
             raise ClientLimitReached(
-                f"up to {self._commit_rate.count} commits a minute are taken in one call; this is one more",
+                f"a call may send {self._commit_rate.count} commits in a minute, and this one has sent more",
                 field="commit",
                 retry_after_seconds=wait,
             )

@@ -1,4 +1,4 @@
-"""Who may call: the operator's file of hashed keys, and the interceptor that asks every call for one."""
+"""Clients' keys: the operator's file of hashed keys, and the interceptor that requires one for every call."""
 
 from __future__ import annotations
 
@@ -31,23 +31,25 @@ _SHORTEST_KEY: Final = 16
 _LINE: Final = re.compile(r"sha256:(?P<digest>[0-9a-f]{64})(?:\s+(?P<name>\S+))?")
 _NAME: Final = re.compile(r"[\w.@-]{1,64}")
 _BEARER: Final = "bearer "
-#: What may stand around a header's value (RFC 9110, 5.6.3). Python's own blanks are more, some of them bytes outside
-#: UTF-8, which gRPC hands on as the letters of Latin-1.
+#: Blanks that may surround a header's value (RFC 9110, 5.6.3). Python's ``strip`` removes more, among them bytes
+#: outside UTF-8, which gRPC passes on as letters of Latin-1.
 BLANKS: Final = " \t"
-# More of them say no more.
+# The log names no more lines than this.
 _BAD_LINES_NAMED: Final = 10
 
 
 def hashed_line(key: str, name: str = "") -> str:
-    """Return the line of the file that lets a key in.
+    """Return the line of the file for a key.
 
     Raises:
         ValueError: The key is too short, or it or the name has characters that do not fit.
     """
     if len(key) < _SHORTEST_KEY:
-        raise ValueError(f"the key has {len(key)} characters; at least {_SHORTEST_KEY} keep it from being guessed")
+        raise ValueError(
+            f"the key has {len(key)} characters; use at least {_SHORTEST_KEY}, so that it cannot be guessed"
+        )
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ValueError("the key must be of ASCII letters, digits and signs, without blanks")
+        raise ValueError("the key must consist of ASCII letters, digits and signs, without blanks")
     if name and not _NAME.fullmatch(name):
         raise ValueError("the name may have up to 64 letters, digits and the signs . _ @ -")
     return f"sha256:{_digest(key)} {name}".rstrip()
@@ -55,30 +57,30 @@ def hashed_line(key: str, name: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """What the file holds.
+    """The content of the file.
 
     Attributes:
         names: The name of each key, which may be empty, by the hash of the key.
-        bad_lines: Numbers of the lines that are no keys.
+        bad_lines: Numbers of the lines that are not keys.
     """
 
     names: tuple[tuple[str, str], ...]
     bad_lines: tuple[int, ...]
 
 
-class CallerKeys:
-    """The keys that let callers in, read again when their file changes.
+class ClientKeys:
+    """The keys of clients, read again when their file changes.
 
-    A line that is no key lets nobody in, and keeps nobody out: it is reported, and the others hold. Only a file that
-    cannot be read leaves the old keys in force.
+    A line that is not a key is reported, and the other lines apply. Only while the file cannot be read, the old keys
+    stay valid.
 
     Args:
         path: One line per key, as ``hashed_line`` makes it; blank lines and those that begin with # do not count.
-        metrics: Has how many lines are of no use.
-        check_seconds: How long one look at the file is good for.
+        metrics: Exports the number of invalid lines.
+        check_seconds: How often the file is checked.
 
     Raises:
-        SettingsError: The file cannot be read, or all its lines are of no use.
+        SettingsError: The file cannot be read, or none of its lines is a key.
     """
 
     def __init__(self, path: Path, metrics: Metrics, check_seconds: float = CHECK_SECONDS) -> None:
@@ -88,7 +90,7 @@ class CallerKeys:
         keys = self._file.current()
         if keys.bad_lines and not keys.names:
             raise SettingsError(
-                f"{path}: line {keys.bad_lines[0]} is no `sha256:HASH` with or without a name; "
+                f"{path}: line {keys.bad_lines[0]} is not `sha256:HASH` with or without a name; "
                 "`asr-gateway hash-key` prints one"
             )
         metrics.api_keys_file_problems.set_function(self._problems)
@@ -96,10 +98,10 @@ class CallerKeys:
         self._missing: set[str] = set()
 
     def holder_of(self, key: str) -> ClientIdentity | None:
-        """Return who holds a key; None if the file lets nobody in with it."""
+        """Return the client that has a key; None if the key is not in the file."""
         digest = _digest(key)
         found = None
-        # Every line is compared, each in constant time, so that the time tells nothing.
+        # Every line is compared, each in constant time, so that the time shows nothing.
         for known, name in self._file.current().names:
             if hmac.compare_digest(known, digest):
                 found = ClientIdentity(id=digest, name=name)
@@ -107,10 +109,10 @@ class CallerKeys:
 
     @asynccontextmanager
     async def open_call(self, holder: ClientIdentity) -> AsyncIterator[None]:
-        """Keep a call that its key has let in; ``end_calls_without_key`` ends it when the key is no more.
+        """Keep a call that was admitted by its key; ``end_calls_without_key`` ends it when the key is removed.
 
         Raises:
-            Unauthenticated: It was ended.
+            Unauthenticated: The call was ended so.
         """
         call = EarlyEnd()
         self._open.setdefault(holder.id, set()).add(call)
@@ -124,22 +126,25 @@ class CallerKeys:
                 del self._open[holder.id]
 
     async def watch(self) -> NoReturn:
-        """Look at the file for as long as the gateway runs."""
+        """Check the file as long as the gateway runs."""
         while True:
             await asyncio.sleep(self._check_seconds)
             self.end_calls_without_key()
 
     def end_calls_without_key(self) -> None:
-        """End the open calls whose key has been missing at this look and at the one before.
+        """End the open calls whose key has been missing at this check and at the one before.
 
-        A file that is written in place may be read while half of it is there.
+        A file that is written in place may be read half-written.
         """
         known = {digest for digest, _ in self._file.current().names}
         missing = self._open.keys() - known
         for digest in missing & self._missing:
             calls = self._open[digest]
-            if ended := sum(call.end(Unauthenticated("the key of this call was taken back")) for call in calls):
-                log.warning("calls ended whose key was taken back", extra={"calls": ended})
+            if ended := sum(
+                call.end(Unauthenticated("the operator has removed the key of this call; call again with a valid key"))
+                for call in calls
+            ):
+                log.warning("calls ended because their key was removed", extra={"calls": ended})
         self._missing = missing
 
     def _problems(self) -> float:
@@ -155,26 +160,26 @@ class CallerKeys:
                 bad_lines.append(number)
         if bad_lines:
             log.warning(
-                "lines of the keys file are of no use, the others hold",
+                "lines of the keys file are invalid; the others apply",
                 extra={"file": str(self._path), "lines": bad_lines[:_BAD_LINES_NAMED], "bad_lines": len(bad_lines)},
             )
         return _Keys(tuple(names), tuple(bad_lines))
 
 
 class KeyInterceptor(grpc.aio.ServerInterceptor):
-    """Lets only calls pass that show a key: ``authorization: Bearer KEY`` or ``x-api-key: KEY``."""
+    """Admits only calls with a key: ``authorization: Bearer KEY`` or ``x-api-key: KEY``."""
 
-    def __init__(self, keys: CallerKeys, metrics: Metrics) -> None:
+    def __init__(self, keys: ClientKeys, metrics: Metrics) -> None:
         self._keys = keys
         self._rejected = metrics.streams_rejected.labels("auth")
 
     async def intercept_service(
         self,
-        # Any: handlers of whatever messages the method has; gRPC gives them no narrower common type.
+        # Any: handlers of methods with any messages; gRPC gives them no narrower common type.
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Return the method's handler, or one that refuses."""
+        """Return the method's handler, or one that refuses the call."""
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
@@ -201,9 +206,9 @@ def _refusing(
     handler: grpc.RpcMethodHandler[Any, Any], *, is_ours: bool, is_key_shown: bool
 ) -> grpc.RpcMethodHandler[Any, Any]:
     error = Unauthenticated(
-        "the key is not known here"
+        "this gateway does not know the key; send a valid one"
         if is_key_shown
-        else "this gateway asks for a key: send the metadata `authorization: Bearer KEY`"
+        else "this gateway requires a key: send the metadata `authorization: Bearer KEY`"
     )
 
     async def refuse(_request: Any, context: Any) -> None:
@@ -211,7 +216,7 @@ def _refusing(
             raise error  # Our own calls are counted and logged by `CallInterceptor`, which ends them.
         await context.abort(code_of(error), error.message, details_of(error))
 
-    # As a stream of requests, so that none is waited for.
+    # As a stream of requests, so that it does not wait for one.
     make = grpc.stream_stream_rpc_method_handler if handler.stream_stream else grpc.stream_unary_rpc_method_handler
     return make(refuse, handler.request_deserializer, handler.response_serializer)
 

@@ -17,7 +17,6 @@ from prometheus_client import CollectorRegistry
 from asrgateway_server.backends.base import Backend
 from asrgateway_server.backends.vendor import Vendors
 from asrgateway_server.call.limits import Limits
-from asrgateway_server.grpc_api.caller import VendorMetadata
 from asrgateway_server.grpc_api.connections import connection_limits, counted_connections
 from asrgateway_server.grpc_api.drain import Drain
 from asrgateway_server.grpc_api.edge_limits import EdgeLimits
@@ -29,6 +28,7 @@ from asrgateway_server.grpc_api.loop_lag import observed_loop
 from asrgateway_server.grpc_api.server import recognition_server, verify_exposure
 from asrgateway_server.grpc_api.servicer import RecognitionServicer
 from asrgateway_server.grpc_api.tracer import open_tracer
+from asrgateway_server.grpc_api.vendor_metadata import VendorMetadata
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import Address, Settings
@@ -43,7 +43,7 @@ class Gateway:
     """A running gateway.
 
     Attributes:
-        address: Where callers reach it.
+        address: Where clients reach it.
         health_address: Where probes reach it.
         http_address: Where Prometheus reaches it.
         metrics: What it counts.

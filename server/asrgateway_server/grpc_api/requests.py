@@ -1,4 +1,4 @@
-"""Protobuf messages to what a client asks for."""
+"""Protobuf messages to the records of a call's config."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ _KEEP_ALIVE_POLICIES: Final = (
 # Source: protobuf.dev, "Encoding": the number of the field, then 2 for what has a length.
 _AUDIO_TAG: Final = pb.RecognizeRequest.AUDIO_FIELD_NUMBER << 3 | 2
 
-# The options that a model may be unable to honour; every other one is the gateway's own affair.
+# The options that a model may not support; the gateway handles all others itself.
 _OPTION_FIELDS: Final = ("endpointing", "features", "adaptation", "keep_alive", "vendor_parameters")
 
 
@@ -85,12 +85,12 @@ def request_from(data: bytes) -> pb.RecognizeRequest:
     """Read one message of a call.
 
     Raises:
-        InvalidRequest: It is too large for what it carries.
-        DecodeError: It is no message.
+        InvalidRequest: The message is too large.
+        DecodeError: The bytes are not a message.
     """
     if len(data) > MAX_CONFIG_BYTES and not _is_audio(data):
         raise InvalidRequest(
-            f"the request has {len(data)} bytes; without audio up to {MAX_CONFIG_BYTES} are taken", field="request"
+            f"the request has {len(data)} bytes; without audio it may have {MAX_CONFIG_BYTES}", field="request"
         )
     return pb.RecognizeRequest.FromString(data)
 
@@ -110,9 +110,9 @@ def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> Recognitio
     """Read a call's options.
 
     Raises:
-        InvalidRequest: A value is out of range; names its field.
-        UnknownModel: Nothing has that name.
-        NotBuiltYet: The contract knows the value, this version does not.
+        InvalidRequest: A value is out of range; the message names its field.
+        UnknownModel: No model or alias has that name.
+        NotBuiltYet: The contract has the value, this version does not support it yet.
     """
     _verify_ranges(message)
     if message.keep_alive.policy not in _KEEP_ALIVE_POLICIES:
@@ -133,25 +133,27 @@ def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> Recognitio
             audio_offset_ms=_ms_of(message.resume.audio_offset), next_result_index=message.resume.next_result_index
         ),
         options_set=tuple(
-            wish
+            option
             for field, value in message.ListFields()
             if field.name in _OPTION_FIELDS
-            for wish in _options_set(field.name, field, value)
+            for option in _options_set(field.name, field, value)
         ),
     )
 
 
 def update_from(message: pb.ConfigUpdate) -> Update:
-    """Read what a call shall expect from now on.
+    """Read an update of a call.
 
     Raises:
-        InvalidRequest: A value is out of range; names its field.
+        InvalidRequest: A value is out of range; the message names its field.
     """
     _verify_adaptation("update.adaptation", message.adaptation)
     return Update(
         adaptation=_adaptation_from(message.adaptation),
         options_set=tuple(
-            wish for field, value in message.ListFields() for wish in _options_set(f"update.{field.name}", field, value)
+            option
+            for field, value in message.ListFields()
+            for option in _options_set(f"update.{field.name}", field, value)
         ),
     )
 
@@ -169,8 +171,8 @@ def _adaptation_from(message: pb.SpeechAdaptation) -> Adaptation:
         ),
         context=message.context,
         context_messages=tuple(
-            ContextMessage(role=_ROLES.get(said.role, ContextRole.USER), text=said.text)
-            for said in message.context_messages
+            ContextMessage(role=_ROLES.get(earlier.role, ContextRole.USER), text=earlier.text)
+            for earlier in message.context_messages
         ),
     )
 
@@ -179,14 +181,14 @@ def _vendor_parameters_from(message: Struct) -> Mapping[str, object]:
     path = f"{CONFIG_FIELD}.vendor_parameters"
     if message.ByteSize() > _MAX_VENDOR_PARAMETER_BYTES:
         raise InvalidRequest(
-            f"vendor_parameters have {message.ByteSize()} bytes; up to {_MAX_VENDOR_PARAMETER_BYTES} are taken",
+            f"vendor_parameters have {message.ByteSize()} bytes; the limit is {_MAX_VENDOR_PARAMETER_BYTES}",
             field=path,
         )
     try:
         return json_format.MessageToDict(message)
     except (json_format.Error, ValueError):
         raise InvalidRequest(
-            "vendor_parameters hold a number that JSON cannot write: NaN or an infinite one", field=path
+            "vendor_parameters hold a number that is not finite; JSON cannot hold it", field=path
         ) from None
 
 
@@ -297,22 +299,20 @@ def _verify(field: str, value: float, lowest: float, highest: float, unit: str) 
 def _verify_at(path: str, value: float, lowest: float, highest: float, unit: str) -> None:
     if not lowest <= value <= highest:
         field = path.removeprefix(f"{CONFIG_FIELD}.")
-        raise InvalidRequest(
-            f"{field} is {value}; {lowest} to {highest} {unit}".rstrip() + " is what it may be", field=path
-        )
+        raise InvalidRequest(f"{field} is {value}; it must be {lowest} to {highest} {unit}".rstrip(), field=path)
 
 
 def _not_built(enum: EnumDescriptor, value: int, field: str, built: str) -> InvalidRequest | NotBuiltYet:
     if value not in enum.values_by_number:
-        return InvalidRequest(f"{value} is no value of this field; {built} are taken", field=field)
+        return InvalidRequest(f"{value} is not a value of this field; use {built}", field=field)
     name = enum.values_by_number[value].name
-    return NotBuiltYet(f"{name} is not built yet; {built} are taken", field=field)
+    return NotBuiltYet(f"{name} is not supported yet; use {built}", field=field)
 
 
 def _options_set(path: str, field: FieldDescriptor, value: object) -> Iterator[str]:
-    """Yield the paths of what was set below a field."""
+    """Yield the paths of all options that are set below a field."""
     if isinstance(value, Message) and not value.ListFields():
-        # Empty it asks for nothing, unless its presence is a choice.
+        # An empty message sets nothing, unless its presence is a choice.
         if field.containing_oneof:
             yield f"{path}="
     elif isinstance(value, Message) and value.DESCRIPTOR.file.package == pb.DESCRIPTOR.package:

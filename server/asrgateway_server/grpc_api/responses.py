@@ -12,7 +12,7 @@ from asrgateway_server.models import Catalogue, Model
 
 
 def response_from(response: Response | None, cursor: Cursor, call_id: str) -> pb.RecognizeResponse:
-    """Return what the client reads; only the cursor for None."""
+    """Return the message for a response; for None one with only the cursor."""
     message = pb.RecognizeResponse()
     _set(message.cursor.received, cursor.received_ms)
     _set(message.cursor.sent_upstream, cursor.sent_ms)
@@ -107,12 +107,12 @@ def _fill_finished(finished: pb.Finished, response: CallFinished) -> None:
 
 
 def _set(duration: Duration, ms: int) -> None:
-    """Fill a time where it stands: a message made apart and copied in costs twice as much, 26 times a result."""
+    """Fill a time in place: making a message and copying it takes twice as long, and a result has 26 times."""
     duration.seconds, duration.nanos = ms // 1000, ms % 1000 * 1_000_000
 
 
 def models_from(catalogue: Catalogue) -> pb.ListModelsResponse:
-    """Return the catalogue as callers read it."""
+    """Return the catalogue as a response to clients."""
     return pb.ListModelsResponse(
         models=[_model_from(model) for _, model in sorted(catalogue.models.items())],
         aliases=[pb.ModelAlias(name=name, model=model) for name, model in sorted(catalogue.aliases.items())],

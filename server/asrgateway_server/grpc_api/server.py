@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server.grpc_api.drain import Drain
 from asrgateway_server.grpc_api.interceptor import CallInterceptor
-from asrgateway_server.grpc_api.keys import CallerKeys, KeyInterceptor
+from asrgateway_server.grpc_api.keys import ClientKeys, KeyInterceptor
 from asrgateway_server.grpc_api.ports import MAX_CONNECTIONS, ONLY_ONE_LISTENER, ListenerOption, bind, handshake_options
 from asrgateway_server.grpc_api.rotation import RotatingServer
 from asrgateway_server.grpc_api.servicer import RecognitionServicer
@@ -84,7 +84,7 @@ async def recognition_server(
             settings.max_calls_per_address,
         )
     ]
-    keys = CallerKeys(Path(settings.api_keys_file), metrics) if settings.api_keys_file else None
+    keys = ClientKeys(Path(settings.api_keys_file), metrics) if settings.api_keys_file else None
     if keys:
         interceptors.append(KeyInterceptor(keys, metrics))
 

@@ -1,4 +1,4 @@
-"""What a client brings for vendors in the metadata of its call, such as a key of its own."""
+"""Metadata that a client sends for a vendor, such as a caller's key."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from asrgateway_server.grpc_api.keys import BLANKS
 
 
 class VendorMetadata:
-    """Reads what is there for vendors.
+    """Reads the metadata for vendors.
 
     Args:
-        vendors: Those that know the names.
-        is_allowed: The operator lets clients bring keys.
+        vendors: Declare the names of their metadata.
+        is_allowed: The operator allows callers' keys.
     """
 
     def __init__(self, vendors: Vendors, *, is_allowed: bool) -> None:
@@ -25,11 +25,11 @@ class VendorMetadata:
         self._is_allowed = is_allowed
 
     def read(self, metadata: Iterable[tuple[str, str | bytes]]) -> Mapping[str, SecretStr]:
-        """Return what a call's metadata holds for vendors, by its name.
+        """Return the part of a call's metadata that is for vendors, by name.
 
         Raises:
-            InvalidRequest: Clients may bring nothing, or this is nothing that a vendor takes; names the metadata, never
-                its value.
+            InvalidRequest: Clients may send none, or the vendor does not accept it; the message names the metadata,
+                never its value.
         """
         brought: dict[str, str] = {}
         for name, value in metadata:
@@ -44,8 +44,9 @@ class VendorMetadata:
     def _verify(self, name: str, brought: Mapping[str, str]) -> None:
         if not self._is_allowed:
             raise InvalidRequest(
-                f"this gateway takes no keys from callers: leave {name} out, or ask its operator for allow_caller_keys",
+                f"this gateway accepts no callers' keys: leave {name} out, or ask its operator to set "
+                "allow_caller_keys",
                 field=name,
             )
         if name in brought:
-            raise InvalidRequest(f"{name} came twice; it is sent once", field=name)
+            raise InvalidRequest(f"{name} came twice; send it once", field=name)
