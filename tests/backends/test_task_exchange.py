@@ -16,12 +16,14 @@ from asrgateway_server.backends.bounded_websocket import BoundedWebSocket
 from asrgateway_server.backends.task_exchange import TaskExchange, UpstreamTimeouts
 from asrgateway_server.config import AudioFormat, RecognitionConfig
 from asrgateway_server.errors import GatewayError, UpstreamLost
-from asrgateway_server.events import BackendEvent, InterimResult
+from asrgateway_server.events import BackendEvent, FinalResult, InterimResult
 from asrgateway_server.vendors.dashscope.adapters.paraformer import ParaformerAdapter
+from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3AsrAdapter
 from asrgateway_server.vendors.dashscope.adapters.run_task import PATH
 from asrgateway_server.vendors.dashscope.catalogue import DASHSCOPE_MODELS
 from asrgateway_server.vendors.dashscope.error_codes import close_error
 from emulated_vendor import task_vendor
+from session_messages import created, finished, text, updated
 
 CONFIG = RecognitionConfig(model=DASHSCOPE_MODELS[0], audio=AudioFormat(sample_rate_hertz=16_000))
 TIMEOUTS = UpstreamTimeouts(ready_seconds=10.0, stall_seconds=60.0, ping_seconds=0.05, pong_seconds=0.1)
@@ -110,3 +112,50 @@ async def test_a_caller_that_reads_slowly_does_not_make_the_vendor_late() -> Non
     async with task_vendor(flood) as url:
         error = await error_of_a_call(url, slowly)
     assert error.upstream_code == "close 4000"
+
+
+class Scripted:
+    """A connection on which a few messages come."""
+
+    close_code = None
+
+    def __init__(self, *received: str) -> None:
+        self._received = [aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, message, None) for message in received]
+
+    async def receive(self) -> aiohttp.WSMessage:
+        for _turn in range(5):  # The other loop runs meanwhile.
+            await asyncio.sleep(0)
+        return self._received.pop(0)
+
+    async def send_str(self, data: str) -> None:
+        """Send nothing."""
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send nothing."""
+
+    async def is_pinged(self) -> bool:
+        return False
+
+
+class Endless:
+    """The input of a task whose client never stops."""
+
+    async def next(self) -> bytes:
+        await asyncio.sleep(0)
+        return bytes(3200)
+
+
+async def test_a_task_that_the_vendor_ends_takes_nothing_more_while_its_last_result_is_written() -> None:
+    """Its adapter would call that a mistake."""
+    config = replace(CONFIG, model=next(model for model in DASHSCOPE_MODELS if model.backend == "qwen3_asr"))
+    received = (created(), updated(), text("yes"), finished())
+    emitted: list[BackendEvent] = []
+
+    async def slowly(event: BackendEvent, _: float) -> None:
+        for _turn in range(10):
+            await asyncio.sleep(0)
+        emitted.append(event)
+
+    adapter = Qwen3AsrAdapter(config, messages.TASK)
+    await TaskExchange(Scripted(*received), adapter, Endless(), slowly, TIMEOUTS, 16_000, close_error).run()
+    assert isinstance(emitted[-1], FinalResult)

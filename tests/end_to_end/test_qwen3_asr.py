@@ -16,7 +16,7 @@ from google.protobuf.struct_pb2 import Struct
 
 import session_messages
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import PATH
+from asrgateway_server.vendors.dashscope.adapters.realtime_session import PATH
 from calls import RECORDINGS, Outcome, Stub, audio, commit, config, cut_at_random, in_messages, pcm, recognize
 from dashscope_emulator import Fault
 from dashscope_emulator.faults import (

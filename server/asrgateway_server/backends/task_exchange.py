@@ -118,9 +118,8 @@ class TaskExchange:
         try:
             async with self._early_end, asyncio.TaskGroup() as self._tasks:
                 self._watch_later()
-                sending = self._tasks.create_task(self._send_loop(), name="send loop")
+                self._sending = self._tasks.create_task(self._send_loop(), name="send loop")
                 completed = await self._receive_loop()
-                sending.cancel()
         except BaseExceptionGroup as group:
             raise first_error(group) from group
         finally:
@@ -175,6 +174,8 @@ class TaskExchange:
                     if self._unanswered:
                         self._unanswered.answered()
                     outputs = self._adapter.receive(message.data)
+                    if outputs and isinstance(outputs[-1], Finished):
+                        self._sending.cancel()  # The adapter takes nothing more, while what it returned is emitted.
                     if completed := await self._dispatch(outputs, read_at, is_receiving=True):
                         return completed
                 case aiohttp.WSMsgType.PING | aiohttp.WSMsgType.PONG:

@@ -172,6 +172,7 @@ def manual(*, commits: int) -> Qwen3AsrAdapter:
         endpointing=ManualEndpointing(),
     )
     session = Qwen3AsrAdapter(config, "c")
+    session.start()
     session.receive(created())
     session.receive(updated())
     for _ in range(commits):

@@ -52,7 +52,9 @@ def call(model: str, **options_set: Any) -> RecognitionConfig:
 def sent(config: RecognitionConfig) -> dict[str, Any]:
     """The parameters or settings that a call begins with."""
     if config.model.backend == "qwen3_asr":
-        outputs = Qwen3AsrAdapter(config, "c").receive(created())
+        session = Qwen3AsrAdapter(config, "c")
+        session.start()
+        outputs = session.receive(created())
     else:
         outputs = (ParaformerAdapter if config.model.backend == "paraformer" else FunAsrAdapter)(
             config, "task-1"

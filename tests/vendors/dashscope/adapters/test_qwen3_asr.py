@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -68,6 +68,12 @@ def adapter(*, rate: int = 16_000, **options_set: Any) -> Qwen3AsrAdapter:
     return Qwen3AsrAdapter(config, "c")
 
 
+def started(**options_set: Any) -> Qwen3AsrAdapter:
+    session = adapter(**options_set)
+    assert session.start() == []
+    return session
+
+
 def sent(outputs: Sequence[Output]) -> list[dict[str, Any]]:
     return [json.loads(output.message) for output in outputs if isinstance(output, Send)]
 
@@ -84,7 +90,7 @@ def kinds(outputs: Sequence[Output]) -> list[str]:
 
 def session(**options_set: Any) -> dict[str, Any]:
     """The settings that a session begins with."""
-    (message,) = sent(adapter(**options_set).receive(created()))
+    (message,) = sent(started(**options_set).receive(created()))
     settings: dict[str, Any] = message["session"]
     return settings
 
@@ -96,8 +102,7 @@ def said(adapter: Qwen3AsrAdapter, *messages: str) -> list[Output]:
 
 def running(**options_set: Any) -> Qwen3AsrAdapter:
     """A session in which a second of audio was sent."""
-    session = adapter(**options_set)
-    session.start()
+    session = started(**options_set)
     session.receive(created())
     session.receive(updated())
     session.audio(SECOND)
@@ -135,8 +140,7 @@ def test_the_model_stands_in_the_url() -> None:
 
 
 def test_a_session_is_opened_with_all_settings() -> None:
-    session = adapter()
-    assert session.start() == []
+    session = started()
     assert sent(session.receive(created())) == [
         {
             "event_id": "event_c_1",
@@ -151,8 +155,21 @@ def test_a_session_is_opened_with_all_settings() -> None:
     ]
 
 
-def test_audio_waits_until_the_settings_are_acknowledged() -> None:
+def test_a_server_that_speaks_first_gets_the_settings_with_the_start() -> None:
     session = adapter()
+    assert session.receive(created()) == []
+    assert kinds(session.start()) == ["session.update"]
+    assert session.receive(updated()) == [Ready(request_id=SESSION)]
+
+
+def test_a_session_is_created_once() -> None:
+    session = started()
+    session.receive(created())
+    assert session.receive(created()) == []
+
+
+def test_audio_waits_until_the_settings_are_acknowledged() -> None:
+    session = started()
     session.receive(created())
     assert not session.is_ready
     assert session.receive(updated()) == [Ready(request_id=SESSION)]
@@ -426,7 +443,7 @@ def test_the_silence_of_a_commit_never_shows_in_times() -> None:
 
 
 def test_a_commit_before_any_audio_is_answered_at_once() -> None:
-    session = adapter()
+    session = started()
     session.receive(created())
     session.receive(updated())
     assert session.commit() == [CommitEmpty()]
@@ -683,13 +700,36 @@ def test_settings_that_nobody_sent_are_no_news() -> None:
     assert running().receive(updated()) == []
 
 
+# Order ----------------------------------------------------------------------------------------------------------
+
+
+def calls(session: Qwen3AsrAdapter) -> list[Callable[[], object]]:
+    return [lambda: session.audio(SECOND), session.commit, lambda: session.update(Adaptation()), session.finish]
+
+
+@pytest.mark.parametrize("call", range(4), ids=["audio", "commit", "update", "finish"])
+def test_nothing_is_sent_before_it_is_ready_nor_after_the_end(call: int) -> None:
+    early, late = started(), running()
+    late.finish()
+    for session in (early, late):
+        with pytest.raises(RuntimeError):
+            calls(session)[call]()
+
+
+def test_nothing_comes_after_the_end() -> None:
+    session = running()
+    session.receive(finished())
+    with pytest.raises(RuntimeError):
+        session.receive(completed("Turn."))
+
+
 # Errors ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("event_id", ["event_c_1", None, "another"])
 @pytest.mark.parametrize("code", ["invalid_value", None, "nobody knows"])
 def test_settings_that_are_refused_end_the_call(event_id: str | None, code: str | None) -> None:
-    session = adapter()
+    session = started()
     session.receive(created())
     with pytest.raises(UpstreamRefused) as caught:
         session.receive(error(code=code, message="key sk-secret", param="session", event_id=event_id))
@@ -745,6 +785,6 @@ def test_an_end_that_is_refused_is_no_end(event_id: str | None) -> None:
     ],
 )
 def test_a_broken_message_is_the_vendors_fault(message: str) -> None:
-    session = adapter() if "created" in message else running()
+    session = started() if "created" in message else running()
     with pytest.raises(UpstreamProtocolError):
         session.receive(message)

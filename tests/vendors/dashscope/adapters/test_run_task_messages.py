@@ -111,6 +111,7 @@ def test_only_a_result_needs_its_payload(payload: Any) -> None:
     ("message", "names"),
     [
         ("no JSON", "not JSON"),
+        ('{"type": "\ud800"}', "not JSON"),
         ('{"header": ', "not JSON"),
         (json.dumps("\ud800"), "not JSON"),
         ("[]", "object"),

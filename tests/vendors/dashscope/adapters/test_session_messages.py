@@ -79,6 +79,7 @@ def test_an_unknown_event_is_no_error(message: str) -> None:
     ("message", "names"),
     [
         ("no JSON", "not JSON"),
+        ('{"type": "\ud800"}', "not JSON"),
         ("[]", "object"),
         ("{}", "type"),
         ('{"type": 1}', "type"),

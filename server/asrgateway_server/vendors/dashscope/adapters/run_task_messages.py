@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from asrgateway_server.errors import UpstreamProtocolError
-from asrgateway_server.vendors.dashscope.adapters.protocol_error import protocol_error
+from asrgateway_server.vendors.dashscope.adapters.protocol_error import BROKEN, protocol_error
 
 
 class Word(Struct, frozen=True, kw_only=True, gc=False):
@@ -63,7 +63,7 @@ class Sentence(Struct, frozen=True, kw_only=True, gc=False):
         """
         try:
             return _decode_words(self.words_json) or ()
-        except msgspec.DecodeError as error:
+        except BROKEN as error:
             raise protocol_error(error) from error
 
 
@@ -160,16 +160,16 @@ def decode(text: str) -> Message:
     """
     try:
         envelope = _decode_envelope(text)
-    except msgspec.DecodeError as error:
+    except BROKEN as error:
         return _without_payload(text, error)
     return _message(envelope.header, envelope.payload or _WITHOUT_PAYLOAD)
 
 
-def _without_payload(text: str, error: msgspec.DecodeError) -> Message:
+def _without_payload(text: str, error: msgspec.DecodeError | UnicodeEncodeError) -> Message:
     """Return a message whose payload nobody reads, and which may thus be anything."""
     try:
         header = _decode_header(text).header
-    except msgspec.DecodeError:
+    except BROKEN:
         raise protocol_error(error) from error
     if header.event == "result-generated":
         raise protocol_error(error) from error

@@ -16,7 +16,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from asrgateway_server.vendors.dashscope.adapters.protocol_error import protocol_error
+from asrgateway_server.vendors.dashscope.adapters.protocol_error import BROKEN, protocol_error
 
 _TRANSCRIPTION: Final = "conversation.item.input_audio_transcription"
 _Id = Annotated[str, Meta(min_length=1)]
@@ -156,7 +156,7 @@ def decode(text: str) -> Known | Unknown:
     """
     try:
         return _decode(text)
-    except msgspec.DecodeError as error:
+    except BROKEN as error:
         if _is_unknown(text):
             return Unknown()
         raise protocol_error(error) from error
@@ -165,5 +165,5 @@ def decode(text: str) -> Known | Unknown:
 def _is_unknown(text: str) -> bool:
     try:
         return _decode_kind(text).type not in _KINDS
-    except msgspec.DecodeError:
+    except BROKEN:
         return False
