@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from asrgateway_server.backends.adapter import Send
-from asrgateway_server.config import AudioFormat, RecognitionConfig
+from asrgateway_server.config import AudioFormat, Features, RecognitionConfig
 from asrgateway_server.errors import (
     GatewayError,
     Overloaded,
@@ -38,7 +38,11 @@ SECOND_OF_AUDIO = bytes(32_000)
 
 @pytest.fixture
 def adapter() -> RunTaskAdapter:
-    config = RecognitionConfig(model=MODELS.find("paraformer-realtime-v2"), audio=AudioFormat(sample_rate_hertz=16_000))
+    config = RecognitionConfig(
+        model=MODELS.find("paraformer-realtime-v2"),
+        audio=AudioFormat(sample_rate_hertz=16_000),
+        features=Features(word_time_offsets=True),
+    )
     return RunTaskAdapter(config, "task-1", {"format": "pcm"})
 
 
@@ -117,6 +121,13 @@ def test_either_mark_closes_a_sentence(running: RunTaskAdapter) -> None:
         FinalResult(text="a", start_ms=170, end_ms=920),
         FinalResult(text="b", start_ms=1200, end_ms=1300, words=(Word(text="b", start_ms=1200, end_ms=1300),)),
     ]
+
+
+def test_words_are_made_only_where_the_call_wants_them() -> None:
+    audio = AudioFormat(sample_rate_hertz=16_000)
+    plain = RunTaskAdapter(RecognitionConfig(model=MODELS.find("paraformer-realtime-v2"), audio=audio), "task-1", {})
+    (_, result) = plain.receive(interim("please", words=[word("please", 170, 400, fixed=True)]))
+    assert result == InterimResult(text="please", committed="please", start_ms=170, end_ms=400)
 
 
 def test_only_words_that_are_fixed_are_committed(running: RunTaskAdapter) -> None:

@@ -9,8 +9,9 @@ Source: Model Studio manual, "Paraformer client events" and "Paraformer server e
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
+from itertools import takewhile
 from typing import ClassVar, Final
 
 from asrgateway_server.backends.adapter import Output, Send
@@ -27,8 +28,19 @@ from asrgateway_server.events import (
     UpdateApplied,
     Word,
 )
-from asrgateway_server.vendors.dashscope.adapters.json_message import Json, member, milliseconds, parse, text
+from asrgateway_server.vendors.dashscope.adapters.run_task_messages import (
+    ResultGenerated,
+    Sentence,
+    TaskFailed,
+    TaskFinished,
+    TaskStarted,
+    Usage,
+    decode,
+)
+from asrgateway_server.vendors.dashscope.adapters.run_task_messages import Word as SentWord
 from asrgateway_server.vendors.dashscope.error_codes import error_for
+
+Json = Mapping[str, object]
 
 PATH: Final = "/api-ws/v1/inference"
 
@@ -81,7 +93,7 @@ class RunTaskAdapter:
         self._billed_ms: int | None = None
         self._open: InterimResult | None = None
         self._has_results = False
-        self._last_ended: Json = {}
+        self._last_ended: Sentence | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -122,22 +134,21 @@ class RunTaskAdapter:
 
     def receive(self, message: str) -> Sequence[Output]:
         """See ``WebSocketAdapter``."""
-        record = parse(message)
-        header, payload = member(record, "header"), record.get("payload")
-        payload = payload if isinstance(payload, dict) else {}
-        if text(header, "task_id") not in ("", self._task_id):
-            return []  # Of the task before, on the same connection: said once too often.
-        match header.get("event"):
-            case "result-generated":
-                return self._result(payload)
-            case "task-started" if self._state is _State.STARTING:
+        record = decode(message)
+        if record.task_id not in ("", self._task_id):
+            return []  # Of the task before, on the same connection: sent once too often.
+        match record:
+            case ResultGenerated():
+                self._count(record.usage)
+                return self._result(record.sentence)
+            case TaskStarted() if self._state is _State.STARTING:
                 self._state = _State.RUNNING
                 return [Ready(request_id=self._task_id)]
-            case "task-finished":
-                self._count(payload)
+            case TaskFinished():
+                self._count(record.usage)
                 return self._finished()
-            case "task-failed":
-                return self._failed(header)
+            case TaskFailed():
+                return self._failed(record)
             case _:
                 return []  # The vendor adds events over time; an unknown one is not an error.
 
@@ -147,67 +158,63 @@ class RunTaskAdapter:
 
     # Messages from the server -----------------------------------------------------------------------------------
 
-    def _result(self, payload: Json) -> Sequence[Output]:
-        # Newer models repeat all of it one level deeper, and begin to tell the next sentence in `stash`.
-        sentence = member(member(payload, "output"), "sentence")
-        self._count(payload)
+    def _result(self, sentence: Sentence) -> Sequence[Output]:
         if self._has_ended(sentence):
-            return []  # Said twice, or too late.
-        said = text(sentence, "text").strip()
-        is_end = bool(sentence.get("sentence_end")) or sentence.get("end_time") is not None
+            return []  # Sent twice, or too late.
+        said = (sentence.text or "").strip()
+        is_end = bool(sentence.sentence_end) or sentence.end_time is not None
         # On one page of the manual the mark only repeats the task's parameter: it must not swallow a sentence's end.
-        is_last_word = is_end and self._open and sentence.get("sentence_id") != 0
-        if sentence.get("heartbeat") and not said and not is_last_word:
+        is_last_word = is_end and self._open and sentence.sentence_id != 0
+        if sentence.heartbeat and not said and not is_last_word:
             return []
         self._has_results = True
         if is_end:
             return self._final(sentence, said)
         if said:
             return self._interim(sentence, said)
-        return self._begin(sentence) if sentence.get("sentence_begin") else []
+        return self._begin(sentence) if sentence.sentence_begin else []
 
-    def _has_ended(self, sentence: Json) -> bool:
-        """Whether a message is about a sentence that has had its final: said twice, or too late.
+    def _has_ended(self, sentence: Sentence) -> bool:
+        """Whether a message is about a sentence that has had its final.
 
         A sentence is known by its number, where the model counts, else by its beginning. Ends say nothing: in users'
         measurements a sentence begins before the end of the one before it.
         """
-        for name in ("sentence_id", "begin_time"):
-            ended, here = self._last_ended.get(name), sentence.get(name)
-            # Number 0 is that of a keep-alive packet; `true` would count as 1.
-            if type(ended) is int and type(here) is int and (here or name == "begin_time"):
-                return here <= ended
-        return False
+        last = self._last_ended
+        if last is None:
+            return False
+        if last.sentence_id is not None and sentence.sentence_id:  # Number 0 is that of a keep-alive packet.
+            return sentence.sentence_id <= last.sentence_id
+        if last.begin_time is None or sentence.begin_time is None:
+            return False
+        return sentence.begin_time <= last.begin_time
 
-    def _begin(self, sentence: Json) -> Sequence[Output]:
-        start_ms = milliseconds(sentence, "begin_time")
-        if self._open or start_ms is None:
+    def _begin(self, sentence: Sentence) -> Sequence[Output]:
+        if self._open or sentence.begin_time is None:
             return []
-        self._open = InterimResult(text="", start_ms=start_ms)
-        return [SpeechStarted(offset_ms=start_ms)]
+        self._open = InterimResult(text="", start_ms=sentence.begin_time)
+        return [SpeechStarted(offset_ms=sentence.begin_time)]
 
-    def _interim(self, sentence: Json, said: str) -> Sequence[Output]:
-        start_ms = milliseconds(sentence, "begin_time")
-        words = self._words(sentence)
+    def _interim(self, sentence: Sentence, said: str) -> Sequence[Output]:
+        words = sentence.words()
         interim = InterimResult(
             text=said,
-            committed=_fixed_prefix(sentence, said),
-            start_ms=start_ms,
-            end_ms=words[-1].end_ms if words else start_ms,
-            words=words,
+            committed=_fixed_prefix(words, said),
+            start_ms=sentence.begin_time,
+            end_ms=_end_ms(words, sentence.begin_time),
+            words=_events(words) if self._wants_words else (),
         )
         begun = self._begin(sentence)
         self._open = interim
         return [*begun, interim]
 
-    def _final(self, sentence: Json, said: str) -> Sequence[Output]:
-        words = self._words(sentence)
-        end_ms = milliseconds(sentence, "end_time")
+    def _final(self, sentence: Sentence, said: str) -> Sequence[Output]:
+        words = sentence.words()
         final = FinalResult(
             text=said,
-            start_ms=milliseconds(sentence, "begin_time"),
-            end_ms=words[-1].end_ms if end_ms is None and words else end_ms,
-            words=words,
+            start_ms=sentence.begin_time,
+            end_ms=_end_ms(words, None) if sentence.end_time is None else sentence.end_time,
+            words=_events(words) if self._wants_words else (),
             emotion=_emotion(sentence),
         )
         outputs = [*self._begin(sentence)] if said else []
@@ -220,8 +227,8 @@ class RunTaskAdapter:
     def _finished(self) -> Sequence[Output]:
         return [*self._break_off(), Finished(billed_ms=self._billed_ms)]
 
-    def _failed(self, header: Json) -> Sequence[Output]:
-        error = error_for(str(header.get("error_code") or ""), str(header.get("error_message") or ""), self._task_id)
+    def _failed(self, failure: TaskFailed) -> Sequence[Output]:
+        error = error_for(failure.error_code, failure.error_message, self._task_id)
         is_silence = isinstance(error, UndecodableAudio) and not self._has_results
         if is_silence and self._state is _State.FINISHING:
             # Our PCM can be decoded: nothing was said in the task, which may have begun after a last commit.
@@ -236,20 +243,10 @@ class RunTaskAdapter:
             return []
         return [FinalResult(text=interim.committed, start_ms=interim.start_ms, end_ms=interim.end_ms)]
 
-    def _count(self, payload: Json) -> None:
-        """Remember what the vendor bills: whole seconds of the task so far."""
-        usage = payload.get("usage")
-        if isinstance(usage, dict) and isinstance(usage.get("duration"), int):
-            self._billed_ms = usage["duration"] * 1000
-
-    def _words(self, sentence: Json) -> tuple[Word, ...]:
-        words = []
-        for record in sentence.get("words") or ():
-            start_ms, end_ms = milliseconds(record, "begin_time"), milliseconds(record, "end_time")
-            if start_ms is not None and end_ms is not None:
-                spoken, mark = text(record, "text").strip(), text(record, "punctuation").strip()
-                words.append(Word(text=spoken, punctuation=mark, start_ms=start_ms, end_ms=max(start_ms, end_ms)))
-        return tuple(words)
+    def _count(self, usage: Usage | None) -> None:
+        """Remember what the vendor bills for the task so far."""
+        if usage and usage.billed_ms is not None:
+            self._billed_ms = usage.billed_ms
 
 
 def _context(adaptation: Adaptation) -> list[Json]:
@@ -268,20 +265,33 @@ def _context(adaptation: Adaptation) -> list[Json]:
     ]
 
 
-def _fixed_prefix(sentence: Json, said: str) -> str:
+def _fixed_prefix(words: Sequence[SentWord], said: str) -> str:
     """Return the part of the text whose words the vendor says it will not change; empty where it says nothing."""
-    fixed = ""
-    for word in sentence.get("words") or ():
-        if not word.get("fixed"):
-            break
-        fixed += text(word, "text") + text(word, "punctuation")
+    fixed = "".join(f"{word.text or ''}{word.punctuation or ''}" for word in takewhile(lambda word: word.fixed, words))
     fixed = fixed.strip()
     return fixed if said.startswith(fixed) else ""
 
 
-def _emotion(sentence: Json) -> Emotion | None:
-    label = sentence.get("emo_tag")
-    if not isinstance(label, str) or not label:
-        return None
-    confidence = sentence.get("emo_confidence")
-    return Emotion(label=label, confidence=confidence if isinstance(confidence, int | float) else None)
+def _end_ms(words: Sequence[SentWord], otherwise: int | None) -> int | None:
+    """Return where the last word ends that has times."""
+    for word in reversed(words):
+        if word.begin_time is not None and word.end_time is not None:
+            return max(word.begin_time, word.end_time)
+    return otherwise
+
+
+def _events(words: Sequence[SentWord]) -> tuple[Word, ...]:
+    return tuple(
+        Word(
+            text=(word.text or "").strip(),
+            punctuation=(word.punctuation or "").strip(),
+            start_ms=word.begin_time,
+            end_ms=max(word.begin_time, word.end_time),
+        )
+        for word in words
+        if word.begin_time is not None and word.end_time is not None
+    )
+
+
+def _emotion(sentence: Sentence) -> Emotion | None:
+    return Emotion(label=sentence.emo_tag, confidence=sentence.emo_confidence) if sentence.emo_tag else None
