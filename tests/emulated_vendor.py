@@ -63,7 +63,7 @@ async def task_vendor(handle: Handle) -> AsyncIterator[str]:
 
     async def begin(request: web.Request, connection: web.WebSocketResponse) -> None:
         run_task = await connection.receive_json()
-        _name_the_task(connection, run_task["header"]["task_id"])
+        _set_task_id(connection, run_task["header"]["task_id"])
         await connection.send_str(messages.started())
         await handle(request, connection)
 
@@ -71,14 +71,14 @@ async def task_vendor(handle: Handle) -> AsyncIterator[str]:
         yield url
 
 
-def _name_the_task(connection: web.WebSocketResponse, task_id: str) -> None:
-    """Return the messages with this task id."""
+def _set_task_id(connection: web.WebSocketResponse, task_id: str) -> None:
+    """Put this task id into every message that the connection sends."""
     send_str = connection.send_str
 
-    async def send_with_its_name(data: str, compress: int | None = None) -> None:
+    async def send_with_id(data: str, compress: int | None = None) -> None:
         await send_str(data.replace(messages.TASK, task_id), compress)
 
-    setattr(connection, "send_str", send_with_its_name)  # noqa: B010 no type has it
+    setattr(connection, "send_str", send_with_id)  # noqa: B010 no type has it
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +21,6 @@ from dashscope_emulator.sender import Sender
 from dashscope_emulator.vocabularies import Vocabularies
 
 _CLOSING: Final = (WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
-_MAX_HELD_BYTES: Final = 1024 * 1024
 _TOKEN_EXPIRED: Final = 1008
 
 
@@ -91,7 +89,6 @@ class Connection(abc.ABC):
         self.now = asyncio.get_running_loop().time
         self.opened = self.now()
         self._socket = socket
-        self._held: deque[WSMessage] = deque()
         self._limits_changed = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -170,53 +167,16 @@ class Connection(abc.ABC):
         connection = self.handshake.connection
         return self.services.faults.select(phase, connection=connection, task=journal.task, model=journal.model)
 
-    async def hold_messages(self, seconds: float, *, only_one: bool = False) -> bool:
-        """Read what comes within so much time, to be served afterwards.
-
-        No more than a mebibyte is read: the rest waits in the connection.
-
-        Args:
-            seconds: How long.
-            only_one: Return as soon as there is something.
-
-        Returns:
-            Whether anything has come; a ping is nothing.
-        """
-        until = self.now() + seconds
-        size = count = 0
-        while (left := until - self.now()) > 0 and size < _MAX_HELD_BYTES:
-            try:
-                message = await self._receive(left)
-            except TimeoutError:
-                break
-            if message is None:
-                break
-            self._held.append(message)
-            size += len(message.data)
-            count += message.type is not WSMsgType.PING
-            if count and only_one:
-                break
-        else:
-            await asyncio.sleep(left)
-        return count > 0
-
     async def _receive_loop(self) -> None:
         await self.on_open()
-        while (message := await self._next_message()) is not None:
+        while (message := await self._receive()) is not None:
             if not (self.is_over or self.sender.is_closed):
                 await self.on_message(message)
 
-    async def _next_message(self) -> WSMessage | None:
-        return self._held.popleft() if self._held else await self._receive()
-
-    async def _receive(self, timeout_seconds: float | None = None) -> WSMessage | None:
-        """Read the next message; None when the connection is over.
-
-        Raises:
-            TimeoutError: Nothing came in that time.
-        """
+    async def _receive(self) -> WSMessage | None:
+        """Read the next message; None when the connection is over."""
         while True:
-            message = await self._socket.receive(timeout_seconds)
+            message = await self._socket.receive()
             if message.type in _CLOSING:
                 return None
             if message.type is WSMsgType.CLOSE:

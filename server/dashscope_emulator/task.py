@@ -40,6 +40,8 @@ class Task:
         sentence_number: Number of the open or the next sentence, from 1.
         is_sentence_open: A sentence has begun.
         words: Words in finals so far.
+        starts_at: When ``task-started`` is due.
+        is_started: It has been sent, or is on its way.
         is_finishing: ``finish-task`` has come.
     """
 
@@ -55,6 +57,8 @@ class Task:
     sentence_number: int = 1
     is_sentence_open: bool = False
     words: int = 0
+    starts_at: float = math.inf
+    is_started: bool = False
     is_finishing: bool = False
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -89,11 +90,15 @@ class TaskConnection(Connection):
         """Yield the time limits in force: of the connection, and of its task or of the time between two."""
         yield from super().limits()
         if self._task is not None:
-            yield from () if self._task.is_finishing else self._task_limits(self._task)
+            yield from self._task_limits(self._task)
         elif idle := self.knobs.idle_seconds if self._used_ids else self.knobs.first_task_seconds:
             yield Limit(self._idle_since + self.scaled(idle), self.close_idle)
 
     def _task_limits(self, task: Task) -> Iterator[Limit]:
+        if task.is_finishing:
+            return
+        if not task.is_started:
+            yield Limit(task.starts_at, partial(self._send_started, task))
         last_data = self.now() if self._is_busy else task.last_data
         yield Limit(last_data + self.scaled(self.knobs.no_data_seconds), self._fail_without_data)
         if task.has_heartbeat:
@@ -136,11 +141,8 @@ class TaskConnection(Connection):
         if not self.is_over:
             self._check_vocabulary(request)
             await self._open_recognizer(task)
-            await self._wait_to_start()
         if self._task is task:  # no time limit has ended it in the meantime
-            task.last_data = task.last_result = self.now()
-            await self.sender.send(task.messages.started())
-            self.limits_changed()
+            await self._start(task)
 
     async def _refuse_model(self, request: RunTask) -> None:
         if self.knobs.unknown_model == "task-failed":
@@ -190,21 +192,26 @@ class TaskConnection(Connection):
         words = of_task(task.request, self.services.vocabularies, self.services.phrases)
         await task.recognition.open(self.services.recognizers, task.sentence_silence_ms, words, emit)
 
-    async def _wait_to_start(self) -> None:
-        """Let the time pass that the vendor takes; what the client sends in it is served afterwards, or refused.
+    async def _start(self, task: Task) -> None:
+        """Start a task after the time that the vendor takes; until then, what the client sends may be refused.
 
         Source: Model Studio says that audio or finish-task before task-started makes the task fail; its Java SDK sends
         audio 40 ms after run-task all the same.
         """
-        is_strict = self.knobs.early_frames == "task-failed"
-        if await self.hold_messages(self.knobs.start_seconds, only_one=is_strict) and is_strict:
-            raise self._not_started()
+        task.starts_at = task.last_data = task.last_result = self.now() + self.knobs.start_seconds
+        if self.knobs.early_frames == "hold" or not self.knobs.start_seconds:
+            await self._send_started(task, self.knobs.start_seconds)  # results wait behind it
+        self.limits_changed()
+
+    async def _send_started(self, task: Task, after_seconds: float = 0.0) -> None:
+        task.is_started = True
+        await self.sender.send(task.messages.started(), after_seconds=after_seconds)
 
     async def _receive_audio(self, data: bytes) -> None:
         task = self._task
-        if task is None:
-            if self._used_ids and self.knobs.late_audio == "ignore":
-                return
+        if task is None and self._used_ids and self.knobs.late_audio == "ignore":
+            return
+        if task is None or not task.is_started:
             raise self._not_started()
         if data or self.knobs.empty_frames_are_data:
             task.last_data = self.now()
@@ -239,7 +246,7 @@ class TaskConnection(Connection):
         self.limits_changed()
 
     def _task_named(self, task_id: str) -> Task:
-        if self._task is None:
+        if self._task is None or not self._task.is_started:
             raise self._not_started(task_id)
         if task_id != self._task.request.task_id and self.knobs.foreign_task_id == "task-failed":
             raise TaskRefused(self.knobs.bad_frame_code, "No such task.", task_id)

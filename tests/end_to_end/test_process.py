@@ -190,7 +190,8 @@ async def test_sigterm_lets_an_open_call_finish() -> None:
         await call.done_writing()
         outcome = await outcome_of(call)
         assert (outcome.code, outcome.texts) == (grpc.StatusCode.OK, [BOYS_WORDS])
-        assert outcome.kinds == ["going_away", "result", "finished"]
+        kinds = [kind for kind in outcome.kinds if kind != "cursor"]  # A busy machine is quiet for long enough for one.
+        assert kinds == ["going_away", "result", "finished"]
         assert 60 < outcome.responses[0].going_away.deadline.ToMilliseconds() / 1000 <= 120
         async with asyncio.timeout(60):
             assert await gateway.exit_code() == 0

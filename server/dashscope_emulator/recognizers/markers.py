@@ -5,11 +5,8 @@ Marked audio consists of blocks of 10 ms. Each block begins, 16-bit little-endia
     0x4D52  0x4B31  number & 0xFFFF  number >> 16       (as bytes: "RM1K", then the number as 32 bits)
 
 and goes on with a tone of about -20 dBFS, so that it counts as speech. Zeros are silence. Blocks are found by their
-first bytes, so that audio may be cut anywhere. A script has the words of the *whole*
-recording: word ``k`` covers the blocks ``30 k`` to ``30 k + 29`` and reads ``w{k}`` unless the script names it::
-
-    blocks_per_word: 30
-    words: [please, open, the, door]
+first bytes, so that audio may be cut anywhere. Word ``k`` of the *whole* recording covers the blocks ``30 k`` to
+``30 k + 29`` and reads ``w{k}`` unless a script names it; ``docs/emulator.md`` describes the file.
 
 A word is recognised once half of its blocks came in one unbroken run; a second run is the word again.
 """

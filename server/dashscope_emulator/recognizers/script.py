@@ -1,18 +1,8 @@
 """The recogniser that emits the texts of a script when so much audio has come: for load and exact tests.
 
-A script is a YAML or JSON file; times are milliseconds of the task's audio::
-
-    delay_ms: 30          # from the audio that makes an event due to its message; 0 by default
-    repeat_ms: 4000       # all events again, that much later, without end; once by default
-    events:
-      - {at_ms: 200, text: "please open"}
-      - {at_ms: 900, text: "please open the", fixed: 2}       # the first two words will not change
-      - {at_ms: 2000, text: "Please open the door.", begin_ms: 120, end_ms: 1700, final: true}
-
-``begin_ms`` is by default where the last sentence ended, ``end_ms`` is ``at_ms``; the words share the time between
-them evenly. A final may have ``stash: "thanks"``, the beginning of the next sentence as far as it has been recognised.
-A text may hold ``{monotonic_ns}``, which becomes the emulator's monotonic clock when it is sent, always as 19 digits.
-Without a script there is a workload for load tests: ten words every 300 ms, a final every 4 s.
+``docs/emulator.md`` describes the file. A text may have ``{monotonic_ns}``, which becomes the monotonic clock when it
+is sent, always as 19 digits. Without a script there is a workload for load tests: ten words every 300 ms, a final
+every 4 s.
 """
 
 from __future__ import annotations
