@@ -18,6 +18,7 @@ from asrgateway_server.metrics import (
     CALLERS_KEY,
     CONNECT_RESULTS,
     CONNECTION_STATES,
+    KEY_OWNERS,
     MAX_ENDPOINTS,
     MAX_MODELS,
     OTHER,
@@ -41,7 +42,8 @@ LABELS: Final = {
     "`model`": f"names of models; the first {MAX_MODELS} that are called, the rest is `other`",
     "`upstream`": "`dashscope` is the vendor at `dashscope_url`, others as the configuration names them; "
     f"at most {MAX_ENDPOINTS}, the rest is `other`",
-    "`scope`": "`client`: at the gateway's edge; `upstream`: the recogniser's part of it",
+    "`scope`": "`client`: at the gateway's edge; `upstream`: the recogniser's part of it; "
+    f"of the start limiter: whose key, {listed(KEY_OWNERS)}",
     "`grpc_code`": "status of a call, in capitals",
     "`reason` of errors": f"who caused it: {listed(sorted({cause for _, cause in endings()}))}",
     "`reason` of refusals": listed(REJECTIONS),

@@ -37,6 +37,8 @@ REJECTIONS: Final = ("capacity", "quota", "auth", "draining", "invalid")
 CONNECTION_STATES: Final = ("connecting", "in_use")
 #: How opening one ended.
 CONNECT_RESULTS: Final = ("ok", "refused", "throttled", "lost", "timeout", CALLERS_KEY)
+#: Whose key a task was to start with: the gateway's, a caller's.
+KEY_OWNERS: Final = ("gateways_key", CALLERS_KEY)
 #: What errors of every vendor may count as; each vendor adds labels of its own.
 COMMON_CODES: Final = ("none", CALLERS_KEY, OTHER)
 
@@ -47,6 +49,7 @@ _OVERHEAD_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
 _DURATION_BUCKETS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
 _FACTOR_BUCKETS: Final = (0.1, 0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2, 4)
 _CONNECT_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_START_WAIT_BUCKETS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 10)
 _LOOP_LAG_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 
 # When a series began is a series more for each of them, and no question here needs it.
@@ -226,6 +229,19 @@ class Metrics:
             "Connections that a vendor ended with an error.",
             ["upstream", "upstream_code"],
         )
+
+        starts = self._histogram(
+            "asrgateway_ratelimit_wait_seconds",
+            "How long tasks waited to start, so that the vendor's limit is kept.",
+            _START_WAIT_BUCKETS,
+            ["scope"],
+        )
+        rejections = self._counter(
+            "asrgateway_ratelimit_rejections", "Tasks that were not started, because the wait was too long.", ["scope"]
+        )
+        #: By whether the key is a caller's own.
+        self.start_waits = [starts.labels(owner) for owner in KEY_OWNERS]
+        self.start_rejections = [rejections.labels(owner) for owner in KEY_OWNERS]
 
     def _make_process(self) -> None:
         self.workers_busy = self._gauge("asrgateway_workers_busy", "Worker processes in a call.", ["model"])

@@ -296,6 +296,14 @@ class Settings(BaseSettings):
     is audio louder than -45 dBFS, without any message; then its call ends with UNAVAILABLE. Raise it where clients
     send music or noise for longer, of which vendors say nothing."""
 
+    max_task_starts_per_second: Annotated[float, Field(ge=0, le=1000)] = 20.0
+    """How many tasks a vendor is asked to start in any second, for each account and model. A call needs one when it
+    begins, and later ones, such as after a commit where the dialect has none. More wait for their turn. Vendors count
+    all gateways of an account together: divide their limit among replicas. 0: no limit."""
+
+    max_task_start_wait_seconds: Annotated[float, Field(ge=0, le=600)] = 5.0
+    """How long a task may wait for that; with a longer wait ahead its call ends with RESOURCE_EXHAUSTED at once."""
+
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 300.0
     """How long open calls may go on after SIGTERM; a second signal ends the wait. A stop takes 3 s more than this,
     `drain_finalize_seconds` and `last_scrape_seconds` at most."""

@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from asrgateway_server.backends.base import Commit, Completed, Failed, Lost, TaskEnd
+from asrgateway_server.backends.start_limiter import StartLimiter
 from asrgateway_server.backends.websocket import WebSocketBackend
 from asrgateway_server.config import AudioFormat, RecognitionConfig, Update
 from asrgateway_server.errors import UpstreamLost, UpstreamRefused
@@ -92,7 +93,9 @@ async def backend(handle: Handle, **settings: object) -> AsyncIterator[tuple[Web
     metrics = Metrics(CollectorRegistry())
     async with vendor("/echo", handle) as url:
         chosen = EchoSettings(echo_url=url, **settings)  # type: ignore[arg-type] # validated when they are made
-        async with WebSocketBackend(EchoAdapter, EchoRemote(chosen), chosen, metrics) as opened:
+        async with WebSocketBackend(
+            EchoAdapter, EchoRemote(chosen), chosen, metrics, StartLimiter(chosen, metrics)
+        ) as opened:
             yield opened, metrics
 
 
@@ -187,7 +190,7 @@ async def end_of_a_call(status: int, **settings: object) -> tuple[TaskEnd, Metri
     chosen = EchoSettings(echo_url=f"ws://127.0.0.1:{port}", **settings)  # type: ignore[arg-type] # as above
     try:
         async with (
-            WebSocketBackend(EchoAdapter, EchoRemote(chosen), chosen, metrics) as opened,
+            WebSocketBackend(EchoAdapter, EchoRemote(chosen), chosen, metrics, StartLimiter(chosen, metrics)) as opened,
             opened.open(CONFIG) as upstream,
         ):
             return await upstream.run(CONFIG, Input(), Emitted().emit), metrics
@@ -213,7 +216,9 @@ async def test_an_address_where_nobody_listens_is_a_lost_task() -> None:
     metrics = Metrics(CollectorRegistry())
     settings = EchoSettings(echo_url="ws://127.0.0.1:1")
     async with (
-        WebSocketBackend(EchoAdapter, EchoRemote(settings), settings, metrics) as opened,
+        WebSocketBackend(
+            EchoAdapter, EchoRemote(settings), settings, metrics, StartLimiter(settings, metrics)
+        ) as opened,
         opened.open(CONFIG) as upstream,
     ):
         end = await upstream.run(CONFIG, Input(), Emitted().emit)
@@ -235,7 +240,9 @@ async def test_a_handshake_that_takes_too_long_is_a_lost_task() -> None:
     settings = EchoSettings(echo_url=f"ws://127.0.0.1:{port}", upstream_ready_timeout_seconds=0.05)
     async with (
         server,
-        WebSocketBackend(EchoAdapter, EchoRemote(settings), settings, metrics) as opened,
+        WebSocketBackend(
+            EchoAdapter, EchoRemote(settings), settings, metrics, StartLimiter(settings, metrics)
+        ) as opened,
         opened.open(CONFIG) as upstream,
     ):
         end = await upstream.run(CONFIG, Input(), Emitted().emit)

@@ -114,6 +114,7 @@ async def _gateway(
         "DASHSCOPE_API_KEY": "benchmark",
         "ASRGATEWAY_DASHSCOPE_URL": url or vendor.url,
         "ASRGATEWAY_MAX_STREAMS": _LIMIT_OF_STREAMS,
+        "ASRGATEWAY_MAX_TASK_STARTS_PER_SECOND": "0",
         **{f"ASRGATEWAY_{name}LISTEN": "127.0.0.1:0" for name in ("", "HEALTH_", "HTTP_")},
         **(more or {}),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
@@ -22,6 +23,11 @@ class Credential(Protocol):
         Raises:
             GatewayError: There is none now.
         """
+
+
+def fingerprint(secret: str) -> str:
+    """Return what tells secrets apart and gives none away."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def _is_any(_: UpstreamRefused) -> bool:

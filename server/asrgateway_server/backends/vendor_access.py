@@ -26,6 +26,10 @@ class Access(Protocol):
         """The part of the account that is used; empty: that of the key."""
 
     @property
+    def account(self) -> str:
+        """Names the account whose limits hold, without a key in it; where keys tell accounts apart, a fingerprint."""
+
+    @property
     def credential(self) -> Credential:
         """What the vendor is shown."""
 

@@ -14,10 +14,11 @@ from typing import Final, Protocol, Self, cast
 import aiohttp
 
 from asrgateway_server.backends.adapter import WebSocketAdapter
-from asrgateway_server.backends.base import Completed, Emit, TaskEnd, TaskInput, end_of
+from asrgateway_server.backends.base import Completed, Emit, Failed, TaskEnd, TaskInput, end_of
 from asrgateway_server.backends.bounded_websocket import CLOSE_SECONDS, BoundedWebSocket, bounded_socket
 from asrgateway_server.backends.credential import with_key
 from asrgateway_server.backends.network import no_redirects, proxy_for, tls
+from asrgateway_server.backends.start_limiter import StartLimiter
 from asrgateway_server.backends.task_exchange import TaskExchange, timeouts_of
 from asrgateway_server.backends.vendor_access import Access, RemoteVendor
 from asrgateway_server.config import RecognitionConfig
@@ -41,9 +42,25 @@ class MakeAdapter(Protocol):
 
 
 class WebSocketBackend:
-    """Reaches a remote vendor; see ``Backend``."""
+    """Reaches a remote vendor; see ``Backend``.
 
-    def __init__(self, make_adapter: MakeAdapter, vendor: RemoteVendor, settings: Settings, metrics: Metrics) -> None:
+    Args:
+        make_adapter: Makes the adapter of each task.
+        vendor: How it is reached.
+        settings: Timeouts and the like.
+        metrics: Count connections and errors.
+        start_limiter: One for all backends that reach the vendor's accounts.
+    """
+
+    def __init__(
+        self,
+        make_adapter: MakeAdapter,
+        vendor: RemoteVendor,
+        settings: Settings,
+        metrics: Metrics,
+        start_limiter: StartLimiter,
+    ) -> None:
+        self.start_limiter = start_limiter
         self.make_adapter = make_adapter
         self.vendor = vendor
         self.timeouts = timeouts_of(settings)
@@ -155,8 +172,13 @@ class WebSocketUpstream:
 
     async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
         """Run one task; see ``Upstream``."""
+        config = with_upstream_name(config)
         try:
-            return await self._run(with_upstream_name(config), task_input, emit)
+            await self._backend.start_limiter.wait_for_turn(self._access, config.model.name)
+        except Overloaded as error:
+            return Failed(error=error)
+        try:
+            return await self._run(config, task_input, emit)
         except ClientStalled:
             raise
         except GatewayError as error:

@@ -16,6 +16,7 @@ class EchoRemote:
     endpoints: Collection[str] = ("echo",)
     error_labels: Collection[str] = ("http", "close")
     workspace = ""
+    account = ""
     is_callers = False
 
     def __init__(self, settings: EchoSettings) -> None:

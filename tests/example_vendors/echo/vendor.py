@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from asrgateway_server.backends.base import Backend
+from asrgateway_server.backends.start_limiter import StartLimiter
 from asrgateway_server.backends.vendor import PlainVendor
 from asrgateway_server.backends.websocket import WebSocketBackend
 from asrgateway_server.metrics import Metrics
@@ -42,5 +43,6 @@ class Echo(PlainVendor[EchoSettings]):
         self, settings: EchoSettings, _served: Catalogue, metrics: Metrics
     ) -> AsyncIterator[Mapping[str, Backend]]:
         """See ``Vendor``."""
-        async with WebSocketBackend(EchoAdapter, EchoRemote(settings), settings, metrics) as backend:
+        limiter = StartLimiter(settings, metrics)
+        async with WebSocketBackend(EchoAdapter, EchoRemote(settings), settings, metrics, limiter) as backend:
             yield {"echo": backend}

@@ -16,7 +16,7 @@ from typing import Final, Protocol, Self
 import aiohttp
 from pydantic import SecretStr
 
-from asrgateway_server.backends.credential import Credential, with_key
+from asrgateway_server.backends.credential import Credential, fingerprint, with_key
 from asrgateway_server.backends.network import proxy_for, tls
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import GatewayError, InvalidRequest, Unauthenticated, UpstreamLost, UpstreamRefused
@@ -159,6 +159,7 @@ class Access:
         endpoint: What the operator calls the place.
         url: Scheme, host and port for WebSockets.
         workspace: Sent along; empty: that of the key.
+        account: Names the account, as far as keys tell.
         credential: What the vendor is shown.
         is_callers: It is the caller's own, and so is the blame if it is rejected.
     """
@@ -166,6 +167,7 @@ class Access:
     endpoint: str
     url: str
     workspace: str
+    account: str
     credential: Credential = field(repr=False)
     is_callers: bool
 
@@ -235,6 +237,7 @@ class Keyring:
                 endpoint=endpoint.name,
                 url=endpoint.websocket_url(workspace),
                 workspace=workspace,
+                account=fingerprint(key.get_secret_value()),
                 credential=FixedKey(key),
                 is_callers=True,
             )
@@ -248,6 +251,7 @@ class Keyring:
             endpoint=endpoint.name,
             url=endpoint.websocket_url(),
             workspace=endpoint.workspace,
+            account=endpoint.account,
             credential=credential,
             is_callers=False,
         )

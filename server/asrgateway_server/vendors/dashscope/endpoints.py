@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from asrgateway_server.backends.credential import fingerprint
 from asrgateway_server.settings import SettingsError
 from asrgateway_server.vendors.dashscope.settings import DashScopeSettings, EndpointSettings
 
@@ -52,6 +53,11 @@ class Endpoint:
     def has_key(self) -> bool:
         """Whether the operator has a key for it."""
         return self.key is not None or bool(self.key_file)
+
+    @property
+    def account(self) -> str:
+        """The account, as far as keys tell: a fingerprint of the key or of its file's path; endpoints may share it."""
+        return fingerprint(self.key.get_secret_value() if self.key else self.key_file)
 
     @property
     def needs_workspace(self) -> bool:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from asrgateway_server.backends.base import Backend, Upstream
 from asrgateway_server.backends.prepared import PreparedBackend
+from asrgateway_server.backends.start_limiter import StartLimiter
 from asrgateway_server.backends.websocket import MakeAdapter, WebSocketBackend
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.metrics import Metrics
@@ -106,15 +107,18 @@ class DashScope:
         async with AsyncExitStack() as stack:
             keyring = await stack.enter_async_context(Keyring(settings))
             remote = DashScopeRemote(keyring)
-            # One for all of them: an account's tables are few.
+            # One for all of them: an account's tables and starts are few.
             hotwords = await stack.enter_async_context(HotwordPreparation(settings, keyring))
+            limiter = StartLimiter(settings, metrics)
 
             async def opened(name: str) -> Backend:
                 adapter, connection = ON_WEBSOCKET[name], ON_OFFICIAL_SDK[name]
-                usual = await stack.enter_async_context(WebSocketBackend(adapter, remote, settings, metrics))
+                usual = await stack.enter_async_context(WebSocketBackend(adapter, remote, settings, metrics, limiter))
                 if name not in on_sdk.values():
                     return usual
-                other = await stack.enter_async_context(SdkBackend(adapter, connection, remote, settings, metrics))
+                other = await stack.enter_async_context(
+                    SdkBackend(adapter, connection, remote, settings, metrics, limiter)
+                )
                 return _ByModel(usual, other, on_sdk)
 
             yield {name: PreparedBackend(await opened(name), hotwords) for name in ON_WEBSOCKET}

@@ -17,14 +17,15 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from asrgateway_server.backends.base import Completed, Emit, TaskEnd, TaskInput, end_of
+from asrgateway_server.backends.base import Completed, Emit, Failed, TaskEnd, TaskInput, end_of
 from asrgateway_server.backends.credential import Credential
+from asrgateway_server.backends.start_limiter import StartLimiter
 from asrgateway_server.backends.task_exchange import Connection, TaskExchange, timeouts_of
 from asrgateway_server.backends.vendor_access import Access as VendorAccess
 from asrgateway_server.backends.vendor_access import RemoteVendor
 from asrgateway_server.backends.websocket import MakeAdapter, counted, with_upstream_name
 from asrgateway_server.config import RecognitionConfig
-from asrgateway_server.errors import ClientStalled, GatewayError, UpstreamLost, UpstreamRefused
+from asrgateway_server.errors import ClientStalled, GatewayError, Overloaded, UpstreamLost, UpstreamRefused
 from asrgateway_server.metrics import EndpointMetrics, Metrics
 from asrgateway_server.settings import Settings
 from asrgateway_server.vendors.dashscope import sdk_import as sdk
@@ -73,7 +74,9 @@ class SdkBackend:
         vendor: RemoteVendor,
         settings: Settings,
         metrics: Metrics,
+        start_limiter: StartLimiter,
     ) -> None:
+        self.start_limiter = start_limiter
         self.make_adapter = make_adapter
         self.make_connection = make_connection
         self.vendor = vendor
@@ -127,9 +130,14 @@ class SdkUpstream:
 
     async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
         """Run one task; see ``Upstream``."""
+        config = with_upstream_name(config)
+        try:
+            await self._backend.start_limiter.wait_for_turn(self._access, config.model.name)
+        except Overloaded as error:
+            return Failed(error=error)
         try:
             with self._metrics.connections["in_use"].track_inprogress():
-                return await self._run(with_upstream_name(config), task_input, emit)
+                return await self._run(config, task_input, emit)
         except ClientStalled:
             raise
         except GatewayError as error:
