@@ -1321,6 +1321,7 @@ class StreamEvent(_message.Message):
     END_OFFSET_FIELD_NUMBER: _builtins.int
     FROM_MODEL_FIELD_NUMBER: _builtins.int
     TO_MODEL_FIELD_NUMBER: _builtins.int
+    DOWNGRADES_FIELD_NUMBER: _builtins.int
     type: Global___StreamEventType.ValueType
     """What happened."""
     reason: _builtins.str
@@ -1337,6 +1338,10 @@ class StreamEvent(_message.Message):
     def end_offset(self) -> _duration_pb2.Duration:
         """Where that audio ends."""
 
+    @_builtins.property
+    def downgrades(self) -> _containers.RepeatedCompositeFieldContainer[Global___Downgrade]:
+        """Options that the model after ignores or changes, in place of those in `started`. Only with FAILED_OVER."""
+
     def __init__(
         self,
         *,
@@ -1346,10 +1351,11 @@ class StreamEvent(_message.Message):
         end_offset: _duration_pb2.Duration | None = ...,
         from_model: _builtins.str = ...,
         to_model: _builtins.str = ...,
+        downgrades: _abc.Iterable[Global___Downgrade] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_offset", b"end_offset", "start_offset", b"start_offset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_offset", b"end_offset", "from_model", b"from_model", "reason", b"reason", "start_offset", b"start_offset", "to_model", b"to_model", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["downgrades", b"downgrades", "end_offset", b"end_offset", "from_model", b"from_model", "reason", b"reason", "start_offset", b"start_offset", "to_model", b"to_model", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1608,25 +1614,31 @@ Global___Model: _TypeAlias = Model  # noqa: Y015
 
 @_typing.final
 class ModelAlias(_message.Message):
-    """Another name for a model."""
+    """Another name for a model, or for several of which a call uses the first that can be reached."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The alias."""
     model: _builtins.str
-    """The model it stands for."""
+    """The model it stands for; the first of `models`."""
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All models it stands for, in the order in which a call tries them."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         model: _builtins.str = ...,
+        models: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "models", b"models", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
