@@ -418,8 +418,12 @@ def test_cpu_is_asked_for_and_not_limited() -> None:
         ({"embeddedWorkers": 6}, "6", "6"),
         (KEYED | {"embeddedWorkers": 1}, "1", "500"),
         ({"config": {"endpoints": {"sales": {"api_key_variable": "SALES"}}}}, "0", "500"),
+        (KEYED | {"config": {"aliases": {"default": ["fun-asr-realtime", "embedded"]}}}, "2", "500"),
+        (KEYED | {"config": {"aliases": {"offline": "embedded"}}}, "2", "500"),
+        (KEYED | {"config": {"default_model": "embedded"}}, "2", "500"),
+        (KEYED | {"config": {"aliases": {"default": ["fun-asr-realtime", "not-embedded"]}}}, "0", "500"),
     ],
-    ids=["no key", "key", "workers", "both", "key of an endpoint"],
+    ids=["no key", "key", "workers", "both", "key of an endpoint", "route", "alias", "default", "another"],
 )
 def test_a_pod_without_a_key_takes_as_many_calls_as_it_has_workers(values: Values, workers: str, calls: str) -> None:
     variables = environment(pod(values))

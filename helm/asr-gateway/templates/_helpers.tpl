@@ -121,9 +121,15 @@ annotations:
 {{- ternary 8 0 (ne (include "asr-gateway.emulator" .) "") }}
 {{- end }}
 
+{{/* Whether the default model or an alias of `config` is the embedded model. */}}
+{{- define "asr-gateway.namesEmbedded" -}}
+{{- $names := append (values (default (dict) .Values.config.aliases)) (default "" .Values.config.default_model) }}
+{{- if contains "\"embedded\"" (toJson $names) }}true{{ end }}
+{{- end }}
+
 {{- define "asr-gateway.embeddedWorkers" -}}
 {{- if kindIs "invalid" .Values.embeddedWorkers }}
-{{- ternary 0 2 (ne (include "asr-gateway.hasKey" .) "") }}
+{{- ternary 0 2 (and (ne (include "asr-gateway.hasKey" .) "") (eq (include "asr-gateway.namesEmbedded" .) "")) }}
 {{- else }}
 {{- int64 .Values.embeddedWorkers }}
 {{- end }}
