@@ -38,7 +38,7 @@ listen: 127.0.0.1:6000
 log_level: DEBUG
 ```
 
-Lists and mappings are written in JSON in a variable: `ASRGATEWAY_ALIASES='{{"fast": "embedded"}}'`.
+Lists and mappings are written in JSON in a variable: `ASRGATEWAY_ALIASES='{{"fast": ["first", "second"]}}'`.
 
 Where both set the same, the variable wins. They are read once, at the start. A name that is misspelt or a value out of
 range ends the program with exit code 2 and a sentence that says what would be right.
@@ -134,7 +134,8 @@ def collection(schema: Schema) -> str:
     if schema["type"] == "array":
         return "list of mappings" if "$ref" in schema["items"] else f"list of {values(schema['items'])}"
     (inner,) = schema["patternProperties"].values()
-    return f"mapping of names to {'mappings' if '$ref' in inner else 'names'}"
+    kind = {"array": "names, or to lists of names", "string": "names"}.get(inner.get("type", ""), "mappings")
+    return f"mapping of names to {kind}"
 
 
 def bounds(schema: Schema) -> str:

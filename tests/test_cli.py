@@ -11,7 +11,7 @@ endpoints:
   sg: {url: wss://dashscope-intl.aliyuncs.com}
 models:
   - {name: new, like: paraformer-realtime-v2, endpoint: sg}
-aliases: {fast: new}
+aliases: {fast: new, safe: [new, paraformer-realtime-v2, embedded]}
 """
 
 
@@ -34,6 +34,7 @@ def test_models_are_listed_with_their_endpoints_and_aliases(tmp_path: Path, caps
     assert ["paraformer-realtime-v2", "paraformer", "at", "dashscope", "cn-beijing"] in [line[:5] for line in lines]
     assert ["embedded", "pocketsphinx", "here"] in [line[:3] for line in lines]
     assert ["fast", "=", "new"] in lines
+    assert ["safe", "=", "new,", "then", "paraformer-realtime-v2,", "then", "embedded"] in lines
 
 
 def test_columns_stay_apart_however_long_a_name_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

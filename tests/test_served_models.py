@@ -39,10 +39,21 @@ def test_the_embedded_model_is_offered_with_a_key_too() -> None:
 
 def test_without_workers_the_embedded_model_is_not_offered() -> None:
     served = offer(embedded_workers=0)
-    assert "embedded" not in {*served.models, *served.aliases.values()}
+    assert "embedded" not in served.models
     assert V2 in served.models
-    with pytest.raises(SettingsError, match=r"^aliases\.offline: this is no model that is served$"):
-        offer(embedded_workers=0, aliases={"offline": "embedded"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "path"),
+    [
+        ({"aliases": {"offline": "embedded"}}, r"aliases\.offline"),
+        ({"aliases": {"default": [V2, "embedded"]}}, r"aliases\.default\[1\]"),
+        ({"default_model": "embedded"}, "default_model"),
+    ],
+)
+def test_a_known_model_that_is_not_served_is_named(settings: dict[str, Any], path: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{path}: embedded is not served under these settings"):
+        offer(embedded_workers=0, **settings)
 
 
 def test_a_gateway_without_workers_and_fun_asr_has_a_default_all_the_same() -> None:
@@ -173,12 +184,24 @@ def test_an_alias_stands_for_a_model() -> None:
     assert (served.find("fast").name, served.find("offline")) == (V2, EMBEDDED)
 
 
+def test_an_alias_may_be_a_route() -> None:
+    served = offer({"name": "far", "like": V2}, aliases={"fast": [V2, "far", "embedded"]})
+    assert [model.name for model in served.find_route("fast")] == [V2, "far", "embedded"]
+    assert served.find("fast").name == V2
+
+
+def test_a_model_is_a_route_of_one() -> None:
+    assert offer().find_route("embedded") == (EMBEDDED,)
+
+
 @pytest.mark.parametrize(
     "settings",
     [
         {"aliases": {"default": "embedded"}},
+        {"aliases": {"default": ["embedded", V2]}},
         {"default_model": "embedded"},
         {"default_model": "offline", "aliases": {"offline": "embedded"}},
+        {"default_model": "offline", "aliases": {"offline": ["embedded", V2]}},
         {"default_model": "embedded", "aliases": {"default": "embedded"}},
     ],
 )
@@ -189,6 +212,8 @@ def test_the_default_is_set_here_or_there(settings: dict[str, Any]) -> None:
 def test_two_defaults_are_one_too_many() -> None:
     with pytest.raises(SettingsError, match=r"^aliases\.default and default_model name two different models"):
         offer(default_model=V2, aliases={"default": "embedded"})
+    with pytest.raises(SettingsError, match=r"^aliases\.default and default_model name two different models"):
+        offer(default_model=V2, aliases={"default": [V2, "embedded"]})
 
 
 def test_a_default_that_is_not_served_is_refused() -> None:
@@ -205,8 +230,10 @@ def test_a_default_that_is_not_served_is_refused() -> None:
         ),
         ({"fast": V2, "faster": "fast"}, "faster: this is no model that is served"),
         ({V2: "embedded"}, f"{V2}: a model has this name"),
+        ({"fast": [V2, "embeded"]}, r"fast\[1\]: .* is no model that is served; did you mean embedded\?"),
+        ({"fast": [V2, "embedded", V2]}, r"fast\[2\]: paraformer-realtime-v2 is in this list already"),
     ],
 )
-def test_an_alias_that_cannot_be_names_its_path(aliases: dict[str, str], message: str) -> None:
+def test_an_alias_that_cannot_be_names_its_path(aliases: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=rf"^aliases\.{message}"):
         offer(aliases=aliases)

@@ -294,12 +294,17 @@ def test_a_file_adds_endpoints_models_and_aliases(tmp_path: Path) -> None:
     )
     assert settings.endpoints["sg"].workspace == "ws-1"
     assert settings.models[0].retirement_date == date(2027, 1, 31)
-    assert settings.aliases == {"fast": "new"}
+    assert settings.aliases == {"fast": ("new",)}
 
 
 def test_a_variable_holds_them_in_json() -> None:
-    settings = read(ASRGATEWAY_MODELS='[{"name": "new", "like": "old"}]', ASRGATEWAY_ALIASES='{"fast": "new"}')
-    assert (settings.models[0].like, settings.aliases) == ("old", {"fast": "new"})
+    settings = read(ASRGATEWAY_MODELS='[{"name": "new", "like": "old"}]', ASRGATEWAY_ALIASES='{"fast": ["new", "old"]}')
+    assert (settings.models[0].like, settings.aliases) == ("old", {"fast": ("new", "old")})
+
+
+def test_an_alias_is_a_model_or_a_list_of_models(tmp_path: Path) -> None:
+    settings = configured(tmp_path, "aliases: {one: a, same: [a], several: [a, b, c]}")
+    assert settings.aliases == {"one": ("a",), "same": ("a",), "several": ("a", "b", "c")}
 
 
 def test_what_is_no_json_names_its_variable_and_nothing_else() -> None:
@@ -328,7 +333,11 @@ def test_what_is_no_json_names_its_variable_and_nothing_else() -> None:
         ),
         (f"endpoints: {{sg: {{{SINGAPORE}, api_key: {SECRET}}}}}", r"^endpoints\.sg\.api_key: a key never stands here"),
         (f"endpoints: {{sg: {{url: {SECRET}}}}}", r"^endpoints\.sg\.url: must be scheme, host and port"),
-        ("aliases: {fast: [a]}", r"^aliases\.fast: "),
+        ("aliases: {fast: []}", r"^aliases\.fast: must be the name of a model, or a list of 1 to 8 names$"),
+        ("aliases: {fast: {a: b}}", r"^aliases\.fast: must be the name of a model, or a list"),
+        ("aliases: {fast: [a, 1]}", r"^aliases\.fast: must be the name of a model, or a list"),
+        ("aliases: {fast: [a, b, c, d, e, f, g, h, i]}", r"^aliases\.fast: must be .* 1 to 8 names$"),
+        ("aliases: [a]", r"^ASRGATEWAY_ALIASES: "),
     ],
 )
 def test_an_error_names_its_path_and_no_value(tmp_path: Path, text: str, message: str) -> None:

@@ -99,8 +99,8 @@ def _list_models(options: argparse.Namespace) -> None:
         rates = ", ".join(str(rate) for rate in model.sample_rates_hertz)
         languages = ", ".join(model.language_codes)
         print(f"{name:{width}}{model.backend:14}{places[name]:{place_width}}{rates:>13} Hz  {languages}")
-    for name, target in sorted(served.aliases.items()):
-        print(f"{name:{width}}= {target}")
+    for name, candidates in sorted(served.aliases.items()):
+        print(f"{name:{width}}= {', then '.join(candidates)}")
 
 
 def _place(model: Model) -> str:

@@ -177,23 +177,27 @@ class Catalogue:
 
     Attributes:
         models: By name.
-        aliases: Other names, each for the name of a model; one is ``default``.
+        aliases: Other names, each for the names of one or more models in the order in which calls try them; one is
+            ``default``.
     """
 
     models: Mapping[str, Model]
-    aliases: Mapping[str, str]
+    aliases: Mapping[str, tuple[str, ...]]
 
     def find(self, name: str) -> Model:
-        """Return the model behind a name or alias; the default one for an empty name.
+        """Return the first model of a route; raise as ``find_route`` does."""
+        return self.find_route(name)[0]
+
+    def find_route(self, name: str) -> tuple[Model, ...]:
+        """Return the models behind a name or alias, in order; those of the default one for an empty name.
 
         Raises:
             UnknownModel: Nothing has that name.
         """
         wanted = name or DEFAULT_ALIAS
-        model = self.models.get(self.aliases.get(wanted, wanted))
-        if model is None:
-            known = ", ".join(sorted({*self.models, *self.aliases}))
-            raise UnknownModel(
-                f"no model is called {wanted[:64]!r}; known are: {known}", field="streaming_config.model"
-            )
-        return model
+        if wanted in self.aliases:
+            return tuple(self.models[candidate] for candidate in self.aliases[wanted])
+        if wanted in self.models:
+            return (self.models[wanted],)
+        known = ", ".join(sorted({*self.models, *self.aliases}))
+        raise UnknownModel(f"no model is called {wanted[:64]!r}; known are: {known}", field="streaming_config.model")

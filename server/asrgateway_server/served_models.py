@@ -21,9 +21,10 @@ def served_models(settings: Settings, vendors: Vendors) -> Catalogue:
     rows |= _operators_models(settings, vendors)
     # A gateway with nothing to offer names what runs here all the same, and says to its clients what is missing.
     rows = rows or {row.name: row for row in _all_rows(vendors) if not row.is_remote}
-    _verify_aliases(settings, rows)
+    known = {*rows, *(row.name for row in _all_rows(vendors))}
+    _verify_aliases(settings, rows, known)
     default = settings.default_model or _best(settings, vendors, rows)
-    aliases = {DEFAULT_ALIAS: settings.aliases.get(default, default), **settings.aliases}
+    aliases = {DEFAULT_ALIAS: settings.aliases.get(default, (default,)), **settings.aliases}
     return Catalogue(models=MappingProxyType(rows), aliases=MappingProxyType(aliases))
 
 
@@ -87,15 +88,25 @@ def _model(chosen: ModelSettings, start: Model) -> Model:
     return replace(start, name=chosen.name, **changes)  # type: ignore[arg-type] # each of its field
 
 
-def _verify_aliases(settings: Settings, served: Collection[str]) -> None:
-    for name, model in settings.aliases.items():
+def _verify_aliases(settings: Settings, served: Collection[str], known: Collection[str]) -> None:
+    for name, models in settings.aliases.items():
         if name in served:
             raise SettingsError(f"aliases.{name}: a model has this name; choose another one")
-        if model not in served:
-            raise SettingsError(f"aliases.{name}: {unknown_value(model, served, 'model that is served')}")
+        for position, model in enumerate(models):
+            path = f"aliases.{name}[{position}]" if len(models) > 1 else f"aliases.{name}"
+            if model not in served:
+                raise SettingsError(f"{path}: {_not_served(model, served, known)}")
+            if model in models[:position]:
+                raise SettingsError(f"{path}: {model} is in this list already; name each model once")
     default = settings.default_model
     if default and default not in served and default not in settings.aliases:
-        raise SettingsError(f"default_model: {unknown_value(default, served, 'model that is served')}")
-    chosen = settings.aliases.get(DEFAULT_ALIAS, "")
-    if chosen and settings.default_model and settings.default_model != chosen:
+        raise SettingsError(f"default_model: {_not_served(default, served, known)}")
+    chosen = settings.aliases.get(DEFAULT_ALIAS)
+    if chosen and default and (default,) != chosen:
         raise SettingsError(f"aliases.{DEFAULT_ALIAS} and default_model name two different models; leave one out")
+
+
+def _not_served(model: str, served: Collection[str], known: Collection[str]) -> str:
+    if model in known:
+        return f"{model} is not served under these settings; `asr-gateway models` lists what is"
+    return unknown_value(model, served, "model that is served")

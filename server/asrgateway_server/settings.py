@@ -36,6 +36,8 @@ from asrgateway_server.files import read_file, shown
 PREFIX: Final = "ASRGATEWAY_"
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
 _NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+#: Models of a route; each may cost a call some seconds before it tries the next one.
+MAX_CANDIDATES: Final = 8
 _KEY: Final = re.compile(r"[!-~]{1,1024}")
 # Kubernetes describes every service of the namespace in variables such as ASRGATEWAY_SERVICE_HOST.
 _OF_KUBERNETES: Final = re.compile(r"_(SERVICE_|PORT(_|$))")
@@ -101,10 +103,20 @@ def _verify_collector(url: str) -> str:
     return url
 
 
+def _read_route(value: object) -> object:
+    """Read what an alias stands for."""
+    names = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not 1 <= len(names) <= MAX_CANDIDATES or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"must be the name of a model, or a list of 1 to {MAX_CANDIDATES} names")
+    return names
+
+
 ListenAddress = Annotated[Address, NoDecode, BeforeValidator(parse_address), PlainSerializer(str)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 ApiKey = Annotated[SecretStr, AfterValidator(_verify_key)]
 Name = Annotated[str, Field(pattern=_NAME_PATTERN)]
+#: The names of models, in the order in which calls try them.
+Route = Annotated[tuple[str, ...], BeforeValidator(_read_route)]
 #: How records within settings are read.
 RECORD: Final = ConfigDict(
     extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True, str_strip_whitespace=True
@@ -199,8 +211,9 @@ class Settings(BaseSettings):
     models: tuple[ModelSettings, ...] = ()
     """More models; see [below](#models)."""
 
-    aliases: dict[Name, str] = {}
-    """Other names, each for a model; `default` for clients that name none."""
+    aliases: dict[Name, Route] = {}
+    """Other names, each for a model, or for a [route](models.md#routes): a list of up to 8 models, of which a call uses
+    the first that can be reached. `default` for clients that name none."""
 
     upstream_ca_file: str = ""
     """Certificates in PEM that the vendor's one is checked against. Default: the system's."""

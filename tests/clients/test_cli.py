@@ -174,7 +174,11 @@ def models(gateway: Gateway) -> ListModelsResponse:
             Model(name="embedded", backend="pocketsphinx", language_codes=["en-US"]),
             Model(name="far", backend="vendor", sample_rates_hertz=[8000, 16000], features=features),
         ],
-        aliases=[ModelAlias(name="default", model="embedded")],
+        aliases=[
+            ModelAlias(name="default", model="far", models=["far", "embedded"]),
+            ModelAlias(name="offline", model="embedded", models=["embedded"]),
+            ModelAlias(name="old", model="far"),
+        ],
     )
     return gateway.script.models
 
@@ -184,8 +188,8 @@ async def test_models_are_a_table(gateway: Gateway, capsys: pytest.CaptureFixtur
     assert await asr_client("models", "--target", gateway.target) == 0
     assert capsys.readouterr().out.splitlines() == [
         "NAME      BACKEND       LANGUAGES  RATES        FEATURES                   ALIASES",
-        "embedded  pocketsphinx  en-US      any                                     default",
-        "far       vendor                   8000, 16000  interim_results, hotwords",
+        "embedded  pocketsphinx  en-US      any                                     default (2 of 2), offline",
+        "far       vendor                   8000, 16000  interim_results, hotwords  default (1 of 2), old",
     ]
 
 
@@ -193,7 +197,7 @@ async def test_models_are_a_table(gateway: Gateway, capsys: pytest.CaptureFixtur
 async def test_models_are_json_on_request(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
     assert await asr_client("models", "--json", "--target", gateway.target) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert json.loads(line)["aliases"] == [{"name": "default", "model": "embedded"}]
+    assert json.loads(line)["aliases"][0] == {"name": "default", "model": "far", "models": ["far", "embedded"]}
 
 
 @pytest.fixture

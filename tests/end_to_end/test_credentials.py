@@ -128,7 +128,7 @@ async def test_the_catalogue_tells_endpoints_and_aliases() -> None:
         listed = await stub.ListModels(pb.ListModelsRequest())
     far = next(model for model in listed.models if model.name == "far")
     assert (far.endpoint, list(far.regions)) == ("there", ["ap-southeast-1"])
-    assert pb.ModelAlias(name="distant", model="far") in listed.aliases
+    assert pb.ModelAlias(name="distant", model="far", models=["far"]) in listed.aliases
 
 
 # Tokens -----------------------------------------------------------------------------------------------------------

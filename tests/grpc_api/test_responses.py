@@ -9,7 +9,7 @@ from asrgateway_server.events import CommitEmpty, OptionWarning, SpeechEnded, Sp
 from asrgateway_server.grpc_api.responses import models_from, response_from
 from asrgateway_server.models import Feature
 from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
-from catalogues import WITHOUT_KEY
+from catalogues import WITHOUT_KEY, served
 
 CURSOR = Cursor(received_ms=1_500, sent_ms=1_400, final_ms=0, silence_ms=300)
 
@@ -172,5 +172,11 @@ def test_the_catalogue_in_the_contracts_form() -> None:
                 ],
             )
         ],
-        aliases=[pb.ModelAlias(name="default", model="embedded")],
+        aliases=[pb.ModelAlias(name="default", model="embedded", models=["embedded"])],
     )
+
+
+def test_a_route_lists_its_models_in_order() -> None:
+    route = ["fun-asr-realtime", "embedded"]
+    (alias,) = models_from(served(dashscope_api_key="sk-1", aliases={"default": route})).aliases
+    assert alias == pb.ModelAlias(name="default", model="fun-asr-realtime", models=route)

@@ -6,7 +6,7 @@ from itertools import zip_longest
 from typing import Final
 
 from asrgateway.terminal import width
-from asrgateway.v1.recognition_pb2 import ListModelsResponse, Model, ModelFeature
+from asrgateway.v1.recognition_pb2 import ListModelsResponse, Model, ModelAlias, ModelFeature
 
 _HEADINGS: Final = ("NAME", "BACKEND", "LANGUAGES", "RATES", "FEATURES", "ALIASES")
 _CELL_COLUMNS: Final = 40
@@ -29,8 +29,20 @@ def _row(model: Model, response: ListModelsResponse) -> tuple[str, ...]:
         ", ".join(model.language_codes),
         ", ".join(map(str, model.sample_rates_hertz)) or "any",
         ", ".join(ModelFeature.Name(feature).removeprefix("MODEL_FEATURE_").lower() for feature in model.features),
-        ", ".join(alias.name for alias in response.aliases if alias.model == model.name),
+        ", ".join(_alias(alias, model.name) for alias in response.aliases if model.name in _candidates(alias)),
     )
+
+
+def _alias(alias: ModelAlias, model: str) -> str:
+    """Return an alias, with the model's place among several."""
+    candidates = _candidates(alias)
+    place = f" ({candidates.index(model) + 1} of {len(candidates)})" if len(candidates) > 1 else ""
+    return alias.name + place
+
+
+def _candidates(alias: ModelAlias) -> Sequence[str]:
+    """Return the models of an alias; an older gateway names one."""
+    return tuple(alias.models) or (alias.model,)
 
 
 def _wrapped(text: str) -> list[str]:

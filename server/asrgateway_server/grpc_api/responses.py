@@ -115,7 +115,10 @@ def models_from(catalogue: Catalogue) -> pb.ListModelsResponse:
     """Return the catalogue as a response to clients."""
     return pb.ListModelsResponse(
         models=[_model_from(model) for _, model in sorted(catalogue.models.items())],
-        aliases=[pb.ModelAlias(name=name, model=model) for name, model in sorted(catalogue.aliases.items())],
+        aliases=[
+            pb.ModelAlias(name=name, model=models[0], models=models)
+            for name, models in sorted(catalogue.aliases.items())
+        ],
     )
 
 

@@ -23,6 +23,7 @@ KEY = {"dashscope_api_key": "sk-1"}
         (KEY, False),
         (KEY | {"default_model": "embedded"}, True),
         (KEY | {"aliases": {"offline": "embedded"}}, True),
+        (KEY | {"aliases": {"default": ["paraformer-realtime-v2", "embedded"]}}, True),
         (KEY | {"aliases": {"default": "paraformer-realtime-v2"}}, False),
     ],
 )
@@ -57,3 +58,20 @@ def test_more_workers_need_more_files() -> None:
 def test_with_the_emulator_workers_are_loaded_as_without_a_key() -> None:
     tried = PocketSphinx().at_emulator(Settings(), "ws://127.0.0.1:1")
     assert tried.embedded_workers == tried.worker_count
+
+
+@pytest.mark.parametrize(
+    ("values", "is_wanted"),
+    [
+        ({"default_model": "embedded"}, True),
+        ({"default_model": "fast"}, False),
+        ({"aliases": {"default": ("fast", "embedded")}}, True),
+        ({"aliases": {"default": ("fast",), "offline": ("embedded",)}}, True),
+        ({"aliases": {"default": ("fast",)}}, False),
+    ],
+)
+def test_with_the_emulator_a_route_without_the_embedded_model_loads_no_workers(
+    values: dict[str, Any], *, is_wanted: bool
+) -> None:
+    tried = PocketSphinx().at_emulator(Settings(**values), "ws://127.0.0.1:1")
+    assert (tried.embedded_workers is not None) == is_wanted

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 from asrgateway_server.backends.base import Backend
@@ -41,8 +42,9 @@ class PocketSphinx(PlainVendor[PocketSphinxSettings]):
 
     def at_emulator(self, settings: PocketSphinxSettings, url: str) -> PocketSphinxSettings:  # noqa: ARG002 it runs here
         """See ``Vendor``; workers are loaded at the start where they would be without the emulator."""
-        default = settings.default_model or settings.aliases.get(DEFAULT_ALIAS, EMBEDDED.name)
-        is_wanted = EMBEDDED.name in {default, *settings.aliases.values()}
+        has_default = settings.default_model or DEFAULT_ALIAS in settings.aliases
+        named = {settings.default_model, *chain.from_iterable(settings.aliases.values())}
+        is_wanted = not has_default or EMBEDDED.name in named
         return settings.model_copy(update={"embedded_workers": settings.worker_count}) if is_wanted else settings
 
     @asynccontextmanager
@@ -64,6 +66,6 @@ class PocketSphinx(PlainVendor[PocketSphinxSettings]):
 
 def loaded_workers(settings: PocketSphinxSettings, served: Catalogue) -> int:
     """Return how many workers are loaded at the start: all, or none where no default, alias or number asks for them."""
-    aliased = (served.models[name] for name in served.aliases.values())
-    is_wanted = settings.embedded_workers is not None or any(row.backend == EMBEDDED.backend for row in aliased)
+    named = (served.models[name] for name in chain.from_iterable(served.aliases.values()))
+    is_wanted = settings.embedded_workers is not None or any(row.backend == EMBEDDED.backend for row in named)
     return settings.worker_count if is_wanted else 0
