@@ -177,6 +177,7 @@ class KeepAlivePolicy(Enum):
     """What is done while the client is quiet."""
 
     INJECT = auto()
+    HIBERNATE = auto()
     OFF = auto()
 
 
@@ -221,6 +222,7 @@ class RecognitionConfig:
         keep_alive: What keeps the call alive while the client is quiet.
         vendor_parameters: Passed on to the vendor as they are.
         is_strict: What the model cannot honour is an error, not a warning.
+        fails_on_audio_loss: The call ends when audio is lost; if not, an event says so.
         resume: Where an earlier call stopped.
         options_set: Paths, within StreamingConfig, of the options that the client set and a model may be unable to
             honour; booleans end in ``=true`` or ``=false``, messages without a value in ``=``.
@@ -238,6 +240,7 @@ class RecognitionConfig:
     keep_alive: KeepAlive = KeepAlive()
     vendor_parameters: Mapping[str, object] = field(default_factory=dict)
     is_strict: bool = False
+    fails_on_audio_loss: bool = False
     resume: Resume = Resume()
     options_set: tuple[str, ...] = ()
     vendor_metadata: Mapping[str, SecretStr] = field(default_factory=dict, repr=False)

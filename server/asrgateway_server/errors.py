@@ -104,9 +104,19 @@ class StreamExpired(GatewayError):
 
 
 class UpstreamLost(GatewayError):
-    """The connection to the backend dropped or stalled; the recognizer decides what follows."""
+    """The connection to the backend dropped or stalled; the call's policy decides what follows."""
 
     reason = "UPSTREAM_LOST"
+
+
+class UpstreamEnded(UpstreamLost):
+    """The vendor ended a task by itself, at a limit of its own, though nothing was wrong with it."""
+
+
+class AudioLost(GatewayError):
+    """Audio is lost to the call, which was asked to end in this case (``fail_on_audio_loss``)."""
+
+    reason = "AUDIO_LOST"
 
 
 class UpstreamUnavailable(GatewayError):

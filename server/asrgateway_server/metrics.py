@@ -39,6 +39,9 @@ CONNECTION_STATES: Final = ("connecting", "in_use")
 CONNECT_RESULTS: Final = ("ok", "refused", "throttled", "lost", "timeout", CALLERS_KEY)
 #: Whose key a task was to start with: the gateway's, a caller's.
 KEY_OWNERS: Final = ("gateways_key", CALLERS_KEY)
+#: Why another task follows one that ended too soon: the vendor ended it at a limit of its own, it was lost or stalled,
+#: or there was no room for it.
+RECONNECTS: Final = ("ended", "lost", "throttled")
 #: What errors of every vendor may count as; each vendor adds labels of its own.
 COMMON_CODES: Final = ("none", CALLERS_KEY, OTHER)
 
@@ -195,6 +198,31 @@ class Metrics:
             "Silence sent to upstreams in the place of quiet clients.",
             ["model"],
         )
+        self.replayed_audio_seconds = self._counter(
+            "asrgateway_replayed_audio_seconds",
+            "Audio of clients handed to upstreams again, because the task that had it was lost.",
+            ["model"],
+        )
+        self.dropped_audio_seconds = self._counter(
+            "asrgateway_dropped_audio_seconds",
+            "Audio lost to calls: their task was lost after more audio without a final result than is kept.",
+            ["model"],
+        )
+        self.reconnects = self._counter(
+            "asrgateway_upstream_reconnects",
+            "Tasks that ended too soon and were followed by another one, by cause.",
+            ["model", "reason"],
+        )
+        self.rollovers = self._counter(
+            "asrgateway_upstream_rollovers",
+            "Tasks that the gateway ended to begin another one: at a commit, or before a limit of the vendor's.",
+            ["model"],
+        )
+        self.hibernations = self._counter(
+            "asrgateway_hibernations",
+            "Times that a quiet call was left without a task until its next audio.",
+            ["model"],
+        )
         self.billed_audio_seconds = self._counter(
             "asrgateway_billed_audio_seconds",
             "Audio that the vendor bills: as it says, or else all that it was sent.",
@@ -320,6 +348,11 @@ class ModelMetrics:
         self.audio_received_seconds = metrics.audio_received_seconds.labels(model)
         self.upstream_audio_sent_seconds = metrics.upstream_audio_sent_seconds.labels(model)
         self.silence_injected_seconds = metrics.silence_injected_seconds.labels(model)
+        self.replayed_audio_seconds = metrics.replayed_audio_seconds.labels(model)
+        self.dropped_audio_seconds = metrics.dropped_audio_seconds.labels(model)
+        self.reconnects = {reason: metrics.reconnects.labels(model, reason) for reason in RECONNECTS}
+        self.rollovers = metrics.rollovers.labels(model)
+        self.hibernations = metrics.hibernations.labels(model)
         self.billed_audio_seconds = metrics.billed_audio_seconds.labels(model)
         self.estimated_cost_cny = metrics.estimated_cost_cny.labels(model)
         self.partial_results = metrics.results.labels(model, "partial")

@@ -289,7 +289,7 @@ class Settings(BaseSettings):
 
     max_injected_silence_seconds: Annotated[float, Field(ge=1, le=86_400)] = 600.0
     """How much silence in a row, which the vendor bills, is sent in a client's place. After it no more is added until
-    audio comes, and the vendor's own limits may end the call."""
+    audio comes, as with the keep-alive policy OFF."""
 
     task_silence_seconds: Annotated[float, Field(ge=1, le=60)] = 50.0
     """Models without a heartbeat switch end a task after 60 s of silence: after so much a new task follows unseen."""
@@ -301,12 +301,32 @@ class Settings(BaseSettings):
     backlog_speed: Annotated[float, Field(ge=1, le=1000)] = 3.0
     """How many times faster than realtime the vendor is sent audio that waits; the embedded model takes it at once."""
 
+    hibernate_after_seconds: Seconds = 30.0
+    """How long a client must have been quiet until the vendor's task is ended, for calls with the keep-alive policy
+    HIBERNATE; the next audio opens another one."""
+
+    max_upstream_failures: Annotated[int, Field(ge=0, le=100)] = 5
+    """How often a call's upstream may fail within a minute; one more failure ends the call with UNAVAILABLE. A final
+    result, or half a minute without a failure, starts the count anew. 0: the first failure ends the call."""
+
+    reconnect_pause_seconds: Annotated[float, Field(ge=0, le=60)] = 0.1
+    """The longest pause before the upstream is tried again; three times as long after each further failure."""
+
+    replay_seconds: Annotated[float, Field(ge=0, le=600)] = 60.0
+    """How much audio without a final result a call keeps, to have it recognised again when the upstream is lost."""
+
+    replay_megabytes: Annotated[float, Field(ge=0, le=1_000_000)] = 256.0
+    """How much of it all calls together keep; beyond that, those that keep most keep less."""
+
+    replay_speed: Annotated[float, Field(ge=1, le=1000)] = 10.0
+    """How many times faster than realtime the vendor is sent audio again."""
+
     upstream_ready_timeout_seconds: Seconds = 10.0
     """How long a backend may take until it accepts audio."""
 
     upstream_stall_timeout_seconds: Seconds = 8.0
     """How long a backend may leave a commit or the end of the audio unanswered, take no audio, or be sent speech, which
-    is audio louder than -45 dBFS, without any message; then its call ends with UNAVAILABLE. Raise it where clients
+    is audio louder than -45 dBFS, without any message; then it counts as lost. Raise it where clients
     send music or noise for longer, of which vendors say nothing."""
 
     max_task_starts_per_second: Annotated[float, Field(ge=0, le=1000)] = 20.0

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 
 from asrgateway_server.backends.base import Commit
-from asrgateway_server.call.audio_log import AudioLog, End
+from asrgateway_server.call.audio_log import AudioLog, End, Mark
+from asrgateway_server.call.replay_memory import ReplayMemory
 from asrgateway_server.config import Adaptation, Update
 
 PACKET = 4
 PACKETS = [bytes([number]) * 2 * PACKET for number in range(6)]
 
 
-def log(packets: int = 100) -> AudioLog:
-    return AudioLog(packets * PACKET)
+def log(packets: int = 100, kept_packets: int = 100, memory: ReplayMemory | None = None) -> AudioLog:
+    return AudioLog(packets * PACKET, kept_packets * PACKET, memory or ReplayMemory(math.inf))
 
 
 async def filled(*pieces: bytes, packets: int = 100) -> AudioLog:
@@ -43,7 +45,13 @@ async def test_marks_are_read_in_their_places_after_all_audio_before_them() -> N
     await made.append(PACKETS[1])
     update = Update(adaptation=Adaptation(context="ships"))
     await made.mark(update)
-    assert [made.read(PACKET) for _ in range(5)] == [PACKETS[0][:2], Commit(), PACKETS[1], update, None]
+    assert [made.read(PACKET) for _ in range(5)] == [
+        PACKETS[0][:2],
+        Mark(position_samples=1, number=1, item=Commit()),
+        PACKETS[1],
+        Mark(position_samples=1 + PACKET, number=2, item=update),
+        None,
+    ]
 
 
 async def test_the_end_comes_after_the_last_audio_and_stays() -> None:
@@ -57,7 +65,7 @@ async def test_has_audio_says_whether_audio_comes_next() -> None:
     await made.mark(Commit())
     await made.append(PACKETS[0])
     assert not made.has_audio
-    assert made.read(PACKET) == Commit()
+    assert isinstance(made.read(PACKET), Mark)
     assert made.has_audio
 
 
@@ -95,7 +103,9 @@ async def test_commits_without_audio_wait_for_room_too() -> None:
     writing = asyncio.create_task(commits())
     await asyncio.sleep(0)
     assert not writing.done()
-    assert [await read(made) for _ in range(10)] == [Commit()] * 10
+    assert [await read(made) for _ in range(10)] == [
+        Mark(position_samples=0, number=number, item=Commit()) for number in range(1, 11)
+    ]
     await writing
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -18,6 +19,7 @@ from asrgateway_server.backends.worker_process import Recognizer, WorkerPool
 from asrgateway_server.call.call import WAITING_PACKETS, recognize
 from asrgateway_server.call.going_away import GoingAwayNotice
 from asrgateway_server.call.limits import Limits
+from asrgateway_server.call.replay_memory import ReplayMemory
 from asrgateway_server.call.responses import CallFinished, Cursor, Response, Result, Started
 from asrgateway_server.config import Adaptation, AudioFormat, Features, RecognitionConfig, Resume, Update
 from asrgateway_server.errors import (
@@ -43,18 +45,10 @@ from asrgateway_server.events import (
 )
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
+from limits import LIMITS
 
 CONFIG = RecognitionConfig(model=EMBEDDED, audio=AudioFormat(sample_rate_hertz=16_000))
 WITH_INTERIMS = replace(CONFIG, interim_results=True)
-LIMITS = Limits(
-    max_utterance_seconds=20.0,
-    cursor_interval_seconds=10.0,
-    backlog_speed=1.0,
-    quiet_after_seconds=60.0,
-    max_injected_silence_seconds=600.0,
-    task_silence_seconds=50.0,
-    task_idle_seconds=10.0,
-)
 CHUNK = bytes(3_200)  # a tenth of a second
 WORDS = (Word(text="good", start_ms=10, end_ms=90),)
 
@@ -167,7 +161,7 @@ async def call(
     client: ScriptedClient, backend: ScriptedBackend, config: RecognitionConfig = CONFIG, limits: Limits = LIMITS
 ) -> Metrics:
     metrics = Metrics(CollectorRegistry())
-    await recognize(config, backend, client, limits, metrics, GoingAwayNotice())
+    await recognize(config, backend, client, limits, metrics, GoingAwayNotice(), ReplayMemory(math.inf))
     return metrics
 
 
@@ -224,7 +218,7 @@ async def test_a_slow_recogniser_receives_a_long_message_without_gaps(
     async with pool:
         # A lead lasts 2 s at most: here it ends after a tenth of what the recogniser needs.
         limits = replace(LIMITS, quiet_after_seconds=-1.9)
-        await recognize(CONFIG, pool, client, limits, metrics, GoingAwayNotice())
+        await recognize(CONFIG, pool, client, limits, metrics, GoingAwayNotice(), ReplayMemory(math.inf))
     assert client.results[-1].text == f"{speech} bytes, 0 commits"
     assert client.finished.silence_ms == 0
 
@@ -570,24 +564,6 @@ async def test_a_lost_backend_makes_the_call_unavailable_for_now() -> None:
         await call(ScriptedClient(CHUNK), ScriptedBackend(error=lost))
     assert caught.value.retry_after_seconds == 1.0
     assert (caught.value.upstream_code, caught.value.upstream_request_id) == ("E1", "task-1")
-
-
-@pytest.mark.parametrize("is_ready", [False, True])
-async def test_only_the_loss_of_a_task_without_audio_is_invisible(is_ready: bool) -> None:
-    """The loss of the task with the first audio ends the call: its client would otherwise wait for ever."""
-
-    class Lossy(ScriptedBackend):
-        async def run(self, _config: RecognitionConfig, _task_input: TaskInput, emit: Emit) -> TaskEnd:
-            self.tasks += 1
-            if self.tasks == 1 or is_ready:
-                await emit(Ready(), time.monotonic())
-            return Lost(error=UpstreamLost("the vendor cannot be reached"))
-
-    backend = Lossy()
-    with pytest.raises(UpstreamUnavailable, match="cannot be reached"):
-        async with asyncio.timeout(60):
-            await call(ScriptedClient(CHUNK, CHUNK), backend)
-    assert backend.tasks == 2
 
 
 async def test_a_task_that_ends_before_the_audio_is_an_error() -> None:

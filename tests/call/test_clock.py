@@ -34,10 +34,10 @@ def test_the_bounds_of_speech_move(boundary: type[SpeechStarted | SpeechEnded]) 
 
 def test_silence_never_shows_in_the_clients_times() -> None:
     clock = Clock(16_000, 60_000)
-    clock.sent_samples = 16_000
+    clock.position_samples = 16_000
     clock.add_silence(300)
     clock.add_silence(200)
-    clock.sent_samples = 32_000
+    clock.position_samples = 32_000
     event = FinalResult(text="good", start_ms=900, end_ms=1_700, words=(word(1_600),))
     assert clock.move_result(event) == FinalResult(text="good", start_ms=60_900, end_ms=61_200, words=(word(61_100),))
     assert (clock.task_ms, clock.silence_ms, clock.audio_ms(1_700)) == (2_500, 500, 1_200)
@@ -45,11 +45,11 @@ def test_silence_never_shows_in_the_clients_times() -> None:
 
 def test_a_task_begins_at_zero_where_the_last_one_ended() -> None:
     clock = Clock(16_000, 60_000)
-    clock.sent_samples = 16_000
+    clock.position_samples = 16_000
     clock.add_silence(300)
-    clock.begin_task()
-    assert (clock.task_ms, clock.sent_ms, clock.silence_ms) == (0, 1_000, 300)
-    clock.sent_samples = 24_000
+    clock.begin_task(clock.position_samples)
+    assert (clock.task_ms, clock.position_ms, clock.silence_ms) == (0, 1_000, 300)
+    clock.position_samples = 24_000
     clock.add_silence(200)
     assert clock.task_ms == 700
     event = FinalResult(text="good", start_ms=100, end_ms=600, words=(word(200),))

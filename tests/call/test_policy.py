@@ -6,7 +6,7 @@ import pytest
 
 from asrgateway_server.backends.base import Completed, Failed, Lost, TaskEnd
 from asrgateway_server.call.policy import InputEnd, Step, error_after, next_step
-from asrgateway_server.errors import GatewayError, UpstreamLost, UpstreamProtocolError, UpstreamRefused
+from asrgateway_server.errors import GatewayError, Overloaded, UpstreamLost, UpstreamProtocolError, UpstreamRefused
 
 COMPLETED = Completed(read_at=0.0)
 LOST = Lost(error=UpstreamLost("the connection dropped", upstream_code="E1", upstream_request_id="task-1"))
@@ -14,26 +14,44 @@ FAILED = Failed(error=UpstreamRefused("no"))
 
 ROWS: list[tuple[InputEnd, TaskEnd, Step]] = [
     (InputEnd.HALF_CLOSE, COMPLETED, Step.FINISH),
-    (InputEnd.HALF_CLOSE, LOST, Step.FAIL),
+    (InputEnd.HALF_CLOSE, LOST, Step.RECONNECT),
     (InputEnd.HALF_CLOSE, FAILED, Step.FAIL),
     (InputEnd.COMMIT, COMPLETED, Step.ROLL_OVER),
-    (InputEnd.COMMIT, LOST, Step.FAIL),
+    (InputEnd.COMMIT, LOST, Step.RECONNECT),
     (InputEnd.COMMIT, FAILED, Step.FAIL),
+    (InputEnd.QUIET, COMPLETED, Step.HIBERNATE),
+    (InputEnd.QUIET, LOST, Step.RECONNECT),
+    (InputEnd.QUIET, FAILED, Step.FAIL),
     (InputEnd.IDLE, COMPLETED, Step.HIBERNATE),
     (InputEnd.IDLE, LOST, Step.HIBERNATE),
     (InputEnd.IDLE, FAILED, Step.HIBERNATE),
-    (InputEnd.UNUSED, LOST, Step.HIBERNATE),
-    (InputEnd.UNUSED, COMPLETED, Step.FAIL),
-    (InputEnd.UNUSED, FAILED, Step.FAIL),
-    (InputEnd.OPEN, COMPLETED, Step.FAIL),
-    (InputEnd.OPEN, LOST, Step.FAIL),
+    (InputEnd.STARVED, LOST, Step.HIBERNATE),
+    (InputEnd.STARVED, COMPLETED, Step.HIBERNATE),
+    (InputEnd.STARVED, FAILED, Step.FAIL),
+    (InputEnd.OPEN, COMPLETED, Step.RECONNECT),
+    (InputEnd.OPEN, LOST, Step.RECONNECT),
     (InputEnd.OPEN, FAILED, Step.FAIL),
 ]
 
 
 @pytest.mark.parametrize(("input_end", "end", "step"), ROWS)
 def test_how_a_task_ended_decides_what_follows(input_end: InputEnd, end: TaskEnd, step: Step) -> None:
-    assert next_step(input_end, end) is step
+    assert next_step(input_end, end, is_first=True, is_budget_spent=False) is step
+
+
+@pytest.mark.parametrize(("input_end", "end", "step"), ROWS)
+def test_a_spent_budget_forbids_only_another_attempt(input_end: InputEnd, end: TaskEnd, step: Step) -> None:
+    followed = next_step(input_end, end, is_first=False, is_budget_spent=True)
+    assert followed is (Step.FAIL if step is Step.RECONNECT else step)
+
+
+@pytest.mark.parametrize(
+    ("upstream_code", "is_first", "step"),
+    [("", True, Step.FAIL), ("", False, Step.RECONNECT), ("Throttling", True, Step.RECONNECT)],
+)
+def test_a_new_call_without_room_in_the_gateway_goes_elsewhere(upstream_code: str, is_first: bool, step: Step) -> None:
+    end = Lost(error=Overloaded("no room", upstream_code=upstream_code))
+    assert next_step(InputEnd.OPEN, end, is_first=is_first, is_budget_spent=False) is step
 
 
 def test_every_case_has_a_row_above() -> None:
@@ -46,6 +64,11 @@ def test_a_lost_task_makes_the_call_unavailable_for_now() -> None:
     error = error_after(LOST)
     assert (error.reason, error.message) == ("UPSTREAM_UNAVAILABLE", "the connection dropped; try again")
     assert (error.retry_after_seconds, error.upstream_code, error.upstream_request_id) == (1.0, "E1", "task-1")
+
+
+def test_a_vendor_that_never_has_room_exhausts_the_call() -> None:
+    throttled = Overloaded("too many", upstream_code="Throttling")
+    assert error_after(Lost(error=throttled)) is throttled
 
 
 @pytest.mark.parametrize(("end", "error"), [(COMPLETED, UpstreamProtocolError), (FAILED, UpstreamRefused)])

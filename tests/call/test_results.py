@@ -2,20 +2,31 @@ from __future__ import annotations
 
 import pytest
 
+from asrgateway_server.backends.base import Commit
+from asrgateway_server.call.audio_log import Mark
 from asrgateway_server.call.responses import Result
-from asrgateway_server.call.results import CommitOrigin, Results
+from asrgateway_server.call.results import OpenCommit, Results
 from asrgateway_server.events import CommitEmpty, FinalResult, InterimResult, Word
 
+CLIENT = OpenCommit(at_ms=0, mark=Mark(position_samples=0, number=1, item=Commit()))
+GATEWAY = OpenCommit(at_ms=0)
 WORDS = (Word(text="good", start_ms=0, end_ms=200),)
 
 
 def numbered(*events: InterimResult | FinalResult, next_index: int = 0) -> list[Result]:
-    results = Results(next_index)
+    results = Results(next_index, 0)
     return [
         result
         for event in events
-        for result in (results.interim(event) if isinstance(event, InterimResult) else results.final(event))
+        for result in (results.interim(event) if isinstance(event, InterimResult) else finished(results, event))
     ]
+
+
+def finished(results: Results, event: FinalResult) -> list[Result]:
+    """The results that a final result gives; none of them is the empty answer to a commit."""
+    answers = results.final(event, event.end_ms or 0)
+    assert not any(isinstance(answer, CommitEmpty) for answer in answers)
+    return [answer for answer in answers if isinstance(answer, Result)]
 
 
 def places(results: list[Result]) -> list[tuple[int, int, bool]]:
@@ -133,35 +144,35 @@ def test_only_promised_text_is_committed() -> None:
 
 
 def test_a_forced_result_answers_a_commit() -> None:
-    results = Results(0)
-    results.commit(CommitOrigin.CLIENT)
+    results = Results(0, 0)
+    results.commit(CLIENT)
     assert results.has_open_commit
-    assert places([*results.final(FinalResult(text="a", is_forced=True))]) == [(0, 1, True)]
+    assert places([*finished(results, FinalResult(text="a", is_forced=True))]) == [(0, 1, True)]
     assert not results.has_open_commit
 
 
-@pytest.mark.parametrize(("origin", "is_shown"), [(CommitOrigin.CLIENT, True), (CommitOrigin.GATEWAY, False)])
-def test_only_a_commit_of_the_client_gets_an_empty_answer(origin: CommitOrigin, is_shown: bool) -> None:
-    results = Results(0)
-    results.commit(origin)
-    assert results.commit_empty() is is_shown
+@pytest.mark.parametrize(("commit", "is_shown"), [(CLIENT, True), (GATEWAY, False)])
+def test_only_a_commit_of_the_client_gets_an_empty_answer(commit: OpenCommit, is_shown: bool) -> None:
+    results = Results(0, 0)
+    results.commit(commit)
+    assert [*results.commit_empty()] == [CommitEmpty()] * is_shown
     assert not results.has_open_commit
 
 
 def test_commits_are_answered_in_order() -> None:
-    results = Results(0)
-    results.commit(CommitOrigin.GATEWAY)
-    results.commit(CommitOrigin.CLIENT)
-    results.final(FinalResult(text="a", is_forced=True))
-    assert results.commit_empty()
+    results = Results(0, 0)
+    results.commit(GATEWAY)
+    results.commit(CLIENT)
+    finished(results, FinalResult(text="a", is_forced=True))
+    assert [*results.commit_empty()] == [CommitEmpty()]
 
 
 def test_the_end_of_a_task_answers_with_its_last_final_result() -> None:
-    results = Results(0)
-    results.end_by_commit(CommitOrigin.CLIENT)
+    results = Results(0, 0)
+    results.end_by_commit(CLIENT)
     assert results.has_open_commit
-    assert results.final(final("a")) == ()
-    (first,) = results.final(final("b"))
+    assert finished(results, final("a")) == []
+    (first,) = finished(results, final("b"))
     assert (first.text, first.is_forced) == ("a", False)
     (answer,) = results.task_ended()
     assert isinstance(answer, Result)
@@ -170,30 +181,30 @@ def test_the_end_of_a_task_answers_with_its_last_final_result() -> None:
 
 
 def test_a_held_result_is_sent_before_the_next_text() -> None:
-    results = Results(0)
-    results.end_by_commit(CommitOrigin.CLIENT)
-    results.final(final("a"))
+    results = Results(0, 0)
+    results.end_by_commit(CLIENT)
+    finished(results, final("a"))
     assert places([*results.interim(interim("b"))]) == [(0, 1, True), (1, 1, False)]
     assert [*results.task_ended()] == [CommitEmpty()]
 
 
 def test_a_held_result_is_sent_when_speech_begins_again() -> None:
-    results = Results(0)
-    results.end_by_commit(CommitOrigin.CLIENT)
-    results.final(final("a"))
+    results = Results(0, 0)
+    results.end_by_commit(CLIENT)
+    finished(results, final("a"))
     assert places([*results.speech_started()]) == [(0, 1, True)]
 
 
-@pytest.mark.parametrize(("origin", "answers"), [(CommitOrigin.CLIENT, [CommitEmpty()]), (CommitOrigin.GATEWAY, [])])
-def test_the_end_of_a_task_without_results_is_an_empty_answer(origin: CommitOrigin, answers: list[CommitEmpty]) -> None:
-    results = Results(0)
-    results.end_by_commit(origin)
+@pytest.mark.parametrize(("commit", "answers"), [(CLIENT, [CommitEmpty()]), (GATEWAY, [])])
+def test_the_end_of_a_task_without_results_is_an_empty_answer(commit: OpenCommit, answers: list[CommitEmpty]) -> None:
+    results = Results(0, 0)
+    results.end_by_commit(commit)
     assert [*results.task_ended()] == answers
 
 
 def test_a_task_that_ends_leaves_no_commit_without_an_answer() -> None:
-    results = Results(0)
-    results.commit(CommitOrigin.CLIENT)
-    results.commit(CommitOrigin.CLIENT)
+    results = Results(0, 0)
+    results.commit(CLIENT)
+    results.commit(CLIENT)
     assert [*results.task_ended()] == [CommitEmpty(), CommitEmpty()]
     assert not results.has_open_commit

@@ -85,7 +85,7 @@ def test_amounts_are_counted_a_second_at_a_time_and_at_the_end() -> None:
 
 def test_a_task_costs_what_the_vendor_bills() -> None:
     stats, metrics = statistics()
-    stats.begin_task(REMOTE)
+    stats.begin_task(REMOTE, stats.sent_ms)
     stats.sent(1_500)
     stats.end_task(2_000)
     assert value(metrics, "billed_audio_seconds_total", model="remote") == 2.0
@@ -95,7 +95,7 @@ def test_a_task_costs_what_the_vendor_bills() -> None:
 
 def test_a_task_without_a_bill_costs_the_audio_that_was_sent() -> None:
     stats, metrics = statistics()
-    stats.begin_task(REMOTE)
+    stats.begin_task(REMOTE, stats.sent_ms)
     stats.sent(1_500)
     stats.silence_sent(500)
     stats.end_task(None)
@@ -106,7 +106,7 @@ def test_a_task_without_a_bill_costs_the_audio_that_was_sent() -> None:
 def test_tasks_add_up() -> None:
     stats, _ = statistics()
     for sent_ms in (1_000, 2_000):
-        stats.begin_task(REMOTE)
+        stats.begin_task(REMOTE, stats.sent_ms)
         stats.sent(sent_ms)
         stats.end_task(1_000)
     assert (stats.finished().billed_ms, stats.finished().estimated_cost_cny) == (2_000, 1.0)
@@ -114,10 +114,10 @@ def test_tasks_add_up() -> None:
 
 def test_each_model_has_its_own_price_and_its_own_series() -> None:
     stats, metrics = statistics()
-    stats.begin_task(REMOTE)
+    stats.begin_task(REMOTE, stats.sent_ms)
     stats.sent(1_000)
     stats.end_task(None)
-    stats.begin_task(OTHER)
+    stats.begin_task(OTHER, stats.sent_ms)
     stats.sent(3_000)
     stats.end_task(None)
     stats.close()
@@ -129,7 +129,7 @@ def test_each_model_has_its_own_price_and_its_own_series() -> None:
 
 def test_a_recogniser_in_the_gateway_costs_nothing() -> None:
     stats, metrics = statistics(EMBEDDED)
-    stats.begin_task(EMBEDDED)
+    stats.begin_task(EMBEDDED, stats.sent_ms)
     stats.sent(1_000)
     stats.end_task(None)
     assert value(metrics, "billed_audio_seconds_total", model="embedded") == 0

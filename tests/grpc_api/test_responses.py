@@ -117,6 +117,8 @@ def test_an_option_warning_becomes_a_warning(code: WarningCode) -> None:
 def finished(*, delay_seconds: float | None) -> CallFinished:
     return CallFinished(
         silence_ms=0,
+        replayed_ms=700,
+        reconnects=2,
         first_package_delay_seconds=delay_seconds,
         last_package_delay_seconds=0.2,
         upstream_first_package_delay_seconds=delay_seconds,
@@ -137,7 +139,8 @@ def test_finished_sums_up_the_call() -> None:
         upstream_last_package_delay=duration(100),
         audio_duration=duration(2_400),
         injected_silence=duration(0),
-        replayed_audio=duration(0),
+        replayed_audio=duration(700),
+        reconnects=2,
         upstream_request_ids=["task-1"],
         final_results=2,
     )

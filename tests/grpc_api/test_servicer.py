@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server import logs
 from asrgateway_server.backends.base import Completed, Emit, TaskEnd, TaskInput
-from asrgateway_server.call.limits import Limits
+from asrgateway_server.call.replay_memory import ReplayMemory
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import Overloaded
 from asrgateway_server.events import FinalResult, Ready
@@ -33,16 +34,8 @@ from asrgateway_server.tracing import IdOnlyTracer
 from calls import Outcome, Stub, audio, commit, config, outcome_of, recognize
 from catalogues import WITHOUT_KEY
 from gateways import eventually
+from limits import LIMITS
 
-LIMITS = Limits(
-    max_utterance_seconds=20.0,
-    cursor_interval_seconds=10.0,
-    backlog_speed=1.0,
-    quiet_after_seconds=60.0,
-    max_injected_silence_seconds=600.0,
-    task_silence_seconds=50.0,
-    task_idle_seconds=10.0,
-)
 EDGE = EdgeLimits(
     vendor_metadata=VendorMetadata({}, is_allowed=False),
     max_streams=2,
@@ -120,7 +113,7 @@ async def service(edge: EdgeLimits) -> AsyncIterator[Service]:
     )
     served = WITHOUT_KEY
     servicer = RecognitionServicer(
-        served, {"pocketsphinx": backend}, edge, LIMITS, metrics, Drain(0.1, 0.1, 0.0, metrics)
+        served, {"pocketsphinx": backend}, edge, LIMITS, metrics, Drain(0.1, 0.1, 0.0, metrics), ReplayMemory(math.inf)
     )
     pb_grpc.add_SpeechRecognitionServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")

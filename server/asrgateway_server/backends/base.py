@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from asrgateway_server.config import RecognitionConfig, Update
-from asrgateway_server.errors import GatewayError, UpstreamLost
+from asrgateway_server.errors import GatewayError, Overloaded, UpstreamLost
 from asrgateway_server.events import BackendEvent
 
 
@@ -46,9 +46,9 @@ class Completed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """The connection ended too soon, or stalled; another task may do better."""
+    """The connection ended too soon, or stalled, or there was no room for the task; another one may do better."""
 
-    error: UpstreamLost
+    error: UpstreamLost | Overloaded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,4 +88,4 @@ class Backend(Protocol):
 
 def end_of(error: GatewayError) -> Lost | Failed:
     """Return how a task ended that an error has ended."""
-    return Lost(error=error) if isinstance(error, UpstreamLost) else Failed(error=error)
+    return Lost(error=error) if isinstance(error, UpstreamLost | Overloaded) else Failed(error=error)

@@ -1,19 +1,37 @@
-"""The client's audio, with its commits and updates in their places, on its way to the task that runs."""
+"""The client's audio, with its commits and updates in their places: read by one task, and again by the next one."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from asrgateway_server.audio.pcm import BYTES_PER_SAMPLE
 from asrgateway_server.backends.base import Commit
-from asrgateway_server.config import Update
+from asrgateway_server.call.replay_memory import ReplayMemory
+from asrgateway_server.config import Adaptation, Update
 
-Mark = Commit | Update
+# Marks that may wait to be read.
 _MOST_MARKS: Final = 3
+# Updates that are kept for tasks that begin before them; a task that goes back further begins with the first of them.
+_MOST_UPDATES: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A commit or an update in its place.
+
+    Attributes:
+        position_samples: The audio before it, from the call's first sample.
+        number: Counts the marks of a call.
+        item: What it is.
+    """
+
+    position_samples: int
+    number: int
+    item: Commit | Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +40,37 @@ class End:
 
 
 class AudioLog:
-    """A bounded log of audio with one writer and one reader.
+    """A bounded log of audio with one writer and one reader, who may go back to audio that was not released.
 
-    While too much is unread the writer waits; it then reads nothing more from gRPC, whose flow control slows the
-    client.
+    While too much has never been read the writer waits; it then reads nothing more from gRPC, whose flow control
+    slows the client. Positions are in samples from the call's first one.
 
     Attributes:
-        end_samples: The audio so far, in samples from the call's first one.
+        start_samples: The first audio that can be read again.
+        read_samples: Where the reader is.
+        end_samples: The audio so far.
         is_writing: The writer has more audio and waits for room: the client is not quiet.
 
     Args:
-        capacity_samples: The writer waits while at least so many are unread.
+        capacity_samples: The writer waits while at least so many have never been read.
+        kept_samples: The most that is kept to be read again; the oldest goes first.
+        memory: Bounds what all logs of the process keep.
     """
 
-    def __init__(self, capacity_samples: int) -> None:
+    def __init__(self, capacity_samples: int, kept_samples: int, memory: ReplayMemory) -> None:
+        self.start_samples = 0
+        self.read_samples = 0
         self.end_samples = 0
         self.is_writing = False
+        self._furthest_samples = 0
         self._capacity_samples = capacity_samples
         self._most_bytes = capacity_samples * BYTES_PER_SAMPLE
-        self._position = 0
-        self._pieces: deque[bytes] = deque()
-        self._read_bytes = 0  # Of the first piece.
-        self._marks: deque[tuple[int, Mark]] = deque()
+        self._kept_bytes = kept_samples * BYTES_PER_SAMPLE
+        self._memory = memory
+        self._held = bytearray()
+        self._marks: deque[Mark] = deque()
+        self._mark_count = 0
+        self._updates: dict[int, tuple[int, Update]] = {}  # Those that were read, by number, with their positions.
         self._is_ended = False
         self._wanted_samples = 1
         self._reader: asyncio.Future[None] | None = None
@@ -67,11 +94,12 @@ class AudioLog:
             # Audio that is shorter than a packet wakes no reader, but silence may be due after it from now on.
             self._wake_reader()
 
-    async def mark(self, mark: Mark) -> None:
+    async def mark(self, item: Commit | Update) -> None:
         """Add a commit or an update after all audio so far."""
         while len(self._marks) >= _MOST_MARKS or self._is_full:
             await self._room()
-        self._marks.append((self.end_samples, mark))
+        self._mark_count += 1
+        self._marks.append(Mark(position_samples=self.end_samples, number=self._mark_count, item=item))
         self._wake_reader()
 
     def end(self) -> None:
@@ -88,16 +116,19 @@ class AudioLog:
 
     def _add(self, pcm: bytes) -> None:
         is_first = not self.end_samples  # From then on the reader waits for other things.
-        self._pieces.append(pcm)
+        self._held += pcm
         self.end_samples += len(pcm) // BYTES_PER_SAMPLE
-        if is_first or self.end_samples - self._position >= self._wanted_samples:
+        self._memory.grown(self, len(pcm))
+        if (excess := len(self._held) - self._kept_bytes) > 0:
+            self.drop(excess)
+        if is_first or self.end_samples - self.read_samples >= self._wanted_samples:
             self._wake_reader()
         if self._on_audio:
             self._on_audio()
 
     @property
     def _is_full(self) -> bool:
-        return self.end_samples - self._position >= self._capacity_samples
+        return self.end_samples - self._furthest_samples >= self._capacity_samples
 
     async def _room(self) -> None:
         self._writer = asyncio.get_running_loop().create_future()
@@ -115,7 +146,22 @@ class AudioLog:
     @property
     def has_audio(self) -> bool:
         """Whether audio comes next."""
-        return (self._marks[0][0] if self._marks else self.end_samples) > self._position
+        return self._available_samples > 0
+
+    @property
+    def has_more(self) -> bool:
+        """Whether anything is left to read now."""
+        return bool(self._marks) or self._is_ended or self.end_samples > self.read_samples
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether what comes next was read before."""
+        return self.read_samples < self._furthest_samples
+
+    @property
+    def _available_samples(self) -> int:
+        until = self._marks[0].position_samples if self._marks else self.end_samples
+        return until - self.read_samples
 
     def read(self, packet_samples: int, *, is_partial_wanted: bool = False) -> bytes | Mark | End | None:
         """Return the next item; None while there is less than a packet and more may follow.
@@ -124,16 +170,14 @@ class AudioLog:
             packet_samples: The most audio to return. Less is returned before a mark and before the end.
             is_partial_wanted: Return less audio at any time.
         """
-        available = (self._marks[0][0] if self._marks else self.end_samples) - self._position
+        available = self._available_samples
         if available >= packet_samples:
             return self._take(packet_samples)
         is_complete = bool(self._marks) or self._is_ended
-        if available:
+        if available > 0:
             return self._take(available) if is_complete or is_partial_wanted else None
         if self._marks:
-            _, mark = self._marks.popleft()
-            self._wake_writer()
-            return mark
+            return self._take_mark()
         return End() if self._is_ended else None
 
     async def wait(self, wanted_samples: int, until: float | None) -> None:
@@ -157,25 +201,71 @@ class AudioLog:
                 self._cancel_alarm()
 
     def _take(self, samples: int) -> bytes:
-        size = samples * BYTES_PER_SAMPLE
-        is_whole = len(self._pieces[0]) == size and not self._read_bytes
-        pcm = self._pieces.popleft() if is_whole else self._gather(size)
-        self._position += samples
-        self._wake_writer()
+        start = (self.read_samples - self.start_samples) * BYTES_PER_SAMPLE
+        pcm = bytes(memoryview(self._held)[start : start + samples * BYTES_PER_SAMPLE])
+        self.read_samples += samples
+        if self.read_samples > self._furthest_samples:
+            self._furthest_samples = self.read_samples
+            self._wake_writer()
         return pcm
 
-    def _gather(self, size: int) -> bytes:
-        parts = []
-        while size:
-            first = self._pieces[0]
-            part = first[self._read_bytes : self._read_bytes + size]
-            parts.append(part)
-            size -= len(part)
-            self._read_bytes += len(part)
-            if self._read_bytes == len(first):
-                self._pieces.popleft()
-                self._read_bytes = 0
-        return b"".join(parts)
+    def _take_mark(self) -> Mark:
+        mark = self._marks.popleft()
+        if isinstance(mark.item, Update):
+            self._updates[mark.number] = (mark.position_samples, mark.item)
+            if len(self._updates) > _MOST_UPDATES:
+                del self._updates[min(self._updates)]
+        self._wake_writer()
+        return mark
+
+    # Going back -------------------------------------------------------------------------------------------------
+
+    def rewind(self, position_samples: int, again: Iterable[Mark]) -> None:
+        """Go back to a position, or to the first audio that is still there.
+
+        Args:
+            position_samples: Audio from there on is read again.
+            again: Marks that were read and have to be read again: at once, where they lie before that.
+        """
+        self.read_samples = max(min(position_samples, self._furthest_samples), self.start_samples)
+        later = [
+            Mark(position_samples=position, number=number, item=update)
+            for number, (position, update) in self._updates.items()
+            if position > self.read_samples
+        ]
+        for mark in later:
+            del self._updates[mark.number]
+        unread = {mark.number: mark for mark in (*again, *later, *self._marks)}
+        self._marks = deque(unread[number] for number in sorted(unread))
+
+    @property
+    def adaptation(self) -> Adaptation | None:
+        """The one that the last update before the reader's position put in force; None if there was none."""
+        before = [number for number, (position, _) in self._updates.items() if position <= self.read_samples]
+        return self._updates[max(before)][1].adaptation if before else None
+
+    def release(self, position_samples: int) -> None:
+        """Give up the audio before a position: it need not be read again."""
+        self.drop((position_samples - self.start_samples) * BYTES_PER_SAMPLE)
+
+    def drop(self, size: int) -> None:
+        """Give up the oldest audio, of what the reader has read."""
+        size = min(size, (self.read_samples - self.start_samples) * BYTES_PER_SAMPLE)
+        if size <= 0:
+            return
+        del self._held[:size]
+        self.start_samples += size // BYTES_PER_SAMPLE
+        self._memory.shrunk(size)
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much could be given up."""
+        return (self.read_samples - self.start_samples) * BYTES_PER_SAMPLE
+
+    def close(self) -> None:
+        """Give up everything."""
+        self._memory.closed(self, len(self._held))
+        self._held.clear()
 
     # Waking -----------------------------------------------------------------------------------------------------
 

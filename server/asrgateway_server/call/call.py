@@ -21,6 +21,7 @@ from asrgateway_server.call.limits import Limits
 from asrgateway_server.call.options import is_supported, unsupported_in_update, unsupported_options
 from asrgateway_server.call.pacer import Pacer
 from asrgateway_server.call.quiet import QuietDetector
+from asrgateway_server.call.replay_memory import ReplayMemory
 from asrgateway_server.call.responder import Responder, ResponseWriter
 from asrgateway_server.call.results import Results
 from asrgateway_server.call.statistics import Statistics
@@ -28,7 +29,6 @@ from asrgateway_server.call.task_input import PACKET_MS, CallAudio
 from asrgateway_server.call.upstream_loop import UpstreamLoop
 from asrgateway_server.config import KeepAlivePolicy, RecognitionConfig, Update
 from asrgateway_server.errors import InvalidRequest, first_error
-from asrgateway_server.events import OptionWarning
 from asrgateway_server.metrics import Metrics
 
 #: Packets that may wait in the log; with the windows of gRPC and the kernel it stays under a second of audio.
@@ -54,14 +54,14 @@ async def recognize(
     limits: Limits,
     metrics: Metrics,
     going_away: GoingAwayNotice,
+    memory: ReplayMemory,
 ) -> None:
     """Run one call to its end; send the client a notice if it has to end sooner.
 
     Raises:
         GatewayError: The call cannot go on; any subclass but ``UpstreamLost``.
     """
-    warnings = unsupported_options(config)
-    await _Call(config, backend, client, limits, metrics, going_away, warnings).run()
+    await _Call(config, backend, client, limits, metrics, going_away, memory).run()
 
 
 class _Call:
@@ -73,27 +73,34 @@ class _Call:
         limits: Limits,
         metrics: Metrics,
         going_away: GoingAwayNotice,
-        warnings: tuple[OptionWarning, ...],
+        memory: ReplayMemory,
     ) -> None:
+        warnings = unsupported_options(config)
         rate_hertz = config.model_rate_hertz
+        does_hibernate = config.keep_alive.policy is KeepAlivePolicy.HIBERNATE
         self._config = config
         self._client = client
         self._limits = limits
         self._metrics = metrics
         self._pipeline = AudioPipeline(config.audio, rate_hertz)
         self._quiet = _quiet_detector(config, limits)
-        self._log = AudioLog(WAITING_PACKETS * rate_hertz * PACKET_MS // 1000)
+        self._log = AudioLog(
+            WAITING_PACKETS * rate_hertz * PACKET_MS // 1000, round(limits.replay_seconds * rate_hertz), memory
+        )
         self._arrival_times = ArrivalTimes()
         self._statistics = Statistics(config, metrics)
         self._responder = Responder(config, client, self._statistics, going_away, warnings)
         audio = CallAudio(
             log=self._log,
             clock=Clock(rate_hertz, config.resume.audio_offset_ms),
-            results=Results(config.resume.next_result_index),
+            results=Results(config.resume.next_result_index, config.resume.audio_offset_ms),
             statistics=self._statistics,
             quiet=self._quiet,
+            hibernate_after_seconds=limits.hibernate_after_seconds if does_hibernate else None,
             # A recognizer in this gateway takes audio as fast as it can.
-            pacer=Pacer(limits.backlog_speed) if config.model.is_remote else None,
+            pacer=Pacer() if config.model.is_remote else None,
+            replay_speed=limits.replay_speed,
+            backlog_speed=limits.backlog_speed,
         )
         self._upstream = UpstreamLoop(config, backend, audio, limits, self._responder, self._arrival_times)
 
@@ -110,6 +117,7 @@ class _Call:
             raise first_error(group) from group
         finally:
             self._statistics.close()
+            self._log.close()
 
     async def _finish(self) -> None:
         """Send the summary, the last response."""

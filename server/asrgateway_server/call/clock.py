@@ -15,7 +15,7 @@ class Clock:
     """Moves times from a task to the client's clock. A task's time begins at zero and includes inserted silence.
 
     Attributes:
-        sent_samples: The client's audio handed to tasks so far.
+        position_samples: Where the current task is in the client's audio.
         silence_ms: The silence handed to tasks so far.
         offset_ms: The client's time of its first sample in this call.
 
@@ -25,7 +25,7 @@ class Clock:
     """
 
     def __init__(self, sample_rate_hertz: int, offset_ms: int) -> None:
-        self.sent_samples = 0
+        self.position_samples = 0
         self.silence_ms = 0
         self._sample_rate_hertz = sample_rate_hertz
         self.offset_ms = offset_ms
@@ -33,19 +33,28 @@ class Clock:
         self._inserted = InsertedSilence()
 
     @property
-    def sent_ms(self) -> int:
-        """The client's audio handed to tasks so far."""
-        return self.sent_samples * 1000 // self._sample_rate_hertz
+    def position_ms(self) -> int:
+        """Where the current task is in the client's audio."""
+        return self.time_ms(self.position_samples)
 
     @property
     def task_ms(self) -> int:
         """Audio and silence handed to the current task, in its own time."""
-        return self.sent_ms - self._task_start_ms + self._inserted.added_ms
+        return self.position_ms - self._task_start_ms + self._inserted.added_ms
 
-    def begin_task(self) -> None:
-        """Begin a task with the next audio; its time is zero."""
-        self._task_start_ms = self.sent_ms
+    def begin_task(self, position_samples: int) -> None:
+        """Begin a task with the audio from a position on; its time is zero."""
+        self.position_samples = position_samples
+        self._task_start_ms = self.position_ms
         self._inserted = InsertedSilence()
+
+    def samples(self, audio_ms: int) -> int:
+        """Return the position of a time."""
+        return audio_ms * self._sample_rate_hertz // 1000
+
+    def time_ms(self, samples: int) -> int:
+        """Return the time of a position."""
+        return samples * 1000 // self._sample_rate_hertz
 
     def add_silence(self, length_ms: int) -> None:
         """Count silence that is handed to the task now."""

@@ -15,10 +15,15 @@ class Limits:
         backlog_speed: How many times faster than realtime waiting audio is sent to a vendor.
         quiet_after_seconds: When a client counts as quiet, unless its config says otherwise.
         max_injected_silence_seconds: The most silence in a row that is sent in a client's place until audio comes.
+        hibernate_after_seconds: After so much of it the task is ended, for calls whose policy is HIBERNATE.
         task_silence_seconds: A vendor's task without speech for so long is replaced by a new one, for models whose
             tasks the vendor would end soon.
         task_idle_seconds: A vendor's task is ended when the client's first audio has not come for so long; another one
             begins with that audio.
+        replay_seconds: The most audio that a call keeps for tasks that take over from lost ones.
+        replay_speed: How many times faster than realtime it is sent again.
+        max_failures: How many tasks in a row may be lost.
+        reconnect_pause_seconds: The pause after the first of them.
     """
 
     max_utterance_seconds: float
@@ -26,5 +31,10 @@ class Limits:
     backlog_speed: float
     quiet_after_seconds: float
     max_injected_silence_seconds: float
+    hibernate_after_seconds: float
     task_silence_seconds: float
     task_idle_seconds: float
+    replay_seconds: float
+    replay_speed: float
+    max_failures: int
+    reconnect_pause_seconds: float

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 
 class Pacer:
-    """Spaces packets so that audio is sent at most ``speed`` times faster than realtime.
+    """Spaces packets: live audio is never delayed; audio that waited is sent a little faster, not all at once."""
 
-    Live audio is never delayed; audio that waited is sent a little faster, not all at once.
-    """
-
-    def __init__(self, speed: float) -> None:
-        self._speed = speed
+    def __init__(self) -> None:
         self._due = 0.0
 
-    def wait_seconds(self, now: float, packet_seconds: float) -> float:
-        """Return how long the next packet has to wait."""
+    def wait_seconds(self, now: float, taken_seconds: float) -> float:
+        """Return how long the next packet has to wait; the one after it waits for ``taken_seconds`` more."""
         start = max(now, self._due)
-        self._due = start + packet_seconds / self._speed
+        self._due = start + taken_seconds
         return start - now

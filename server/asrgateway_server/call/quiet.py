@@ -48,6 +48,11 @@ class QuietDetector:
         self._next_silence_at = max(due_at, now - _MOST_OWED_SECONDS) + length_ms / 1000
 
     @property
+    def silence_seconds(self) -> float:
+        """The silence sent since the last audio."""
+        return self._silence_ms / 1000
+
+    @property
     def silence_at(self) -> float | None:
         """When silence is due unless audio comes; None before the first audio, and after the most silence."""
         if self._used_up_at is None or self._silence_ms >= self._max_silence_ms:

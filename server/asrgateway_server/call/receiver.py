@@ -6,12 +6,10 @@ import time
 from collections.abc import Sequence
 
 from asrgateway_server.call.arrival_times import ArrivalTimes
-from asrgateway_server.call.clock import Clock
+from asrgateway_server.call.failure_budget import FailureBudget
 from asrgateway_server.call.responder import Responder
-from asrgateway_server.call.responses import Result
-from asrgateway_server.call.results import Results
-from asrgateway_server.call.statistics import Statistics
-from asrgateway_server.call.task_input import TaskInput
+from asrgateway_server.call.responses import Result, StreamEvent, StreamEventType
+from asrgateway_server.call.task_input import CallAudio, TaskInput
 from asrgateway_server.call.utterance import Utterance
 from asrgateway_server.events import (
     BackendEvent,
@@ -30,33 +28,42 @@ from asrgateway_server.tracing import call_trace
 class Receiver:
     """Receives the events of one task.
 
+    Attributes:
+        ready_at: When the task was ready (``time.monotonic()``); None: it never was.
+
     Args:
         task_input: The task's input.
         utterance: The open utterance of the task.
-        clock: Moves times to the client's clock.
-        results: Numbers the results.
+        audio: The audio of the call.
         responder: Writes the responses.
-        statistics: Counts them.
         arrival_times: Has the times at which audio came.
+        budget: Is renewed by final results.
+        events: What the client gets once the task is ready.
     """
 
     def __init__(
         self,
         task_input: TaskInput,
         utterance: Utterance,
-        clock: Clock,
-        results: Results,
+        audio: CallAudio,
         responder: Responder,
-        statistics: Statistics,
         arrival_times: ArrivalTimes,
+        budget: FailureBudget,
+        events: list[StreamEvent],
     ) -> None:
+        self.ready_at: float | None = None
         self._task_input = task_input
         self._utterance = utterance
-        self._clock = clock
-        self._results = results
+        self._log = audio.log
+        self._clock = audio.clock
+        self._results = audio.results
+        self._statistics = audio.statistics
         self._responder = responder
-        self._statistics = statistics
         self._arrival_times = arrival_times
+        self._budget = budget
+        self._events = events
+        self._last_interim: InterimResult | None = None
+        self._speech_ended_ms: int | None = None
 
     async def receive(self, event: BackendEvent, read_at: float) -> None:
         """Take one event; see ``Emit``."""
@@ -71,27 +78,30 @@ class Receiver:
                 await self._write(self._results.speech_started(), read_at)
                 await self._boundary(event)
             case SpeechEnded():
+                self._speech_ended_ms = event.offset_ms
                 await self._boundary(event)
             case CommitEmpty():
                 self._utterance.close(self._clock.task_ms)
-                if self._results.commit_empty():
-                    await self._responder.write(event)
+                await self._write(self._results.commit_empty(), read_at)
             case Ready():
                 await self._ready(event)
             case UpdateApplied():
-                await self._responder.write(event)
+                if self._results.update_applied():
+                    await self._responder.write(event)
             case OptionWarning():
                 await self._responder.warn(event)
 
     async def task_ended(self, read_at: float) -> None:
         """Answer the commits that the end of the task leaves open."""
-        for answer in self._results.task_ended():
-            if isinstance(answer, CommitEmpty):
-                await self._responder.write(answer)
-            else:
-                await self._write((answer,), read_at)
+        await self._write(self._results.task_ended(), read_at)
+
+    async def task_lost(self, read_at: float) -> None:
+        """Keep what another task has to know."""
+        last = self._last_interim and self._clock.move_result(self._last_interim)
+        await self._write(self._results.task_lost(last), read_at)
 
     async def _interim(self, event: InterimResult, read_at: float) -> None:
+        self._last_interim = event
         self._utterance.open(self._clock.task_ms if event.start_ms is None else event.start_ms)
         if self._responder.wants_interim_results:
             await self._write(self._results.interim(self._clock.move_result(event)), read_at)
@@ -99,28 +109,56 @@ class Receiver:
             await self._write(self._results.speech_started(), read_at)
 
     async def _final(self, event: FinalResult, read_at: float) -> None:
+        self._last_interim = None
         self._utterance.close(self._clock.task_ms)
-        end_ms = self._clock.task_ms if event.end_ms is None else event.end_ms
-        self._statistics.final_ms = max(self._statistics.final_ms, self._clock.audio_ms(end_ms))
-        await self._write(self._results.final(self._clock.move_result(event)), read_at)
+        until_ms = self._clock.client_ms(self._end_ms(event))
+        await self._write(self._results.final(self._clock.move_result(event), until_ms), read_at)
+
+    def _end_ms(self, event: FinalResult) -> int:
+        """Return where a result ends: as far as the model, its end of speech or the audio sent says."""
+        speech_ended_ms, self._speech_ended_ms = self._speech_ended_ms, None
+        if event.end_ms is not None:
+            return event.end_ms
+        return self._clock.task_ms if speech_ended_ms is None else speech_ended_ms
 
     async def _boundary(self, event: SpeechStarted | SpeechEnded) -> None:
-        if self._responder.wants_speech_events:
-            await self._responder.write(self._clock.move_boundary(event))
+        boundary = self._clock.move_boundary(event)
+        if self._responder.wants_speech_events and self._results.is_new(boundary):
+            await self._responder.write(boundary)
 
     async def _ready(self, ready: Ready) -> None:
+        self.ready_at = time.monotonic()
         self._task_input.task_is_ready()
         call_trace.get().task_ready(ready.request_id)
         if ready.request_id:
             self._statistics.request_ids.append(ready.request_id)
         await self._responder.start(ready, self._task_input.config)
+        while self._events:
+            event = self._events.pop(0)
+            self._statistics.reconnects += event.type is StreamEventType.RECONNECTED
+            await self._responder.write(event)
 
-    async def _write(self, results: Sequence[Result], read_at: float) -> None:
-        for result in results:
-            await self._responder.write_result(result, read_at)
-            if result.is_final:
-                self._statistics.final_results += 1
-                self._observe_lag(result)
+    async def _write(self, answers: Sequence[Result | CommitEmpty], read_at: float) -> None:
+        self._release()
+        for answer in answers:
+            if isinstance(answer, CommitEmpty):
+                await self._responder.write(answer)
+            else:
+                await self._write_result(answer, read_at)
+
+    async def _write_result(self, result: Result, read_at: float) -> None:
+        await self._responder.write_result(result, read_at)
+        if result.is_final:
+            self._budget.renew()
+            self._statistics.final_results += 1
+            self._observe_lag(result)
+
+    def _release(self) -> None:
+        """Give up the audio that no task has to recognize again."""
+        final_ms = self._results.delivered_ms - self._clock.offset_ms
+        if final_ms > self._statistics.final_ms:
+            self._statistics.final_ms = final_ms
+            self._log.release(self._clock.samples(self._results.replay_from_ms - self._clock.offset_ms))
 
     def _observe_lag(self, final: Result) -> None:
         """Observe how long ago the last audio of a final result came."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from asrgateway_server.events import (
     CommitEmpty,
@@ -84,6 +85,33 @@ class Result:
     is_forced: bool = False
 
 
+class StreamEventType(Enum):
+    """What happened between two tasks; named as in the contract."""
+
+    RECONNECTED = auto()
+    ROLLED_OVER = auto()
+    HIBERNATED = auto()
+    WOKE = auto()
+    AUDIO_DROPPED = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEvent:
+    """Something happened to the call's tasks.
+
+    Attributes:
+        type: What.
+        reason: Why, in a sentence.
+        start_ms: Where the audio concerned begins.
+        end_ms: Where it ends.
+    """
+
+    type: StreamEventType
+    reason: str
+    start_ms: int
+    end_ms: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoingAway:
     """The gateway is going to end the call.
@@ -102,6 +130,8 @@ class CallFinished:
     Attributes:
         audio_ms: The client's audio.
         silence_ms: Silence that the gateway added.
+        replayed_ms: Audio that was sent to the model again.
+        reconnects: How often the model was lost and reached again.
         billed_ms: The audio that the vendor bills; None where it does not say.
         estimated_cost_cny: The catalogue's price of the audio billed, or sent; None without a price.
         final_results: How many final results were sent.
@@ -113,6 +143,8 @@ class CallFinished:
     upstream_last_package_delay_seconds: float | None
     audio_ms: int
     silence_ms: int
+    replayed_ms: int
+    reconnects: int
     billed_ms: int | None
     estimated_cost_cny: float | None
     final_results: int
@@ -127,6 +159,7 @@ Response = (
     | CommitEmpty
     | UpdateApplied
     | OptionWarning
+    | StreamEvent
     | GoingAway
     | CallFinished
 )

@@ -100,7 +100,9 @@ class Statistics:
     Attributes:
         delays: The instants of the call.
         received_ms: The client's audio received.
-        sent_ms: The client's audio handed to tasks.
+        sent_ms: The client's audio handed to tasks, each part counted once.
+        replayed_ms: Audio handed to a task again.
+        reconnects: How often a task took over from a lost one.
         final_ms: How much of it the final results cover.
         silence_ms: Silence added in the client's place.
         final_results: How many final results were sent.
@@ -112,6 +114,8 @@ class Statistics:
         self.delays = Delays()
         self.received_ms = 0
         self.sent_ms = 0
+        self.replayed_ms = 0
+        self.reconnects = 0
         self.final_ms = 0
         self.silence_ms = 0
         self.final_results = 0
@@ -121,6 +125,7 @@ class Statistics:
         self._uncounted_bytes = 0
         self._billed_ms: int | None = None
         self._cost_cny: float | None = None
+        self._position_ms = 0
         self._use(config.model)
 
     @property
@@ -143,22 +148,37 @@ class Statistics:
         self._received.add(seconds)
         return seconds
 
-    def sent(self, sent_ms: int) -> None:
-        """Count audio handed to a task, included in ``sent_ms``."""
-        self._sent.add((sent_ms - self.sent_ms) / 1000)
-        self.sent_ms = sent_ms
+    def sent(self, position_ms: int) -> None:
+        """Count audio handed to a task, which is now at a position of the client's audio."""
+        new_ms = max(position_ms - self.sent_ms, 0)
+        again_ms = position_ms - self._position_ms - new_ms
+        self._position_ms = position_ms
+        if again_ms:
+            self.replayed_ms += again_ms
+            self.metrics.replayed_audio_seconds.inc(again_ms / 1000)
+        self._sent.add(new_ms / 1000)
+        self.sent_ms += new_ms
 
     def silence_sent(self, length_ms: int) -> None:
         """Count silence handed to a task."""
         self.silence_ms += length_ms
         self.metrics.silence_injected_seconds.inc(length_ms / 1000)
 
-    def begin_task(self, model: Model) -> None:
-        """Begin to count another task."""
+    def dropped(self, length_ms: int) -> None:
+        """Count audio that is lost to the call."""
+        self.metrics.dropped_audio_seconds.inc(length_ms / 1000)
+
+    def begin_task(self, model: Model, position_ms: int) -> None:
+        """Begin to count another task, at a position of the client's audio."""
         if model is not self._model:
             self._flush()
             self._use(model)
-        self._task_start_ms = self.sent_ms + self.silence_ms
+        self._position_ms = position_ms
+        self._task_start_ms = self._handed_ms
+
+    @property
+    def _handed_ms(self) -> int:
+        return self.sent_ms + self.replayed_ms + self.silence_ms
 
     def end_task(self, billed_ms: int | None) -> None:
         """Count the cost of a task.
@@ -170,7 +190,7 @@ class Statistics:
             return
         if billed_ms is not None:
             self._billed_ms = (self._billed_ms or 0) + billed_ms
-        sent_ms = self.sent_ms + self.silence_ms - self._task_start_ms
+        sent_ms = self._handed_ms - self._task_start_ms
         seconds = (sent_ms if billed_ms is None else billed_ms) / 1000
         self.metrics.billed_audio_seconds.inc(seconds)
         if self._model.price_per_second_cny is not None:
@@ -201,6 +221,8 @@ class Statistics:
             upstream_last_package_delay_seconds=delays.upstream_last_package_seconds,
             audio_ms=self.received_ms,
             silence_ms=self.silence_ms,
+            replayed_ms=self.replayed_ms,
+            reconnects=self.reconnects,
             billed_ms=self._billed_ms,
             estimated_cost_cny=self._cost_cny,
             final_results=self.final_results,
@@ -209,7 +231,7 @@ class Statistics:
 
     def _use(self, model: Model) -> None:
         self._model = model
-        self._task_start_ms = self.sent_ms + self.silence_ms
+        self._task_start_ms = self._handed_ms
         self.metrics = self._all_metrics.of_model(model.name)
         self._received = _Sum(self.metrics.audio_received_seconds)
         self._sent = _Sum(self.metrics.upstream_audio_sent_seconds)

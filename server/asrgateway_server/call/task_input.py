@@ -10,12 +10,12 @@ from typing import Final
 
 from asrgateway_server.audio.pcm import BYTES_PER_SAMPLE
 from asrgateway_server.backends.base import Commit
-from asrgateway_server.call.audio_log import AudioLog, End
+from asrgateway_server.call.audio_log import AudioLog, End, Mark
 from asrgateway_server.call.clock import Clock
 from asrgateway_server.call.pacer import Pacer
 from asrgateway_server.call.policy import InputEnd
 from asrgateway_server.call.quiet import QuietDetector
-from asrgateway_server.call.results import CommitOrigin, Results
+from asrgateway_server.call.results import OpenCommit, Results
 from asrgateway_server.call.statistics import Statistics
 from asrgateway_server.call.utterance import Utterance
 from asrgateway_server.config import RecognitionConfig, Update
@@ -30,11 +30,14 @@ class CallAudio:
 
     Attributes:
         log: The client's audio.
-        clock: Counts the audio handed to tasks.
-        results: Is notified of commits.
-        statistics: Counts the audio too.
+        clock: Has the place of the current task in it.
+        results: Is notified of commits and updates.
+        statistics: Counts the audio.
         quiet: Finds when silence is due; None: it never is.
+        hibernate_after_seconds: After so much silence in a row the task is ended; None: it is not.
         pacer: Spaces packets; None: they are sent as fast as the task takes them.
+        replay_speed: How many times faster than realtime audio is sent that was sent before.
+        backlog_speed: The same for audio that waited.
     """
 
     log: AudioLog
@@ -42,7 +45,10 @@ class CallAudio:
     results: Results
     statistics: Statistics
     quiet: QuietDetector | None
+    hibernate_after_seconds: float | None
     pacer: Pacer | None
+    replay_speed: float
+    backlog_speed: float
 
 
 class TaskInput:
@@ -56,7 +62,6 @@ class TaskInput:
         config: The call's config as the task begins.
         utterance: The open utterance of the task.
         ends_at_commit: A commit ends the task.
-        begins_with_audio: Audio is there as the task begins.
         idle_seconds: The task is ended if the call's first audio has not come for so long; None: it waits.
         answer_empty: Answers a commit before which the task had no audio.
         end_early: Called when audio comes after the task was ended for lack of it: its last message need not be
@@ -70,7 +75,6 @@ class TaskInput:
         utterance: Utterance,
         *,
         ends_at_commit: bool,
-        begins_with_audio: bool,
         idle_seconds: float | None,
         answer_empty: Callable[[], Awaitable[None]],
         end_early: Callable[[], None],
@@ -79,7 +83,6 @@ class TaskInput:
         self._audio = audio
         self._utterance = utterance
         self._ends_at_commit = ends_at_commit
-        self._begins_with_audio = begins_with_audio
         self._is_ready = False
         self._idle_seconds = idle_seconds
         self._idle_at: float | None = None
@@ -92,9 +95,16 @@ class TaskInput:
     @property
     def end(self) -> InputEnd:
         """How far the input has come."""
-        if self._end is not InputEnd.OPEN or not self._is_ready or self._begins_with_audio:
-            return self._end
-        return InputEnd.OPEN if self._audio.clock.sent_samples else InputEnd.UNUSED
+        is_starved = self._end is InputEnd.OPEN and self._is_ready and self._is_used_up
+        return InputEnd.STARVED if is_starved else self._end
+
+    @property
+    def _is_used_up(self) -> bool:
+        """Whether the task has recognized everything, and nothing more is due."""
+        audio = self._audio
+        is_silence_due = audio.quiet is not None and audio.quiet.silence_at is not None
+        is_open = audio.results.has_open_utterance or audio.results.has_open_commit
+        return not (is_silence_due or is_open or audio.log.has_more)
 
     def task_is_ready(self) -> None:
         """Begin to wait for the client's first audio."""
@@ -106,34 +116,36 @@ class TaskInput:
         """Return the next item of the task; see ``backends.base.TaskInput``."""
         audio = self._audio
         if self._utterance.is_to_be_ended(audio.clock.task_ms) and not audio.results.has_open_commit:
-            return self._commit(CommitOrigin.GATEWAY)
+            return self._commit(None)
         match item := await self._item():
             case bytes():
                 await self._hand_over(item)
                 return item
             case None:
                 return self._silence()
-            case Update():
-                self.config = replace(self.config, adaptation=item.adaptation)
-                return item
-            case Commit():
-                return self._commit(CommitOrigin.CLIENT)
+            case Mark(item=Update() as update):
+                self.config = replace(self.config, adaptation=update.adaptation)
+                audio.results.update(item)
+                return update
+            case Mark():
+                return self._commit(item)
             case End():
                 self._finish()
                 return None
 
-    async def _item(self) -> bytes | Commit | Update | End | None:
+    async def _item(self) -> bytes | Mark | End | None:
         """Return the next item of the log, or None for silence; answer commits before any audio."""
         audio = self._audio
         while True:
             item = audio.log.read(self._packet_samples)
             if item is None:
                 item = await self._wait()
-            if not isinstance(item, Commit) or not self._ends_at_commit or audio.clock.task_ms:
+            is_commit = isinstance(item, Mark) and isinstance(item.item, Commit)
+            if not is_commit or not self._ends_at_commit or audio.clock.task_ms:
                 return item
             await self._answer_empty()
 
-    async def _wait(self) -> bytes | Commit | Update | End | None:
+    async def _wait(self) -> bytes | Mark | End | None:
         """Wait for the next item; return None when silence is due."""
         log, delays, loop = self._audio.log, self._audio.statistics.delays, asyncio.get_running_loop()
         item = None
@@ -157,30 +169,46 @@ class TaskInput:
             return self._idle_at
         return quiet.silence_at if quiet else None
 
-    def _at_due_time(self) -> bytes | Commit | Update | End | None:
-        """Return the audio that is less than a packet, or None for silence; the end if no audio has ever come."""
+    def _at_due_time(self) -> bytes | Mark | End | None:
+        """Return the audio that is less than a packet, None for silence, or the end of a task that is not needed."""
         log = self._audio.log
-        if log.end_samples:
-            return log.read(self._packet_samples, is_partial_wanted=True)
-        self._end = InputEnd.IDLE
-        log.call_at_audio(self._end_early)
-        return End()
+        if not log.end_samples:
+            self._end = InputEnd.IDLE
+            log.call_at_audio(self._end_early)
+            return End()
+        item = log.read(self._packet_samples, is_partial_wanted=True)
+        if item is None and self._is_quiet_for_long:
+            self._end = InputEnd.QUIET
+            return End()
+        return item
+
+    @property
+    def _is_quiet_for_long(self) -> bool:
+        quiet, limit_seconds = self._audio.quiet, self._audio.hibernate_after_seconds
+        return quiet is not None and limit_seconds is not None and quiet.silence_seconds >= limit_seconds
 
     def _finish(self) -> None:
-        if self._end is not InputEnd.IDLE:
+        if self._end is InputEnd.OPEN:
             self._end = InputEnd.HALF_CLOSE
             self._audio.statistics.delays.end_sent = time.monotonic()
 
     async def _hand_over(self, pcm: bytes) -> None:
         """Wait until a packet may be sent, and count it."""
-        clock, statistics, pacer = self._audio.clock, self._audio.statistics, self._audio.pacer
+        clock, statistics = self._audio.clock, self._audio.statistics
         samples = len(pcm) // BYTES_PER_SAMPLE
-        if pacer and (pause := pacer.wait_seconds(time.monotonic(), samples / self._rate_hertz)):
-            await asyncio.sleep(pause)
+        await self._pause(samples / self._rate_hertz)
         if statistics.delays.audio_sent is None:
             statistics.delays.audio_sent = time.monotonic()
-        clock.sent_samples += samples
-        statistics.sent(clock.sent_ms)
+        clock.position_samples += samples
+        statistics.sent(clock.position_ms)
+
+    async def _pause(self, packet_seconds: float) -> None:
+        audio = self._audio
+        if audio.pacer is None:
+            return
+        speed = audio.replay_speed if audio.log.is_replaying else audio.backlog_speed
+        if pause := audio.pacer.wait_seconds(time.monotonic(), packet_seconds / speed):
+            await asyncio.sleep(pause)
 
     def _silence(self) -> bytes:
         """Return a packet of silence and count it."""
@@ -191,10 +219,13 @@ class TaskInput:
         audio.statistics.silence_sent(PACKET_MS)
         return bytes(self._packet_samples * BYTES_PER_SAMPLE)
 
-    def _commit(self, origin: CommitOrigin) -> Commit | None:
+    def _commit(self, mark: Mark | None) -> Commit | None:
+        """Return a commit for the task, or None to end it; without a mark it is one of the gateway's own."""
+        clock, results = self._audio.clock, self._audio.results
+        commit = OpenCommit(at_ms=clock.offset_ms + clock.position_ms, mark=mark)
         if not self._ends_at_commit:
-            self._audio.results.commit(origin)
+            results.commit(commit)
             return Commit()
-        self._audio.results.end_by_commit(origin)
+        results.end_by_commit(commit)
         self._end = InputEnd.COMMIT
         return None

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from asrgateway_server.backends.base import Backend
 from asrgateway_server.backends.vendor import Vendors
 from asrgateway_server.call.limits import Limits
+from asrgateway_server.call.replay_memory import ReplayMemory
 from asrgateway_server.grpc_api.connections import connection_limits, counted_connections
 from asrgateway_server.grpc_api.drain import Drain
 from asrgateway_server.grpc_api.edge_limits import EdgeLimits
@@ -146,6 +147,7 @@ async def running_gateway(settings: Settings, vendors: Vendors) -> AsyncIterator
             _call_limits(settings),
             metrics,
             drain,
+            ReplayMemory(settings.replay_megabytes * 1024 * 1024),
         )
         address = await stack.enter_async_context(
             recognition_server(settings, servicer, metrics, tracer, drain, limits.grpc)
@@ -191,6 +193,11 @@ def _call_limits(settings: Settings) -> Limits:
         backlog_speed=settings.backlog_speed,
         quiet_after_seconds=settings.quiet_after_seconds,
         max_injected_silence_seconds=settings.max_injected_silence_seconds,
+        hibernate_after_seconds=settings.hibernate_after_seconds,
         task_silence_seconds=settings.task_silence_seconds,
         task_idle_seconds=settings.task_idle_seconds,
+        replay_seconds=settings.replay_seconds,
+        replay_speed=settings.replay_speed,
+        max_failures=settings.max_upstream_failures,
+        reconnect_pause_seconds=settings.reconnect_pause_seconds,
     )

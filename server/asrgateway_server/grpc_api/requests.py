@@ -68,11 +68,12 @@ _CHANNEL_MODES: Final[Mapping[int, ChannelMode]] = {
     pb.CHANNEL_MODE_LAST: ChannelMode.LAST,
 }
 _ROLES: Final[Mapping[int, ContextRole]] = {pb.CONTEXT_ROLE_ASSISTANT: ContextRole.ASSISTANT}
-_KEEP_ALIVE_POLICIES: Final = (
-    pb.KEEP_ALIVE_POLICY_UNSPECIFIED,
-    pb.KEEP_ALIVE_POLICY_INJECT,
-    pb.KEEP_ALIVE_POLICY_OFF,
-)
+_KEEP_ALIVE_POLICIES: Final[Mapping[int, KeepAlivePolicy]] = {
+    pb.KEEP_ALIVE_POLICY_UNSPECIFIED: KeepAlivePolicy.INJECT,
+    pb.KEEP_ALIVE_POLICY_INJECT: KeepAlivePolicy.INJECT,
+    pb.KEEP_ALIVE_POLICY_HIBERNATE: KeepAlivePolicy.HIBERNATE,
+    pb.KEEP_ALIVE_POLICY_OFF: KeepAlivePolicy.OFF,
+}
 
 # Source: protobuf.dev, "Encoding": the number of the field, then 2 for what has a length.
 _AUDIO_TAG: Final = pb.RecognizeRequest.AUDIO_FIELD_NUMBER << 3 | 2
@@ -115,9 +116,6 @@ def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> Recognitio
         NotBuiltYet: The contract has the value, this version does not support it yet.
     """
     _verify_ranges(message)
-    if message.keep_alive.policy not in _KEEP_ALIVE_POLICIES:
-        path = f"{CONFIG_FIELD}.keep_alive.policy"
-        raise _not_built(pb.KeepAlivePolicy.DESCRIPTOR, message.keep_alive.policy, path, "INJECT or OFF")
     return RecognitionConfig(
         model=catalogue.find(message.model),
         audio=_audio_from(message.decoding_config),
@@ -129,6 +127,7 @@ def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> Recognitio
         keep_alive=_keep_alive_from(message.keep_alive),
         vendor_parameters=_vendor_parameters_from(message.vendor_parameters),
         is_strict=message.strict,
+        fails_on_audio_loss=message.fail_on_audio_loss,
         resume=Resume(
             audio_offset_ms=_ms_of(message.resume.audio_offset), next_result_index=message.resume.next_result_index
         ),
@@ -193,9 +192,12 @@ def _vendor_parameters_from(message: Struct) -> Mapping[str, object]:
 
 
 def _keep_alive_from(message: pb.KeepAliveConfig) -> KeepAlive:
-    is_off = message.policy == pb.KEEP_ALIVE_POLICY_OFF
+    policy = _KEEP_ALIVE_POLICIES.get(message.policy)
+    if policy is None:
+        path, known = f"{CONFIG_FIELD}.keep_alive.policy", "INJECT, HIBERNATE and OFF"
+        raise _not_built(pb.KeepAlivePolicy.DESCRIPTOR, message.policy, path, known)
     return KeepAlive(
-        policy=KeepAlivePolicy.OFF if is_off else KeepAlivePolicy.INJECT,
+        policy=policy,
         quiet_after_ms=_ms_of(message.quiet_after) if message.HasField("quiet_after") else None,
     )
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from google.protobuf.duration_pb2 import Duration
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.call.responses import CallFinished, Cursor, GoingAway, Response, Result, Started
+from asrgateway_server.call.responses import CallFinished, Cursor, GoingAway, Response, Result, Started, StreamEvent
 from asrgateway_server.events import CommitEmpty, OptionWarning, SpeechEnded, SpeechStarted, UpdateApplied
 from asrgateway_server.grpc_api.requests import CONFIG_FIELD
 from asrgateway_server.models import Catalogue, Model
+
+_ANSWERS: Final[Mapping[type, tuple[pb.StreamEventType.ValueType, str]]] = {
+    CommitEmpty: (pb.STREAM_EVENT_TYPE_COMMIT_EMPTY, "no utterance was open"),
+    UpdateApplied: (pb.STREAM_EVENT_TYPE_UPDATE_APPLIED, "the new adaptation holds for the audio that follows"),
+}
 
 
 def response_from(response: Response | None, cursor: Cursor, call_id: str) -> pb.RecognizeResponse:
@@ -27,12 +35,10 @@ def response_from(response: Response | None, cursor: Cursor, call_id: str) -> pb
         case SpeechEnded():
             message.speech_event.type = pb.SPEECH_EVENT_TYPE_END
             _set(message.speech_event.offset, response.offset_ms)
-        case CommitEmpty():
-            message.stream_event.type = pb.STREAM_EVENT_TYPE_COMMIT_EMPTY
-            message.stream_event.reason = "no utterance was open"
-        case UpdateApplied():
-            message.stream_event.type = pb.STREAM_EVENT_TYPE_UPDATE_APPLIED
-            message.stream_event.reason = "the new adaptation holds for the audio that follows"
+        case CommitEmpty() | UpdateApplied():
+            message.stream_event.type, message.stream_event.reason = _ANSWERS[type(response)]
+        case StreamEvent():
+            _fill_stream_event(message.stream_event, response)
         case OptionWarning():
             message.warning.CopyFrom(
                 pb.Warning(
@@ -48,6 +54,13 @@ def response_from(response: Response | None, cursor: Cursor, call_id: str) -> pb
         case CallFinished():
             _fill_finished(message.finished, response)
     return message
+
+
+def _fill_stream_event(event: pb.StreamEvent, response: StreamEvent) -> None:
+    event.type = pb.StreamEventType.Value(f"STREAM_EVENT_TYPE_{response.type.name}")
+    event.reason = response.reason
+    _set(event.start_offset, response.start_ms)
+    _set(event.end_offset, response.end_ms)
 
 
 def _fill_started(started: pb.Started, response: Started, call_id: str) -> None:
@@ -97,7 +110,8 @@ def _fill_finished(finished: pb.Finished, response: CallFinished) -> None:
             _set(getattr(finished, name), round(seconds * 1000))
     _set(finished.audio_duration, response.audio_ms)
     _set(finished.injected_silence, response.silence_ms)
-    _set(finished.replayed_audio, 0)
+    _set(finished.replayed_audio, response.replayed_ms)
+    finished.reconnects = response.reconnects
     if response.billed_ms is not None:
         _set(finished.billed_duration, response.billed_ms)
     if response.estimated_cost_cny is not None:

@@ -15,6 +15,7 @@ from asrgateway_server.backends.base import Backend
 from asrgateway_server.call.call import recognize
 from asrgateway_server.call.going_away import GoingAwayNotice
 from asrgateway_server.call.limits import Limits
+from asrgateway_server.call.replay_memory import ReplayMemory
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import ClientLimitReached, GatewayError, Overloaded
 from asrgateway_server.grpc_api.client_identity import identity_of
@@ -40,6 +41,7 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         call_limits: Limits,
         metrics: Metrics,
         drain: Drain,
+        replay_memory: ReplayMemory,
     ) -> None:
         self._catalogue = catalogue
         self._backends = backends
@@ -49,6 +51,7 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         self._recognize_metrics = metrics.of_method("Recognize")
         self._list_metrics = metrics.of_method("ListModels")
         self._drain = drain
+        self._replay_memory = replay_memory
         self._open_streams = 0
         self._clients = ClientLimits(edge_limits.max_client_streams, edge_limits.max_client_starts_per_minute)
 
@@ -79,7 +82,9 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         backend = self._backends[config.model.backend]
         with self._counted(config):
             async with client.until_stalled():
-                await recognize(config, backend, client, self._call_limits, self._metrics, going_away)
+                await recognize(
+                    config, backend, client, self._call_limits, self._metrics, going_away, self._replay_memory
+                )
 
     async def ListModels(self, request: pb.ListModelsRequest, context: object) -> pb.ListModelsResponse:  # noqa: ARG002, N802 gRPC's names
         """Return the catalogue."""

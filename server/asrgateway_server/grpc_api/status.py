@@ -12,6 +12,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from asrgateway_server.errors import (
+    AudioLost,
     ClientLimitReached,
     ClientStalled,
     Draining,
@@ -47,6 +48,7 @@ STATUSES: Final[Mapping[type[GatewayError], grpc.StatusCode]] = {
     UpstreamUnavailable: grpc.StatusCode.UNAVAILABLE,
     UpstreamRefused: grpc.StatusCode.FAILED_PRECONDITION,
     UpstreamProtocolError: grpc.StatusCode.INTERNAL,
+    AudioLost: grpc.StatusCode.DATA_LOSS,
 }
 
 #: Who causes each error: the `reason` of asrgateway_stream_errors_total.
@@ -65,6 +67,7 @@ CAUSES: Final[Mapping[type[GatewayError], str]] = {
     UpstreamUnavailable: "upstream",
     UpstreamRefused: "upstream",
     UpstreamProtocolError: "upstream",
+    AudioLost: "upstream",
 }
 #: The same for calls that end without one of our errors.
 CAUSES_WITHOUT_ERROR: Final[Mapping[grpc.StatusCode, str]] = {

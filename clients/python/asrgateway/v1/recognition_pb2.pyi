@@ -158,11 +158,11 @@ class _KeepAlivePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeepA
     changed that, no more is sent until audio comes, as with OFF.
     """
     KEEP_ALIVE_POLICY_HIBERNATE: _KeepAlivePolicy.ValueType  # 2
-    """As INJECT for 30 s, then the vendor's task is finished; the next audio opens another one.
-    Not built yet: UNIMPLEMENTED.
+    """As INJECT for 30 s, unless the operator changed that; then the vendor's task is finished, and the next audio opens
+    another one. HIBERNATED and WOKE say so.
     """
     KEEP_ALIVE_POLICY_OFF: _KeepAlivePolicy.ValueType  # 3
-    """Nothing: the vendor's own limits end the call."""
+    """Nothing. When the vendor's own limits end its task, the next audio opens another one. HIBERNATED and WOKE say so."""
 
 class KeepAlivePolicy(_KeepAlivePolicy, metaclass=_KeepAlivePolicyEnumTypeWrapper):
     """What is done while the client is quiet."""
@@ -174,11 +174,11 @@ KEEP_ALIVE_POLICY_INJECT: KeepAlivePolicy.ValueType  # 1
 changed that, no more is sent until audio comes, as with OFF.
 """
 KEEP_ALIVE_POLICY_HIBERNATE: KeepAlivePolicy.ValueType  # 2
-"""As INJECT for 30 s, then the vendor's task is finished; the next audio opens another one.
-Not built yet: UNIMPLEMENTED.
+"""As INJECT for 30 s, unless the operator changed that; then the vendor's task is finished, and the next audio opens
+another one. HIBERNATED and WOKE say so.
 """
 KEEP_ALIVE_POLICY_OFF: KeepAlivePolicy.ValueType  # 3
-"""Nothing: the vendor's own limits end the call."""
+"""Nothing. When the vendor's own limits end its task, the next audio opens another one. HIBERNATED and WOKE say so."""
 Global___KeepAlivePolicy: _TypeAlias = KeepAlivePolicy  # noqa: Y015
 
 class _SpeechEventType:
@@ -224,7 +224,7 @@ class _StreamEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Strea
     STREAM_EVENT_TYPE_WOKE: _StreamEventType.ValueType  # 5
     """The client sends audio again, and a new upstream task was opened."""
     STREAM_EVENT_TYPE_AUDIO_DROPPED: _StreamEventType.ValueType  # 6
-    """Audio was lost; the offsets say which. Not sent yet: see `fail_on_audio_loss`."""
+    """Audio was lost to the call; the offsets say which."""
     STREAM_EVENT_TYPE_COMMIT_EMPTY: _StreamEventType.ValueType  # 7
     """A commit found no open utterance."""
     STREAM_EVENT_TYPE_UPDATE_APPLIED: _StreamEventType.ValueType  # 8
@@ -246,7 +246,7 @@ STREAM_EVENT_TYPE_HIBERNATED: StreamEventType.ValueType  # 4
 STREAM_EVENT_TYPE_WOKE: StreamEventType.ValueType  # 5
 """The client sends audio again, and a new upstream task was opened."""
 STREAM_EVENT_TYPE_AUDIO_DROPPED: StreamEventType.ValueType  # 6
-"""Audio was lost; the offsets say which. Not sent yet: see `fail_on_audio_loss`."""
+"""Audio was lost to the call; the offsets say which."""
 STREAM_EVENT_TYPE_COMMIT_EMPTY: StreamEventType.ValueType  # 7
 """A commit found no open utterance."""
 STREAM_EVENT_TYPE_UPDATE_APPLIED: StreamEventType.ValueType  # 8
@@ -425,9 +425,9 @@ class StreamingConfig(_message.Message):
     warning and the call continues. All models.
     """
     fail_on_audio_loss: _builtins.bool
-    """End the call with DATA_LOSS when audio had to be dropped. Default: the call continues and AUDIO_DROPPED has the
-    span. No effect yet: no audio is dropped, because every loss of the recogniser ends the call with UNAVAILABLE,
-    whether this is set or not, and the client continues in a new call. All models.
+    """End the call with DATA_LOSS when audio is lost to it. Default: the call continues and AUDIO_DROPPED has the span.
+    Audio is lost only when the recogniser is lost after more audio without a final result than the gateway keeps.
+    All models.
     """
     request_id: _builtins.str
     """The client's own id of this call, at most 128 characters; it is written to the log beside the call id.

@@ -16,6 +16,7 @@ from asrgateway_server.errors import (
     Overloaded,
     Unauthenticated,
     UndecodableAudio,
+    UpstreamEnded,
     UpstreamLost,
     UpstreamRefused,
     UpstreamUnavailable,
@@ -38,6 +39,7 @@ _THROTTLED: Final = partial(
 )
 _AUDIO: Final = partial(UndecodableAudio, "the vendor found no speech that it could decode", field="audio")
 _LOST: Final = partial(UpstreamLost, "the vendor ended the task")
+_ENDED: Final = partial(UpstreamEnded, "the vendor ended the task at a limit of its own")
 
 # A code stands for itself and for what follows it behind a dot: `Throttling` for `Throttling.RateQuota`.
 _ERRORS: Final[Mapping[str, MakeError]] = {
@@ -72,6 +74,7 @@ _ERRORS: Final[Mapping[str, MakeError]] = {
     "limit_requests": _THROTTLED,
     "limit_burst_rate": _THROTTLED,
     "insufficient_quota": _THROTTLED,
+    "RequestTimeOut": _ENDED,
     "NO_VALID_AUDIO_ERROR": _AUDIO,
     "NO_INPUT_AUDIO_ERROR": _AUDIO,
     "UNSUPPORTED_FORMAT": _AUDIO,
@@ -131,7 +134,7 @@ def error_for(code: str, message: str, request_id: str) -> GatewayError:
         message: The vendor's sentence; read, and never passed on.
         request_id: The vendor's name for the task.
     """
-    means = _LOST if message.startswith(_NO_DATA) else _meaning(code)
+    means = _ENDED if message.startswith(_NO_DATA) else _meaning(code)
     return means(upstream_code=code[:64], upstream_request_id=request_id)
 
 
@@ -148,6 +151,8 @@ def _meaning(code: str) -> MakeError:
     return _ERRORS.get(code) or _ERRORS.get(code.partition(".")[0], _LOST)
 
 
+# A server that is done, goes away or fails closes so, says RFC 6455; which of them this vendor uses is not known.
+_ENDINGS: Final = (1000, 1001, 1011)
 # Source: tests of users; the model's name stands in the URL of the realtime dialect.
 _MODEL_NOT_FOUND: Final = 1007
 
@@ -181,6 +186,8 @@ def close_error(code: int | None) -> GatewayError:
     """Return what it means that a connection was closed too soon."""
     if code == _MODEL_NOT_FOUND:
         return UpstreamRefused("the vendor does not know the model", upstream_code=f"close {code}")
+    if code in _ENDINGS:
+        return UpstreamEnded("the vendor closed the connection", upstream_code=f"close {code}")
     return UpstreamLost("the vendor closed the connection too soon", upstream_code=f"close {code}" if code else "")
 
 

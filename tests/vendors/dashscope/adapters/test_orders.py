@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 import pytest
 
 from asrgateway_server.backends.adapter import Output, Send
+from asrgateway_server.backends.base import Commit
+from asrgateway_server.call.audio_log import Mark
 from asrgateway_server.call.responses import Result
-from asrgateway_server.call.results import CommitOrigin, Results
+from asrgateway_server.call.results import OpenCommit, Results
 from asrgateway_server.config import AudioFormat, ManualEndpointing, RecognitionConfig
 from asrgateway_server.events import CommitEmpty, FinalResult, Finished, InterimResult, SpeechStarted
 from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3AsrAdapter
@@ -45,13 +47,9 @@ def finals(outputs: Sequence[Output]) -> list[str]:
 
 def numbered(outputs: Sequence[Output]) -> list[Result]:
     """What a client reads of them."""
-    results = Results(0)
-    return [
-        result
-        for output in outputs
-        if isinstance(output, InterimResult | FinalResult)
-        for result in (results.interim(output) if isinstance(output, InterimResult) else results.final(output))
-    ]
+    results = Results(0, 0)
+    texts = [output for output in outputs if isinstance(output, InterimResult | FinalResult)]
+    return [answer for answer in written(results, texts) if isinstance(answer, Result)]
 
 
 def assert_in_order(results: Sequence[Result]) -> None:
@@ -75,6 +73,7 @@ def some(orders: Iterator[T], count: int) -> list[T]:
 
 # Tasks: in their order, but late or twice ---------------------------------------------------------------------------
 
+COMMIT = OpenCommit(at_ms=2000, mark=Mark(position_samples=32_000, number=1, item=Commit()))
 ONE = [word("one", 100, 400, fixed=True), word(" bird", 400, 900)]
 TWO = [word("two", 1200, 1500, fixed=True)]
 SENTENCES = (
@@ -120,11 +119,11 @@ def until_finished(task: RunTaskAdapter, messages: Sequence[str]) -> list[Output
 def test_a_commit_anywhere_among_sentences_has_one_answer(place: int) -> None:
     """It ends the task, whose last sentence is the answer."""
     for order in some(with_repeats(SENTENCES, 2), 200):
-        task, results = running_task(), Results(0)
+        task, results = running_task(), Results(0, 0)
         outputs = [output for message in order[:place] for output in task.receive(message)]
         shown: list[Result | CommitEmpty] = [*written(results, outputs)]
         task.finish()
-        results.end_by_commit(CommitOrigin.CLIENT)
+        results.end_by_commit(COMMIT)
         rest = until_finished(task, (*order[place:], finished()))
         shown += [*written(results, rest), *results.task_ended()]
         assert finals([*outputs, *rest]) == ["One bird.", "Two birds."]
@@ -133,14 +132,14 @@ def test_a_commit_anywhere_among_sentences_has_one_answer(place: int) -> None:
         assert_in_order([one for one in shown if isinstance(one, Result)])
 
 
-def written(results: Results, outputs: Sequence[Output]) -> Iterator[Result]:
+def written(results: Results, outputs: Sequence[Output]) -> Iterator[Result | CommitEmpty]:
     """What is written of them."""
     for output in outputs:
         match output:
             case InterimResult():
                 yield from results.interim(output)
             case FinalResult():
-                yield from results.final(output)
+                yield from results.final(output, output.end_ms or 0)
             case SpeechStarted():
                 yield from results.speech_started()
 

@@ -1,0 +1,491 @@
+"""A call whose tasks are lost. The recognizer hears numbers: each is two packets long and written in its samples."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from asrgateway_server.backends.base import Commit, Completed, Emit, Failed, Lost, TaskEnd, TaskInput
+from asrgateway_server.call.call import recognize
+from asrgateway_server.call.going_away import GoingAwayNotice
+from asrgateway_server.call.limits import Limits
+from asrgateway_server.call.replay_memory import ReplayMemory
+from asrgateway_server.call.responses import CallFinished, Cursor, Response, Result, StreamEvent, StreamEventType
+from asrgateway_server.config import (
+    Adaptation,
+    AudioFormat,
+    Features,
+    KeepAlive,
+    KeepAlivePolicy,
+    RecognitionConfig,
+    Update,
+)
+from asrgateway_server.errors import (
+    AudioLost,
+    Overloaded,
+    UpstreamEnded,
+    UpstreamLost,
+    UpstreamRefused,
+    UpstreamUnavailable,
+)
+from asrgateway_server.events import (
+    BackendEvent,
+    CommitEmpty,
+    FinalResult,
+    InterimResult,
+    Ready,
+    SpeechEnded,
+    SpeechStarted,
+    UpdateApplied,
+    Word,
+)
+from asrgateway_server.metrics import Metrics
+from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
+from limits import LIMITS
+
+CONFIG = RecognitionConfig(
+    model=replace(EMBEDDED, options=EMBEDDED.options | {"update.adaptation.context"}),
+    audio=AudioFormat(sample_rate_hertz=16_000),
+    interim_results=True,
+    features=Features(word_time_offsets=True, voice_activity_events=True),
+)
+PERSISTENT = replace(LIMITS, max_failures=5)
+PACKET_MS = 100
+LOST = Lost(error=UpstreamLost("the connection dropped"))
+ENDED = Lost(error=UpstreamEnded("the vendor ended the task"))
+
+
+def spoken(*numbers: int) -> list[bytes]:
+    """Numbers of 200 ms each; 0 is silence."""
+    return [number.to_bytes(2, "little") * 1_600 for number in numbers for _ in range(2)]
+
+
+@dataclass(kw_only=True)
+class Numbers:
+    """A recognizer of numbers: so many to a sentence. Silence ends a sentence too.
+
+    Attributes:
+        losses: After how many packets each task is lost, and how; later ones go on.
+        sentence: How many numbers end one.
+        has_times: Results have times and words.
+        ends_at_commit: A commit ends a task.
+        starts: The number that each task heard first, and its context.
+    """
+
+    losses: list[tuple[int, TaskEnd]] = field(default_factory=list)
+    sentence: int = 4
+    has_times: bool = True
+    ends_at_commit: bool = False
+    starts: list[tuple[int, str]] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def open(self, _config: RecognitionConfig) -> AsyncIterator[Numbers]:
+        yield self
+
+    async def rest(self) -> None:
+        """Keep nothing."""
+
+    async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+        limit, end = self.losses.pop(0) if self.losses else (10**9, LOST)
+        task = NumbersTask(self.sentence, has_times=self.has_times)
+        await emit(Ready(request_id="task"), time.monotonic())
+        while task.packets < limit:
+            item = await task_input.next()
+            if isinstance(item, bytes) and not task.packets:
+                self.starts.append((number_in(item), config.adaptation.context))
+            for event in task.events(item):
+                await emit(event, time.monotonic())
+            if item is None:
+                return Completed(read_at=time.monotonic())
+        return end
+
+
+def number_in(packet: bytes) -> int:
+    return int.from_bytes(packet[:2], "little")
+
+
+class NumbersTask:
+    """One task of the recognizer."""
+
+    def __init__(self, sentence: int, *, has_times: bool) -> None:
+        self.packets = 0
+        self._sentence = sentence
+        self._has_times = has_times
+        self._words: list[Word] = []
+
+    def events(self, item: bytes | Commit | Update | None) -> list[BackendEvent]:
+        match item:
+            case bytes():
+                self.packets += 1
+                return self._heard(str(number_in(item)))
+            case Commit():
+                return self._close(is_forced=True) or [CommitEmpty()]
+            case Update():
+                return [UpdateApplied()]
+            case None:
+                return self._close()
+
+    def _heard(self, number: str) -> list[BackendEvent]:
+        if number == "0":
+            return self._close()
+        is_first = not self._words
+        start_ms, end_ms = (self.packets - 1) * PACKET_MS, self.packets * PACKET_MS
+        if not is_first and self._words[-1].text == number and self._words[-1].end_ms - self._words[-1].start_ms < 200:
+            self._words[-1] = replace(self._words[-1], end_ms=end_ms)
+        else:
+            self._words.append(Word(text=number, start_ms=start_ms, end_ms=end_ms))
+        begun = [SpeechStarted(offset_ms=start_ms)] if is_first else []
+        is_full = len(self._words) == self._sentence and end_ms - self._words[-1].start_ms == 2 * PACKET_MS
+        return [*begun, InterimResult(text=self._text, **self._times), *(self._close() if is_full else [])]
+
+    def _close(self, *, is_forced: bool = False) -> list[BackendEvent]:
+        if not self._words:
+            return []
+        final = FinalResult(text=self._text, is_forced=is_forced, **self._times)
+        ended = SpeechEnded(offset_ms=self._words[-1].end_ms)
+        self._words.clear()
+        return [ended, final]
+
+    @property
+    def _text(self) -> str:
+        return " ".join(word.text for word in self._words)
+
+    @property
+    def _times(self) -> dict[str, Any]:  # Any: times and words, for both kinds of results
+        if not self._has_times:
+            return {}
+        return {"start_ms": self._words[0].start_ms, "end_ms": self._words[-1].end_ms, "words": tuple(self._words)}
+
+
+@dataclass
+class Client:
+    """Sends its items; waits before each ``None`` until the call has said that it hibernates."""
+
+    items: Sequence[bytes | Commit | Update | None]
+    sent: list[Response] = field(default_factory=list)
+    cursors: list[Cursor] = field(default_factory=list)
+    hibernated: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._left = iter(self.items)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        yield
+
+    async def read(self) -> bytes | Commit | Update | None:
+        await asyncio.sleep(0)
+        for item in self._left:
+            if item is not None:
+                return item
+            async with asyncio.timeout(60):
+                await self.hibernated.wait()
+        return None
+
+    async def write(self, response: Response | None, cursor: Cursor) -> None:
+        self.cursors.append(cursor)
+        if response is not None:
+            self.sent.append(response)
+        if isinstance(response, StreamEvent) and response.type is StreamEventType.HIBERNATED:
+            self.hibernated.set()
+
+    @property
+    def results(self) -> list[Result]:
+        return [response for response in self.sent if isinstance(response, Result)]
+
+    @property
+    def heard(self) -> str:
+        return " ".join(result.text for result in self.results if result.is_final)
+
+    @property
+    def events(self) -> list[StreamEventType]:
+        return [response.type for response in self.sent if isinstance(response, StreamEvent)]
+
+    @property
+    def finished(self) -> CallFinished:
+        assert isinstance(self.sent[-1], CallFinished)
+        return self.sent[-1]
+
+
+async def call(
+    backend: Numbers,
+    *items: bytes | Commit | Update | None,
+    config: RecognitionConfig = CONFIG,
+    limits: Limits = PERSISTENT,
+    memory_bytes: float = math.inf,
+) -> Client:
+    client = Client(items)
+    metrics = Metrics(CollectorRegistry())
+    async with asyncio.timeout(60):
+        await recognize(config, backend, client, limits, metrics, GoingAwayNotice(), ReplayMemory(memory_bytes))
+    assert_in_order(client.results)
+    return client
+
+
+def assert_in_order(results: Sequence[Result]) -> None:
+    """Indexes and revisions count without gaps, and each utterance has one final result."""
+    expected_index, expected_revision = 0, 1
+    for result in results:
+        assert (result.index, result.revision) == (expected_index, expected_revision)
+        is_final = result.is_final
+        expected_index += is_final
+        expected_revision = 1 if is_final else expected_revision + 1
+
+
+ONE_TO_TEN = "1 2 3 4 5 6 7 8 9 10"
+
+# Lost and reached again -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packets", range(1, 20))
+async def test_no_word_is_lost_or_doubled_wherever_a_task_is_lost(packets: int) -> None:
+    backend = Numbers(losses=[(packets, LOST)])
+    client = await call(backend, *spoken(*range(1, 11)))
+    assert client.heard == ONE_TO_TEN
+    assert client.events == [StreamEventType.RECONNECTED]
+
+
+@pytest.mark.parametrize("first", range(1, 12, 2))
+@pytest.mark.parametrize("second", range(1, 12, 2))
+async def test_nor_where_the_task_that_takes_over_is_lost_too(first: int, second: int) -> None:
+    client = await call(Numbers(losses=[(first, LOST), (second, LOST)]), *spoken(*range(1, 11)))
+    assert client.heard == ONE_TO_TEN
+
+
+async def test_times_stay_those_of_the_clients_audio() -> None:
+    client = await call(Numbers(losses=[(11, LOST)]), *spoken(*range(1, 11)))
+    words = [(word.text, word.start_ms, word.end_ms) for one in client.results if one.is_final for word in one.words]
+    assert words == [(str(n), (n - 1) * 200, n * 200) for n in range(1, 11)]
+
+
+async def test_the_event_says_why_and_which_audio_is_recognised_again() -> None:
+    client = await call(Numbers(losses=[(11, LOST)]), *spoken(*range(1, 11)))
+    (event,) = [response for response in client.sent if isinstance(response, StreamEvent)]
+    assert event == StreamEvent(
+        type=StreamEventType.RECONNECTED, reason="the connection dropped", start_ms=500, end_ms=1_100
+    )
+
+
+async def test_the_summary_counts_reconnects_and_the_audio_sent_again() -> None:
+    client = await call(Numbers(losses=[(11, LOST)]), *spoken(*range(1, 11)))
+    assert (client.finished.reconnects, client.finished.replayed_ms) == (1, 600)
+    assert client.cursors[-1].sent_ms == 2_000
+
+
+async def test_a_second_yes_is_a_second_yes() -> None:
+    client = await call(Numbers(losses=[(5, LOST)], sentence=1), *spoken(7, 7, 7, 7))
+    assert client.heard == "7 7 7 7"
+
+
+async def test_a_model_without_times_goes_on_at_the_end_of_speech() -> None:
+    client = await call(Numbers(losses=[(11, LOST)], has_times=False), *spoken(*range(1, 11)))
+    assert client.heard == ONE_TO_TEN
+
+
+async def test_speech_that_was_announced_is_not_announced_again() -> None:
+    client = await call(Numbers(losses=[(3, LOST)]), *spoken(1, 2, 3, 4))
+    kinds = [type(response) for response in client.sent if isinstance(response, SpeechStarted | SpeechEnded)]
+    assert kinds == [SpeechStarted, SpeechEnded]
+
+
+async def test_a_task_lost_after_the_half_close_is_finished_by_another_one() -> None:
+    class LostAtTheEnd(Numbers):
+        async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+            end = await super().run(config, task_input, emit if self.starts else _no_finals(emit))
+            return LOST if len(self.starts) == 1 else end
+
+    client = await call(LostAtTheEnd(), *spoken(1, 2, 3))
+    assert client.heard == "1 2 3"
+
+
+def _no_finals(emit: Emit) -> Emit:
+    async def emit_interims(event: object, read_at: float) -> None:
+        if not isinstance(event, FinalResult):
+            await emit(event, read_at)  # type: ignore[arg-type] # what comes in is an event
+
+    return emit_interims
+
+
+# Too many failures ------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_ends_when_too_many_tasks_are_lost_in_a_row() -> None:
+    backend = Numbers(losses=[(1, LOST)] * 6)
+    with pytest.raises(UpstreamUnavailable, match="the connection dropped; try again"):
+        await call(backend, *spoken(1, 2))
+    assert not backend.losses
+
+
+async def test_final_results_renew_the_budget() -> None:
+    backend = Numbers(losses=[(9, LOST)] * 30, sentence=2)
+    client = await call(backend, *spoken(*range(1, 41)))
+    assert client.heard == " ".join(str(n) for n in range(1, 41))
+
+
+async def test_words_that_are_recognised_again_and_again_become_final() -> None:
+    """A sentence longer than any task: what two tasks agree on is final, and the next one begins after it."""
+    backend = Numbers(losses=[(11, LOST)] * 20, sentence=1_000)
+    client = await call(backend, *spoken(*range(1, 21)))
+    assert client.heard == " ".join(str(n) for n in range(1, 21))
+    assert [result.is_forced for result in client.results if result.is_final][:2] == [True, True]
+
+
+async def test_a_refusal_is_not_tried_again() -> None:
+    refused = UpstreamRefused("no")
+    backend = Numbers(losses=[(1, Failed(error=refused)), (1, LOST)])
+    with pytest.raises(UpstreamRefused):
+        await call(backend, *spoken(1))
+    assert len(backend.losses) == 1
+
+
+async def test_a_vendor_without_room_is_tried_again() -> None:
+    throttled = Lost(error=Overloaded("too many", upstream_code="Throttling"))
+    client = await call(Numbers(losses=[(0, throttled), (1, throttled)]), *spoken(1, 2))
+    assert client.heard == "1 2"
+
+
+async def test_a_loss_before_the_first_audio_is_seen_once_the_audio_comes() -> None:
+    client = await call(Numbers(losses=[(0, LOST)]), *spoken(1, 2))
+    assert client.heard == "1 2"
+
+
+# Ended by the vendor ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [ENDED, Completed(read_at=0.0)])
+async def test_a_task_that_the_vendor_ends_rolls_over(end: TaskEnd) -> None:
+    client = await call(Numbers(losses=[(11, end)]), *spoken(*range(1, 11)))
+    assert client.heard == ONE_TO_TEN
+    assert client.events == [StreamEventType.ROLLED_OVER]
+    assert client.finished.reconnects == 0
+
+
+OFF = replace(CONFIG, keep_alive=KeepAlive(policy=KeepAlivePolicy.OFF))
+
+
+async def test_a_quiet_call_whose_task_is_ended_waits_for_audio() -> None:
+    backend = Numbers(losses=[(8, ENDED)])
+    client = await call(backend, *spoken(1, 2, 3, 4), None, *spoken(5, 6), config=OFF)
+    assert client.heard == "1 2 3 4 5 6"
+    assert client.events == [StreamEventType.HIBERNATED, StreamEventType.WOKE]
+    assert [number for number, _ in backend.starts] == [1, 5]
+
+
+async def test_words_of_a_quiet_call_that_are_not_final_are_recognised_again() -> None:
+    client = await call(Numbers(losses=[(4, ENDED)]), *spoken(1, 2, 3), config=OFF)
+    assert client.heard == "1 2 3"
+    assert client.events == [StreamEventType.ROLLED_OVER]
+
+
+# Hibernation --------------------------------------------------------------------------------------------------------
+
+HIBERNATING = replace(CONFIG, keep_alive=KeepAlive(policy=KeepAlivePolicy.HIBERNATE, quiet_after_ms=10))
+SLEEPY = replace(PERSISTENT, hibernate_after_seconds=0.2)
+
+
+async def test_a_call_hibernates_after_so_much_silence_and_wakes_with_the_first_word() -> None:
+    backend = Numbers()
+    client = await call(backend, *spoken(1, 2), None, *spoken(3, 4), config=HIBERNATING, limits=SLEEPY)
+    assert client.heard == "1 2 3 4"
+    assert client.events == [StreamEventType.HIBERNATED, StreamEventType.WOKE]
+    assert [number for number, _ in backend.starts] == [1, 3]
+    assert client.finished.silence_ms == 200
+
+
+async def test_a_call_may_end_while_it_hibernates() -> None:
+    backend = Numbers()
+    client = await call(backend, *spoken(1, 2), None, config=HIBERNATING, limits=SLEEPY)
+    assert client.heard == "1 2"
+    assert client.events == [StreamEventType.HIBERNATED]
+    assert len(backend.starts) == 1
+
+
+async def test_commits_and_updates_are_answered_in_hibernation() -> None:
+    client = await call(Numbers(), *spoken(1, 2), None, Commit(), SHIPS, *spoken(3), config=HIBERNATING, limits=SLEEPY)
+    at = [type(response) for response in client.sent if isinstance(response, CommitEmpty | UpdateApplied)]
+    assert at == [CommitEmpty, UpdateApplied]
+
+
+# Commits and updates --------------------------------------------------------------------------------------------------
+
+SHIPS = Update(adaptation=Adaptation(context="ships"), options_set=("update.adaptation.context",))
+TREES = Update(adaptation=Adaptation(context="trees"), options_set=("update.adaptation.context",))
+
+
+@pytest.mark.parametrize("ends_at_commit", [False, True])
+@pytest.mark.parametrize("packets", range(1, 16))
+async def test_every_commit_is_answered_once_wherever_a_task_is_lost(packets: int, ends_at_commit: bool) -> None:
+    backend = Numbers(losses=[(packets, LOST)], ends_at_commit=ends_at_commit)
+    client = await call(backend, *spoken(1, 2), Commit(), *spoken(0), Commit(), *spoken(3, 4), Commit(), *spoken(5, 6))
+    assert client.heard == "1 2 3 4 5 6"
+    answers = [
+        "empty" if isinstance(response, CommitEmpty) else response.text
+        for response in client.sent
+        if isinstance(response, CommitEmpty) or (isinstance(response, Result) and response.is_forced)
+    ]
+    assert answers == ["1 2", "empty", "3 4"]
+
+
+async def test_a_commit_without_an_answer_is_given_to_the_next_task() -> None:
+    class Deaf(Numbers):
+        async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+            if self.starts:
+                return await super().run(config, task_input, emit)
+            await emit(Ready(), time.monotonic())
+            self.starts.append((0, ""))
+            while not isinstance(await task_input.next(), Commit):
+                pass
+            return LOST
+
+    client = await call(Deaf(sentence=1_000), *spoken(1, 2), Commit(), *spoken(3))
+    assert [(result.text, result.is_forced) for result in client.results if result.is_final] == [
+        ("1 2", True),
+        ("3", False),
+    ]
+
+
+async def test_a_task_begins_with_the_update_in_force_where_it_begins() -> None:
+    backend = Numbers(losses=[(13, LOST)])
+    client = await call(backend, *spoken(1), SHIPS, *spoken(2, 3, 4, 5), TREES, *spoken(6, 7, 8))
+    assert client.heard == "1 2 3 4 5 6 7 8"
+    assert [context for _, context in backend.starts] == ["", "ships"]
+    assert len([response for response in client.sent if isinstance(response, UpdateApplied)]) == 2
+
+
+# What is kept -------------------------------------------------------------------------------------------------------
+
+SHORT = replace(PERSISTENT, replay_seconds=1.0)
+
+
+async def test_audio_that_is_no_longer_held_is_reported_and_the_call_goes_on() -> None:
+    client = await call(Numbers(losses=[(20, LOST)], sentence=1_000), *spoken(*range(1, 15)), limits=SHORT)
+    (dropped,) = [one for one in client.sent if isinstance(one, StreamEvent) and one.type.name == "AUDIO_DROPPED"]
+    assert dropped.start_ms == 0
+    missing = dropped.end_ms // 200
+    assert client.heard == " ".join(str(n) for n in range(missing + 1, 15))
+
+
+async def test_a_call_that_may_lose_nothing_ends_instead() -> None:
+    config = replace(CONFIG, fails_on_audio_loss=True)
+    with pytest.raises(AudioLost, match="s of audio are lost"):
+        await call(Numbers(losses=[(20, LOST)], sentence=1_000), *spoken(*range(1, 15)), limits=SHORT, config=config)
+
+
+async def test_the_process_keeps_no_more_than_it_may() -> None:
+    client = await call(Numbers(losses=[(20, LOST)], sentence=1_000), *spoken(*range(1, 15)), memory_bytes=10 * 3_200)
+    assert StreamEventType.AUDIO_DROPPED in client.events
+
+
+async def test_audio_before_the_last_final_result_is_given_up() -> None:
+    backend = Numbers(losses=[(19, LOST)], sentence=2)
+    client = await call(backend, *spoken(*range(1, 15)), limits=SHORT)
+    assert client.events == [StreamEventType.RECONNECTED]
+    assert client.heard == " ".join(str(n) for n in range(1, 15))
