@@ -39,9 +39,7 @@ TAIL: Final = """
 The other fields of `StreamingConfig` are the gateway's own, the same with every model: `model`, `decoding_config`,
 `language_codes`, `interim_results`, `strict`, `fail_on_audio_loss`, `request_id` and `resume`.
 
-`fail_on_audio_loss` has no effect yet: when the recogniser is lost, the call ends with UNAVAILABLE, whether it is set
-or not. No audio is skipped and `AUDIO_DROPPED` is never sent. The client continues in a new call, from the end of its
-last final result (`cursor.final`).
+`fail_on_audio_loss` ends a call with DATA_LOSS where `AUDIO_DROPPED` would be sent: see [reliability](reliability.md).
 
 Updates during a call replace the adaptation; an empty one removes it. Models that take them: """
 

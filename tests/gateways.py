@@ -17,13 +17,16 @@ from calls import Stub
 
 @asynccontextmanager
 async def open_gateway(**settings: object) -> AsyncIterator[tuple[Gateway, Stub]]:
-    """Run a gateway on free ports, with one worker unless told otherwise, and a caller connected to it."""
+    """Run a gateway on free ports, and a client connected to it.
+
+    Unless the settings say otherwise it has one worker, and the first failure of the upstream ends a call.
+    """
     anywhere = {"listen": "127.0.0.1:0", "health_listen": "127.0.0.1:0", "http_listen": "127.0.0.1:0"}
     # A busy machine may let a recogniser wait for longer than an operator would.
     patience = {"upstream_ready_timeout_seconds": 60, "upstream_stall_timeout_seconds": 60}
     # Tests start more tasks at once than the vendor allows.
     unlimited = {"max_task_starts_per_second": 0}
-    brief = {"embedded_workers": 1, "drain_seconds": 0.2, "drain_finalize_seconds": 0.5}
+    brief = {"embedded_workers": 1, "drain_seconds": 0.2, "drain_finalize_seconds": 0.5, "max_upstream_failures": 0}
     values = anywhere | patience | unlimited | brief | settings
     async with (
         running_gateway(Settings(**values), VENDORS) as gateway,  # type: ignore[arg-type] # validated when it is made

@@ -402,7 +402,7 @@ async def test_a_call_whose_client_fails_leaves_nothing_to_the_next(echo: Worker
         raise RuntimeError(f"nobody hears {event} of {read_at}")
 
     with pytest.raises(RuntimeError, match="nobody hears"):
-        await echo.run(CONFIG, Call(PACKET), fail)
+        await echo.run(CONFIG, Call(PACKET), fail, may_wait=False)
     assert await Call(PACKET).through(echo) == summary(3_200)
 
 

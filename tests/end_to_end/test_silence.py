@@ -99,12 +99,23 @@ async def test_a_mute_is_filled_after_half_a_second() -> None:
         call.cancel()
 
 
-async def test_without_keep_alive_the_vendors_own_limit_ends_the_call() -> None:
+@pytest.mark.parametrize("model", MODELS)
+async def test_without_keep_alive_no_limit_of_the_vendor_ends_the_call(model: str) -> None:
+    """The vendor ends its task, and the next audio begins another one."""
     async with vendor_and_gateway(emulator={"time_scale": 20.0}) as (vendor, _, stub):
-        call = await begun(stub, MODELS[0], keep_alive=pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_OFF))
+        call = await begun(stub, model, keep_alive=pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_OFF))
+        events = []
+        async with asyncio.timeout(60):
+            while pb.STREAM_EVENT_TYPE_HIBERNATED not in events:
+                response = await call.read()
+                assert isinstance(response, pb.RecognizeResponse)
+                events.append(response.stream_event.type)
+        await call.write(audio(marker_audio(150, 150)))
+        await call.done_writing()
         outcome = await outcome_of(call)
-        assert vendor.journals[0].silent_bytes == 0
-    assert (outcome.code, outcome.upstream_code) == (grpc.StatusCode.UNAVAILABLE, "CLIENT_ERROR")
+        assert sum(journal.silent_bytes for journal in vendor.journals) == 0
+    assert (outcome.code, outcome.texts) == (grpc.StatusCode.OK, ["w5 w6 w7 w8 w9"])
+    assert outcome.responses[0].stream_event.type == pb.STREAM_EVENT_TYPE_WOKE
 
 
 async def test_before_the_first_audio_nothing_is_added() -> None:

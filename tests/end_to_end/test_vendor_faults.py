@@ -158,15 +158,6 @@ async def test_a_fault_in_mid_speech(action: Action, code: grpc.StatusCode, reas
     assert not outcome.responses[-1].HasField("finished")
 
 
-@pytest.mark.parametrize("fails", [False, True])
-async def test_every_loss_ends_the_call_whether_it_may_or_not(fails: bool) -> None:
-    """Until calls outlast a loss, `fail_on_audio_loss` changes nothing: no audio is passed over in silence."""
-    async with faulty_vendor(fault(Drop(), phase=Phase.SPEECH, audio_ms=500)) as (_, _, stub):
-        outcome = await recognize(stub, [config(model=V2, fail_on_audio_loss=fails), *in_messages(SPEECH)], timeout=60)
-    assert (outcome.code, outcome.reason) == (UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
-    assert [response for response in outcome.responses if response.HasField("stream_event")] == []
-
-
 async def test_what_the_vendor_called_the_fault_reaches_the_caller() -> None:
     broken = fault(Fail(code="InternalError.Algo"), phase=Phase.SPEECH, audio_ms=500)
     async with faulty_vendor(broken) as (dashscope, _, stub):

@@ -279,11 +279,6 @@ def test_an_encoding_of_a_later_version_is_not_supported_yet(encoding: int) -> N
     ("message", "name", "field"),
     [
         (decoding(channel_mode=pb.CHANNEL_MODE_SEPARATE), "SEPARATE", "decoding_config.channel_mode"),
-        (
-            pb.StreamingConfig(keep_alive=pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_HIBERNATE)),
-            "HIBERNATE",
-            "keep_alive.policy",
-        ),
     ],
 )
 def test_a_choice_of_a_later_version_is_not_supported_yet(message: pb.StreamingConfig, name: str, field: str) -> None:

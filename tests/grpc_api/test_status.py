@@ -6,7 +6,14 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from asrgateway_server.errors import GatewayError, InvalidRequest, Overloaded, UpstreamLost, UpstreamUnavailable
+from asrgateway_server.errors import (
+    GatewayError,
+    InvalidRequest,
+    Overloaded,
+    UpstreamEnded,
+    UpstreamLost,
+    UpstreamUnavailable,
+)
 from asrgateway_server.grpc_api.status import CAUSES, STATUSES, cause_of, code_of, details_of, endings
 
 
@@ -14,8 +21,10 @@ def family(root: type[GatewayError]) -> set[type[GatewayError]]:
     return {root}.union(*(family(child) for child in root.__subclasses__()))
 
 
-#: No client gets UpstreamLost: the call turns it into another error.
-SENT_TO_CLIENTS = sorted(family(GatewayError) - {GatewayError, UpstreamLost}, key=lambda error: error.__name__)
+#: No client gets these: the call turns them into another error.
+SENT_TO_CLIENTS = sorted(
+    family(GatewayError) - {GatewayError, UpstreamLost, UpstreamEnded}, key=lambda error: error.__name__
+)
 
 
 def details(error: GatewayError) -> list[Message]:

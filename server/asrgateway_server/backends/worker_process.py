@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -226,6 +227,7 @@ class WorkerPool:
         self._workers_busy = metrics.workers_busy.labels(recognizer.model)
         self._restarts = metrics.worker_restarts.labels(recognizer.model)
         self._idle: list[Worker] = []
+        self._waiters: deque[asyncio.Future[Worker]] = deque()
         self._busy: set[Worker] = set()
         self._leaving: set[Worker] = set()
         self._is_closing = False
@@ -268,31 +270,21 @@ class WorkerPool:
         return tuple(worker.pid for worker in self._busy)
 
     @asynccontextmanager
-    async def open(self, config: RecognitionConfig) -> AsyncIterator[Self]:  # noqa: ARG002 every call is alike here
-        """Return the pool: a worker is taken for each task; see ``Backend``."""
-        yield self
+    async def open(self, config: RecognitionConfig) -> AsyncIterator[CallOfPool]:  # noqa: ARG002 every call is alike here
+        """Return what takes a worker for each task of a call; see ``Backend``."""
+        yield CallOfPool(self)
 
-    @property
-    def ends_at_commit(self) -> bool:
-        """See ``Upstream``."""
-        return False
-
-    async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
-        """Run one task in a worker, which is taken by its first audio: see ``Upstream``.
+    async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit, *, may_wait: bool) -> Completed:
+        """Run one task in a worker, which is taken by its first audio; raise a GatewayError if it cannot go on.
 
         A call without audio keeps none from a call with audio.
+
+        Args:
+            config: The call's config.
+            task_input: What is recognized.
+            emit: Takes what is found.
+            may_wait: If all are busy, wait for the next worker that is free.
         """
-        try:
-            return await self._run(config, task_input, emit)
-        except ClientStalled:
-            raise
-        except GatewayError as error:
-            return end_of(error)
-
-    async def rest(self) -> None:
-        """See ``Upstream``; a worker is kept for no longer than a task."""
-
-    async def _run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> Completed:
         if not self._size:
             raise Overloaded(
                 f"this gateway runs no workers for {self._recognizer.model!r}; its operator can set "
@@ -302,7 +294,7 @@ class WorkerPool:
         first = await _first_audio(task_input, emit)
         if first is None:
             return Completed(read_at=time.monotonic())
-        worker = await self._taken()
+        worker = await self._taken(may_wait=may_wait)
         task = _WorkerTask(worker, first, task_input, emit, self._stall_timeout_seconds)
         is_sound = True
         try:
@@ -314,17 +306,45 @@ class WorkerPool:
         finally:
             self._give_back(worker, is_sound=is_sound)
 
-    async def _taken(self) -> Worker:
+    async def _taken(self, *, may_wait: bool) -> Worker:
         """Return a worker, of those that wait or a new one while there may be more.
 
         Raises:
             Overloaded: All are busy.
             UpstreamLost: The new one did not load.
         """
-        worker = self._waiting() or await self._started()
+        worker = self._waiting() or await self._started() or (await self._next_free() if may_wait else None)
+        if worker is None:
+            self._metrics.streams_rejected.labels("capacity").inc()
+            raise Overloaded(
+                f"all {self._size} workers of {self._recognizer.model!r} are busy; try again later, or ask the "
+                f"operator to raise {self._recognizer.setting}",
+                retry_after_seconds=1.0,
+            )
         self._busy.add(worker)
         self._workers_busy.set(len(self._busy))
         return worker
+
+    async def _next_free(self) -> Worker | None:
+        """Wait for a worker that a call gives back, or that replaces a dead one."""
+        free: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+        self._waiters.append(free)
+        try:
+            await asyncio.wait((free,), timeout=self._ready_timeout_seconds)
+        except asyncio.CancelledError:
+            if free.done():
+                self._offer(free.result())
+            raise
+        finally:
+            self._waiters = deque(waiter for waiter in self._waiters if waiter is not free)
+        return free.result() if free.done() else None
+
+    def _offer(self, worker: Worker) -> None:
+        """Give a worker to the call that has waited longest; keep it if none has."""
+        if self._waiters:
+            self._waiters.popleft().set_result(worker)
+        else:
+            self._idle.append(worker)
 
     def _waiting(self) -> Worker | None:
         while self._idle:
@@ -334,32 +354,27 @@ class WorkerPool:
             self._replace(worker)
         return None
 
-    async def _started(self) -> Worker:
+    async def _started(self) -> Worker | None:
         # One that is being replaced will be there again.
-        if len(self._busy) + self._starting + len(self._replacements) < self._size:
-            self._starting += 1
-            try:
-                worker = await Worker.spawn(self._recognizer, self._ready_timeout_seconds)
-            except OSError as error:
-                raise UpstreamLost("a worker process cannot be started") from error
-            finally:
-                self._starting -= 1
-            if self._is_closing:
-                await worker.stop()
-                raise UpstreamLost("the recognizer's processes are being stopped")
-            return worker
-        self._metrics.streams_rejected.labels("capacity").inc()
-        raise Overloaded(
-            f"all {self._size} workers of {self._recognizer.model!r} are busy; try again later, or ask the operator to "
-            f"raise {self._recognizer.setting}",
-            retry_after_seconds=1.0,
-        )
+        if len(self._busy) + self._starting + len(self._replacements) >= self._size:
+            return None
+        self._starting += 1
+        try:
+            worker = await Worker.spawn(self._recognizer, self._ready_timeout_seconds)
+        except OSError as error:
+            raise UpstreamLost("a worker process cannot be started") from error
+        finally:
+            self._starting -= 1
+        if self._is_closing:
+            await worker.stop()
+            raise UpstreamLost("the recognizer's processes are being stopped")
+        return worker
 
     def _give_back(self, worker: Worker, *, is_sound: bool) -> None:
         self._busy.discard(worker)
         self._workers_busy.set(len(self._busy))
         if is_sound and worker.is_alive:
-            self._idle.append(worker)
+            self._offer(worker)
         else:
             self._replace(worker)
 
@@ -377,7 +392,7 @@ class WorkerPool:
         for attempt in itertools.count():
             self._restarts.inc()
             try:
-                self._idle.append(await Worker.spawn(self._recognizer, self._load_timeout_seconds))
+                self._offer(await Worker.spawn(self._recognizer, self._load_timeout_seconds))
             except (UpstreamLost, OSError) as error:
                 pause = _RESTART_PAUSES_SECONDS[min(attempt, len(_RESTART_PAUSES_SECONDS) - 1)]
                 log.warning("worker restart failed", extra={"reason": str(error), "retry_in_seconds": pause})
@@ -391,6 +406,29 @@ class WorkerPool:
         self._idle.clear()
         self._busy.clear()
         self._leaving.clear()
+
+
+class CallOfPool:
+    """The tasks of one call, each in a worker of its own; see ``Upstream``."""
+
+    ends_at_commit = False
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
+        self._has_lost_worker = False
+
+    async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+        """See ``Upstream``. A call whose worker died waits for another one, where a new call is refused."""
+        try:
+            return await self._pool.run(config, task_input, emit, may_wait=self._has_lost_worker)
+        except ClientStalled:
+            raise
+        except GatewayError as error:
+            self._has_lost_worker |= isinstance(error, UpstreamLost)
+            return end_of(error)
+
+    async def rest(self) -> None:
+        """See ``Upstream``; a worker is kept for no longer than a task."""
 
 
 async def _first_audio(task_input: TaskInput, emit: Emit) -> bytes | None:

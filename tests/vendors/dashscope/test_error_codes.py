@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from asrgateway_server.errors import GatewayError, Overloaded, Unauthenticated, UpstreamLost, UpstreamRefused
+from asrgateway_server.errors import (
+    GatewayError,
+    Overloaded,
+    Unauthenticated,
+    UpstreamEnded,
+    UpstreamLost,
+    UpstreamRefused,
+)
 from asrgateway_server.metrics import COMMON_CODES
 from asrgateway_server.vendors.dashscope.error_codes import (
     close_error,
@@ -79,7 +86,12 @@ def test_a_refused_handshake_means_what_its_status_says(status: int, means: type
 
 @pytest.mark.parametrize(
     ("code", "means", "shown"),
-    [(None, UpstreamLost, ""), (1000, UpstreamLost, "close 1000"), (1007, UpstreamRefused, "close 1007")],
+    [
+        (None, UpstreamLost, ""),
+        (1000, UpstreamEnded, "close 1000"),
+        (1006, UpstreamLost, "close 1006"),
+        (1007, UpstreamRefused, "close 1007"),
+    ],
 )
 def test_a_closed_connection_means_what_its_code_says(code: int | None, means: type[GatewayError], shown: str) -> None:
     error = close_error(code)
