@@ -58,7 +58,8 @@ async def outcomes(transport: str, *faults: Fault, has_progress: bool = True, **
     """
     subjects = [one for one in SUBJECTS if one.transport == transport and not (has_progress and "cut" in one.lacks)]
     settings: dict[str, Any] = {"transports": dict.fromkeys(BLANK_MODELS, transport), "max_upstream_failures": 5}
-    fast = {"replay_speed": 1000, "reconnect_pause_seconds": 0.01, "upstream_ready_timeout_seconds": 10}
+    # Fast, but not so fast that a task is over before the vendor can answer anything.
+    fast = {"replay_speed": 30, "backlog_speed": 30, "reconnect_pause_seconds": 0.01}
     async with vendor_and_gateway(emulator={"faults": faults}, **settings, **fast) as (_, _, stub):
         found = await asyncio.gather(*(call(stub, subject, **options) for subject in subjects))
     return {subject.model: outcome for subject, outcome in zip(subjects, found, strict=True)}

@@ -14,7 +14,7 @@ from typing import Final, Protocol, Self, cast
 import aiohttp
 
 from asrgateway_server.backends.adapter import WebSocketAdapter
-from asrgateway_server.backends.base import Completed, Emit, Failed, TaskEnd, TaskInput, end_of
+from asrgateway_server.backends.base import Completed, Emit, TaskEnd, TaskInput, end_of
 from asrgateway_server.backends.bounded_websocket import CLOSE_SECONDS, BoundedWebSocket, bounded_socket
 from asrgateway_server.backends.credential import with_key
 from asrgateway_server.backends.network import no_redirects, proxy_for, tls
@@ -176,7 +176,7 @@ class WebSocketUpstream:
         try:
             await self._backend.start_limiter.wait_for_turn(self._access, config.model.name)
         except Overloaded as error:
-            return Failed(error=error)
+            return end_of(error)
         try:
             return await self._run(config, task_input, emit)
         except ClientStalled:

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from asrgateway_server.backends.base import Completed, Emit, Failed, TaskEnd, TaskInput, end_of
+from asrgateway_server.backends.base import Completed, Emit, TaskEnd, TaskInput, end_of
 from asrgateway_server.backends.credential import Credential
 from asrgateway_server.backends.start_limiter import StartLimiter
 from asrgateway_server.backends.task_exchange import Connection, TaskExchange, timeouts_of
@@ -134,7 +134,7 @@ class SdkUpstream:
         try:
             await self._backend.start_limiter.wait_for_turn(self._access, config.model.name)
         except Overloaded as error:
-            return Failed(error=error)
+            return end_of(error)
         try:
             with self._metrics.connections["in_use"].track_inprogress():
                 return await self._run(config, task_input, emit)
