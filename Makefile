@@ -59,7 +59,7 @@ locks: $(VENV)/.development  ## resolve every requirements.in anew
 	@$(LOCK) tests/compat/newest.in -o tests/compat/newest.txt
 
 clean:  ## remove everything that was installed or built here
-	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.runtime: server/requirements.txt pyproject.toml clients/python/pyproject.toml
 	@echo "Installing the gateway and its client into $(VENV) ..."
