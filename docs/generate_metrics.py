@@ -40,6 +40,7 @@ def listed(values: tuple[str, ...] | list[str]) -> str:
 
 LABELS: Final = {
     "`model`": f"names of models; the first {MAX_MODELS} that are called, the rest is `other`",
+    "`from_model`, `to_model`": "names of models of one route",
     "`upstream`": "`dashscope` is the vendor at `dashscope_url`, others as the configuration names them; "
     f"at most {MAX_ENDPOINTS}, the rest is `other`",
     "`scope`": "`client`: at the gateway's edge; `upstream`: the recogniser's part of it; "
@@ -80,8 +81,9 @@ label identifies a client or a call; log lines and traces do. Transcripts are no
 | Label | Values |
 |---|---|
 {"".join(f"| {label} | {values} |{chr(10)}" for label, values in LABELS.items())}
-Series with `model` or `encoding` begin with the first such call, but for `asrgateway_streams_active`, which shows every
-served model from the start; so are all others there, so that `rate()` sees the first event.
+Series with `model` or `encoding` begin with the first such call, but for `asrgateway_streams_active` and
+`asrgateway_upstream_circuit_open`, which show every served model from the start; so are all others there, so that
+`rate()` sees the first event.
 """
 
 
@@ -102,6 +104,8 @@ def sample() -> Metrics:
     metrics = Metrics(CollectorRegistry())
     metrics.of_model("model")
     metrics.of_endpoint("endpoint")
+    metrics.watch_circuit("model", lambda: False)
+    metrics.expect_failovers([("one", "another")])
     metrics.stream_errors.labels("UNAVAILABLE", "upstream")
     metrics.audio_received_bytes.labels("LINEAR16")
     metrics.build_info.labels("1", "r")

@@ -7,6 +7,7 @@ import pytest
 from asrgateway_server.config import AudioFormat, RecognitionConfig
 from asrgateway_server.languages import (
     RequestedLanguage,
+    knows_any,
     language_hints,
     requested_languages,
     vendor_code,
@@ -100,3 +101,19 @@ def test_every_language_has_its_fate() -> None:
 def test_every_language_of_the_catalogue_is_known_by_its_own_name(model: object) -> None:
     row = MODELS.find(getattr(model, "name", ""))
     assert [code for code in row.language_codes if vendor_code(code, row.language_codes)[0] != code] in ([], ["en-US"])
+
+
+@pytest.mark.parametrize(
+    ("model", "codes", "expected"),
+    [
+        ("embedded", ("en",), True),
+        ("embedded", ("zh", "en-GB"), True),
+        ("embedded", ("zh",), False),
+        ("embedded", (), False),
+        (PARAFORMER, ("zh-HK",), True),
+        (FUN_ASR, ("zh-HK",), True),
+        (PARAFORMER, ("tlh", "x"), False),
+    ],
+)
+def test_a_model_may_know_one_of_several_languages(model: str, codes: tuple[str, ...], *, expected: bool) -> None:
+    assert knows_any(MODELS.find(model), codes) == expected

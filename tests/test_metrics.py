@@ -117,6 +117,21 @@ def test_a_served_model_without_calls_has_no_open_calls(metrics: Metrics) -> Non
     assert {name for name, labels in series(metrics) if "model" in labels} == {"asrgateway_streams_active"}
 
 
+def test_a_circuit_is_asked_when_it_is_read(metrics: Metrics) -> None:
+    is_open = [False]
+    metrics.watch_circuit("embedded", lambda: is_open[0])
+    value = metrics.registry.get_sample_value
+    assert value("asrgateway_upstream_circuit_open", {"model": "embedded"}) == 0
+    is_open[0] = True
+    assert value("asrgateway_upstream_circuit_open", {"model": "embedded"}) == 1
+
+
+def test_the_first_failover_is_a_step_from_zero(metrics: Metrics) -> None:
+    metrics.expect_failovers([("a", "b")])
+    labels = {"from_model": "a", "to_model": "b"}
+    assert metrics.registry.get_sample_value("asrgateway_upstream_failovers_total", labels) == 0
+
+
 def test_nothing_tells_when_a_series_began(metrics: Metrics) -> None:
     metrics.of_model("embedded")
     assert [name for name, _ in series(metrics) if name.endswith("_created")] == []

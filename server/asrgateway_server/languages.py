@@ -83,6 +83,11 @@ def language_hints(config: RecognitionConfig) -> list[str]:
     return list(dict.fromkeys(language.hint for language in requested_languages(config) if language.hint))
 
 
+def knows_any(model: Model, codes: Collection[str]) -> bool:
+    """Whether a model knows one of these languages, or one that may stand for it."""
+    return any(vendor_code(code, primaries(model))[0] for code in codes)
+
+
 def primaries(model: Model) -> tuple[str, ...]:
     """Return the languages that a model knows, without their regions."""
     return tuple(code.partition("-")[0] for code in model.language_codes)

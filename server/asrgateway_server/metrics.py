@@ -62,9 +62,9 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 class Metrics:
     """The metrics, in a registry of their own or a shared one.
 
-    Series with the label ``model`` begin with the model's first call, but for the open calls of served models; those
-    with ``upstream`` begin when its backend opens. All others are there from the start, so that a rate over the first
-    event is right.
+    Series with the label ``model`` begin with the model's first call, but for the open calls and the circuits of served
+    models; those with ``upstream`` begin when its backend opens. All others are there from the start, so that a rate
+    over the first event is right.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -110,6 +110,15 @@ class Metrics:
             self._endpoints[label] = known
             known.expect(codes)
         return known
+
+    def watch_circuit(self, model: str, is_open: Callable[[], bool]) -> None:
+        """Show whether tasks of a model may start; ``is_open`` says so whenever the metrics are read."""
+        self.circuit_open.labels(model).set_function(is_open)
+
+    def expect_failovers(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Show that no call has gone on with the second model of a pair in place of the first."""
+        for pair in pairs:
+            self.failovers.labels(*pair)
 
     @contextmanager
     def backlog_of(self, seconds: Callable[[], float]) -> Iterator[None]:
@@ -212,6 +221,16 @@ class Metrics:
             "asrgateway_upstream_reconnects",
             "Tasks that ended too soon and were followed by another one, by cause.",
             ["model", "reason"],
+        )
+        self.circuit_open = self._gauge(
+            "asrgateway_upstream_circuit_open",
+            "1 while no task of the model may start, because too many were lost before they began.",
+            ["model"],
+        )
+        self.failovers = self._counter(
+            "asrgateway_upstream_failovers",
+            "Calls that went on with another model of their route.",
+            ["from_model", "to_model"],
         )
         self.rollovers = self._counter(
             "asrgateway_upstream_rollovers",

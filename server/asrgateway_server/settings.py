@@ -312,6 +312,10 @@ class Settings(BaseSettings):
     reconnect_pause_seconds: Annotated[float, Field(ge=0, le=60)] = 0.1
     """The longest pause before the upstream is tried again; three times as long after each further failure."""
 
+    circuit_open_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
+    """For how long no task of a model is started after too many were lost before they began. Then one may try; each try
+    that fails doubles the time, up to 12 times this. See [routes](models.md#routes)."""
+
     replay_seconds: Annotated[float, Field(ge=0, le=600)] = 60.0
     """How much audio without a final result a call keeps, to have it recognised again when the upstream is lost."""
 

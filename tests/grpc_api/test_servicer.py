@@ -19,6 +19,8 @@ from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server import logs
 from asrgateway_server.backends.base import Completed, Emit, TaskEnd, TaskInput
+from asrgateway_server.backends.circuit_breaker import CircuitLimits
+from asrgateway_server.backends.route import Routes
 from asrgateway_server.call.replay_memory import ReplayMemory
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import Overloaded
@@ -113,7 +115,13 @@ async def service(edge: EdgeLimits) -> AsyncIterator[Service]:
     )
     served = WITHOUT_KEY
     servicer = RecognitionServicer(
-        served, {"pocketsphinx": backend}, edge, LIMITS, metrics, Drain(0.1, 0.1, 0.0, metrics), ReplayMemory(math.inf)
+        served,
+        Routes(served, {"pocketsphinx": backend}, CircuitLimits(), metrics),
+        edge,
+        LIMITS,
+        metrics,
+        Drain(0.1, 0.1, 0.0, metrics),
+        ReplayMemory(math.inf),
     )
     pb_grpc.add_SpeechRecognitionServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")

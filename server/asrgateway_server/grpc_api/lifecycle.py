@@ -15,6 +15,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from asrgateway_server.backends.base import Backend
+from asrgateway_server.backends.circuit_breaker import CircuitLimits
+from asrgateway_server.backends.route import Routes
 from asrgateway_server.backends.vendor import Vendors
 from asrgateway_server.call.limits import Limits
 from asrgateway_server.call.replay_memory import ReplayMemory
@@ -142,7 +144,7 @@ async def running_gateway(settings: Settings, vendors: Vendors) -> AsyncIterator
             backends |= await stack.enter_async_context(vendor.open(settings, catalogue, metrics))
         servicer = RecognitionServicer(
             catalogue,
-            backends,
+            Routes(catalogue, backends, _circuit_limits(settings), metrics),
             _edge_limits(settings, vendors),
             _call_limits(settings),
             metrics,
@@ -184,6 +186,11 @@ def _edge_limits(settings: Settings, vendors: Vendors) -> EdgeLimits:
         first_audio_timeout_seconds=settings.first_audio_timeout_seconds,
         write_timeout_seconds=settings.write_timeout_seconds,
     )
+
+
+def _circuit_limits(settings: Settings) -> CircuitLimits:
+    seconds = settings.circuit_open_seconds
+    return CircuitLimits(open_seconds=seconds, max_open_seconds=12 * seconds)
 
 
 def _call_limits(settings: Settings) -> Limits:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server import logs
-from asrgateway_server.backends.base import Backend
+from asrgateway_server.backends.route import Routes
 from asrgateway_server.call.call import recognize
 from asrgateway_server.call.going_away import GoingAwayNotice
 from asrgateway_server.call.limits import Limits
@@ -36,7 +36,7 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
     def __init__(
         self,
         catalogue: Catalogue,
-        backends: Mapping[str, Backend],
+        routes: Routes,
         edge_limits: EdgeLimits,
         call_limits: Limits,
         metrics: Metrics,
@@ -44,7 +44,7 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         replay_memory: ReplayMemory,
     ) -> None:
         self._catalogue = catalogue
-        self._backends = backends
+        self._routes = routes
         self._edge_limits = edge_limits
         self._call_limits = call_limits
         self._metrics = metrics
@@ -76,14 +76,15 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
         with self._refusals_counted(client):
             vendor_metadata = client.vendor_metadata()
             message = await client.read_config()
-            config = replace(config_from(message, self._catalogue), vendor_metadata=vendor_metadata)
+            config = config_from(message, self._catalogue)
+            candidate = self._routes.find(message.model).hearing(config.language_codes).candidates[0]
+            config = replace(config, model=candidate.model, vendor_metadata=vendor_metadata)
         call_trace.get().set_attributes(model=config.model.name)
         logs.add_to_call(model=config.model.name, request_id=message.request_id, resumes=message.resume.call_id)
-        backend = self._backends[config.model.backend]
         with self._counted(config):
             async with client.until_stalled():
                 await recognize(
-                    config, backend, client, self._call_limits, self._metrics, going_away, self._replay_memory
+                    config, candidate.backend, client, self._call_limits, self._metrics, going_away, self._replay_memory
                 )
 
     async def ListModels(self, request: pb.ListModelsRequest, context: object) -> pb.ListModelsResponse:  # noqa: ARG002, N802 gRPC's names
