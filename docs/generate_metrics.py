@@ -49,6 +49,8 @@ LABELS: Final = {
     "`reason` of errors": f"who caused it: {listed(sorted({cause for _, cause in endings()}))}",
     "`reason` of refusals": listed(REJECTIONS),
     "`result` of connects": f"{listed(CONNECT_RESULTS)}; the last one is the refusal of a caller's key",
+    "`result` of reuse": "`warm`: the connection was open already; `cold`: it was opened for the call; "
+    "`dead`: it was opened because an older one turned out to be gone",
     "`state` of connections": listed(CONNECTION_STATES),
     "`upstream_code`": "the vendor's code up to its first dot, if it is one of these: "
     f"{listed([*FAMILIES, CALLERS_KEY, OTHER])}; "

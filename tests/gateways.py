@@ -24,10 +24,10 @@ async def open_gateway(**settings: object) -> AsyncIterator[tuple[Gateway, Stub]
     anywhere = {"listen": "127.0.0.1:0", "health_listen": "127.0.0.1:0", "http_listen": "127.0.0.1:0"}
     # A busy machine may let a recogniser wait for longer than an operator would.
     patience = {"upstream_ready_timeout_seconds": 60, "upstream_stall_timeout_seconds": 60}
-    # Tests start more tasks at once than the vendor allows.
-    unlimited = {"max_task_starts_per_second": 0}
+    # Tests start more tasks at once than the vendor allows, and count connections.
+    plain = {"max_task_starts_per_second": 0, "warm_connections": 0}
     brief = {"embedded_workers": 1, "drain_seconds": 0.2, "drain_finalize_seconds": 0.5, "max_upstream_failures": 0}
-    values = anywhere | patience | unlimited | brief | settings
+    values = anywhere | patience | plain | brief | settings
     async with (
         running_gateway(Settings(**values), VENDORS) as gateway,  # type: ignore[arg-type] # validated when it is made
         grpc.aio.insecure_channel(str(gateway.address)) as channel,

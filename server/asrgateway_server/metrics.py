@@ -34,7 +34,7 @@ CALLERS_KEY: Final = "callers_key"
 #: Why a call is refused.
 REJECTIONS: Final = ("capacity", "quota", "auth", "draining", "invalid")
 #: What a connection to a vendor is doing.
-CONNECTION_STATES: Final = ("connecting", "in_use")
+CONNECTION_STATES: Final = ("connecting", "idle", "in_use")
 #: How opening one ended.
 CONNECT_RESULTS: Final = ("ok", "refused", "throttled", "lost", "timeout", CALLERS_KEY)
 #: Whose key a task was to start with: the gateway's, a caller's.
@@ -42,6 +42,8 @@ KEY_OWNERS: Final = ("gateways_key", CALLERS_KEY)
 #: Why another task follows one that ended too soon: the vendor ended it at a limit of its own, it was lost or stalled,
 #: or there was no room for it.
 RECONNECTS: Final = ("ended", "lost", "throttled")
+#: What a call gets that asks for a connection.
+CONNECTION_REUSES: Final = ("warm", "cold", "dead")
 #: What errors of every vendor may count as; each vendor adds labels of its own.
 COMMON_CODES: Final = ("none", CALLERS_KEY, OTHER)
 
@@ -271,6 +273,11 @@ class Metrics:
             _CONNECT_BUCKETS,
             ["upstream"],
         )
+        self.upstream_connection_reuse = self._counter(
+            "asrgateway_upstream_connection_reuse",
+            "Connections to vendors that calls asked for.",
+            ["upstream", "result"],
+        )
         self.upstream_errors = self._counter(
             "asrgateway_upstream_errors",
             "Connections that a vendor ended with an error.",
@@ -386,6 +393,9 @@ class EndpointMetrics:
         self._upstream_errors = metrics.upstream_errors
         self.connections = {state: metrics.upstream_connections.labels(endpoint, state) for state in CONNECTION_STATES}
         self.connects = {result: metrics.upstream_connects.labels(endpoint, result) for result in CONNECT_RESULTS}
+        self.reuses = {
+            result: metrics.upstream_connection_reuse.labels(endpoint, result) for result in CONNECTION_REUSES
+        }
         self.connect_duration = metrics.upstream_connect_duration.labels(endpoint)
         self._errors: dict[str, Counter] = {}
         self.expect(COMMON_CODES)

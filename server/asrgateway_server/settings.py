@@ -341,6 +341,15 @@ class Settings(BaseSettings):
     max_task_start_wait_seconds: Annotated[float, Field(ge=0, le=600)] = 5.0
     """How long a task may wait for that; with a longer wait ahead its call ends with RESOURCE_EXHAUSTED at once."""
 
+    warm_connections: Annotated[int, Field(ge=0, le=100)] = 2
+    """Connections to a vendor that are opened before a call needs one, for each key of the gateway and each model or
+    dialect; a call that finds one waits for no handshake. Opening one counts as the start of a task, and waits while
+    others do. Calls with keys of their own get none. 0: none."""
+
+    warm_connection_seconds: Annotated[float, Field(gt=0, le=3600)] = 45.0
+    """How long one may wait for a call before another replaces it; vendors close one that has been idle for 60 s. Five
+    minutes after the last call none is kept."""
+
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 300.0
     """How long open calls may go on after SIGTERM; a second signal ends the wait. A stop takes 3 s more than this,
     `drain_finalize_seconds` and `last_scrape_seconds` at most."""

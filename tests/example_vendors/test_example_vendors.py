@@ -62,7 +62,7 @@ def _settings(values: dict[str, Any]) -> Settings:  # Any: validated when they a
 @asynccontextmanager
 async def gateway(**settings: Any) -> AsyncIterator[tuple[Gateway, Stub]]:
     anywhere = {"listen": "127.0.0.1:0", "health_listen": "127.0.0.1:0", "http_listen": "127.0.0.1:0"}
-    values = anywhere | QUIET | {"drain_seconds": 0.2} | settings
+    values = anywhere | QUIET | {"drain_seconds": 0.2, "warm_connections": 0} | settings
     async with (
         vendor("/echo", echo) as url,
         running_gateway(_settings(values | {"echo_url": url}), VENDORS) as running,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import sys
+from collections import deque
 from typing import Any, Final, cast
 
 import aiohttp
@@ -16,6 +17,8 @@ _UNSENT_BYTES: Final = 8 * 1024
 _TCP_NOTSENT_LOWAT: Final = 25
 #: How long a peer may take part in closing.
 CLOSE_SECONDS: Final = 1.0
+# A vendor greets with one message at most, before it is sent anything.
+_MOST_HELD: Final = 8
 #: What ``send_*`` raises when the connection is gone.
 GONE: Final = (aiohttp.ClientError, OSError)
 
@@ -56,6 +59,7 @@ class BoundedWebSocket(aiohttp.ClientWebSocketResponse):
         cast("BoundedWebSocket", connection)._bound()  # noqa: SLF001 it is one by now
 
     def _bound(self) -> None:
+        self._held: deque[aiohttp.WSMessage] = deque()
         writer: Any = self._writer
         self._flow = writer.protocol
         self._transport = writer.transport
@@ -76,11 +80,32 @@ class BoundedWebSocket(aiohttp.ClientWebSocketResponse):
 
     async def receive(self, timeout: float | None = None) -> aiohttp.WSMessage:  # noqa: ASYNC109 the library's own
         """Return the next message; a ping is answered too."""
+        if self._held:
+            return self._held.popleft()
         message = await super().receive(timeout)
         if message.type is aiohttp.WSMsgType.PING:
             with contextlib.suppress(*GONE):  # What follows says so.
                 await self.pong(message.data)
         return message
+
+    async def wait_for_end(self) -> None:
+        """Read while nobody uses the connection; return once nobody can any more.
+
+        Unless it is read, neither its end shows nor is a ping answered. If this is cancelled, ``receive`` returns what
+        came meanwhile.
+        """
+        came: list[aiohttp.WSMessage] = []
+        try:
+            while len(came) < _MOST_HELD:
+                message = await self.receive()
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    came.append(message)
+                elif message.type not in {aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG}:
+                    return
+        finally:
+            self._held.extend(came)
+            if not self.closed:
+                self._close_code = None  # The library takes a read that is cancelled for the end of the connection.
 
     async def close(self, *, code: int = aiohttp.WSCloseCode.OK, message: bytes = b"") -> bool:
         """Close in order if the peer takes part in it for a second; cut what it does not take."""

@@ -44,6 +44,14 @@ class TokenBucket:
             back_at = self._turns[-self._count] + self._away_seconds
         return max(now, self._turns[-1], back_at)
 
+    def spare_turn(self, now: float) -> float:
+        """Return when more than half of the tokens will be there, if nobody takes more."""
+        self.next_turn(now)
+        least = len(self._turns) * 2 - self._count
+        if least < 0:
+            return now
+        return self._turns[least // 2] + self._away_seconds
+
     def take(self, turn: float) -> None:
         """Promise a token for the time that ``next_turn`` has returned."""
         self._turns.append(turn)
@@ -90,6 +98,15 @@ class StartLimiter:
                 bucket.give_back(turn)
                 raise
         self._waits[access.is_callers].observe(wait_seconds)
+
+    async def wait_for_spare_turn(self, access: Access, model: str) -> None:
+        """Wait until something may start that no call waits for, and that leaves enough turns for those which come."""
+        if not self._per_second:
+            return
+        bucket = self._bucket(access.account, model)
+        while (turn := bucket.spare_turn(now := time.monotonic())) > now:  # noqa: ASYNC110 only time brings tokens back
+            await asyncio.sleep(turn - now)
+        bucket.take(now)
 
     def _bucket(self, account: str, model: str) -> TokenBucket:
         bucket = self._buckets.pop((account, model), None) or TokenBucket(self._per_second)

@@ -73,7 +73,8 @@ class TaskExchange:
     """One task on one connection, from ``start`` to ``Finished``.
 
     Attributes:
-        has_begun: The upstream has sent something.
+        has_begun: Something was emitted. Before that nothing of the input was taken, so that another task may take its
+            place unseen.
 
     Args:
         connection: Carries it.
@@ -170,7 +171,6 @@ class TaskExchange:
             self._pinged_at = None
             match message.type:
                 case aiohttp.WSMsgType.TEXT:
-                    self.has_begun = True
                     if self._unanswered:
                         self._unanswered.answered()
                     outputs = self._adapter.receive(message.data)
@@ -198,6 +198,7 @@ class TaskExchange:
                 case Finished():
                     completed = Completed(billed_ms=output.billed_ms, read_at=read_at)
                 case _:
+                    self.has_begun = True
                     self._emitting += 1
                     await self._emit(output, read_at)
                     self._emitting -= 1

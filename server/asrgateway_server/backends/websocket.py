@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
-from typing import Final, Protocol, Self, cast
-
-import aiohttp
+from typing import Protocol, Self
 
 from asrgateway_server.backends.adapter import WebSocketAdapter
 from asrgateway_server.backends.base import Completed, Emit, TaskEnd, TaskInput, end_of
-from asrgateway_server.backends.bounded_websocket import CLOSE_SECONDS, BoundedWebSocket, bounded_socket
-from asrgateway_server.backends.credential import with_key
-from asrgateway_server.backends.network import no_redirects, proxy_for, tls
+from asrgateway_server.backends.connector import Connector, Lent
 from asrgateway_server.backends.start_limiter import StartLimiter
 from asrgateway_server.backends.task_exchange import TaskExchange, timeouts_of
 from asrgateway_server.backends.vendor_access import Access, RemoteVendor
@@ -25,9 +20,6 @@ from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import ClientStalled, GatewayError, Overloaded, UpstreamLost
 from asrgateway_server.metrics import CALLERS_KEY, EndpointMetrics, Metrics
 from asrgateway_server.settings import Settings
-
-# The longest result seen is some 20 KB; what is longer is no result.
-_MAX_MESSAGE_BYTES: Final = 1 << 20
 
 
 class MakeAdapter(Protocol):
@@ -64,33 +56,25 @@ class WebSocketBackend:
         self.make_adapter = make_adapter
         self.vendor = vendor
         self.timeouts = timeouts_of(settings)
-        self._ca_file = settings.upstream_ca_file
+        self.connector = Connector(vendor, settings, start_limiter)
         self._metrics = metrics
         for name in vendor.endpoints:
             metrics.of_endpoint(name, vendor.error_labels)  # So that their series begin with the process.
-        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        """Prepare what all connections share.
+        """Prepare for connections.
 
         Raises:
             SettingsError: The CA file cannot be read.
         """
-        connector = aiohttp.TCPConnector(limit=0, socket_factory=bounded_socket, ssl=tls(self._ca_file))
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            ws_response_class=BoundedWebSocket,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[no_redirects()],
-        )
+        await self.connector.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close what all connections share."""
-        if self._session:
-            await self._session.close()
+        """Close the connections that no call has."""
+        await self.connector.close()
 
     @asynccontextmanager
     async def open(self, config: RecognitionConfig) -> AsyncIterator[WebSocketUpstream]:
@@ -104,55 +88,6 @@ class WebSocketBackend:
             raise
         await upstream.close()
 
-    async def connect(self, access: Access, path: str, metrics: EndpointMetrics) -> BoundedWebSocket:
-        """Open a connection, once more with another key if the vendor rejects the first one.
-
-        Raises:
-            UpstreamLost: The vendor cannot be reached, or does not answer in time.
-            GatewayError: It refuses the connection.
-        """
-        began = time.monotonic()
-        try:
-            with metrics.connections["connecting"].track_inprogress():
-                async with asyncio.timeout(self.timeouts.ready_seconds):
-                    connection = await with_key(access.credential, lambda key: self._handshake(access, key, path))
-        except TimeoutError:
-            metrics.connects["timeout"].inc()
-            raise UpstreamLost(f"the vendor did not answer within {self.timeouts.ready_seconds:g} s") from None
-        except GatewayError as error:
-            metrics.connects[self._connect_result(error, access)].inc()
-            raise
-        metrics.connects["ok"].inc()
-        metrics.connect_duration.observe(time.monotonic() - began)
-        return connection
-
-    async def _handshake(self, access: Access, key: str, path: str) -> BoundedWebSocket:
-        if self._session is None:
-            raise RuntimeError("the backend is not open")
-        url = access.url + path
-        try:
-            connection = await self._session.ws_connect(
-                url,
-                headers=access.headers(key),
-                autoping=False,  # So that ``receive`` shows pongs.
-                max_msg_size=_MAX_MESSAGE_BYTES,
-                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
-                proxy=proxy_for(url),
-            )
-            return cast("BoundedWebSocket", connection)  # The session makes no others.
-        except aiohttp.WSServerHandshakeError as error:
-            # Its cause is left out: it holds the headers of the request, and with them the key.
-            raise self.vendor.handshake_error(error.status) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamLost("the vendor cannot be reached") from error
-
-    def _connect_result(self, error: GatewayError, access: Access) -> str:
-        if access.is_callers and self.vendor.error_for_callers_key(error) is not error:
-            return CALLERS_KEY
-        if isinstance(error, Overloaded):
-            return "throttled"
-        return "refused" if error.upstream_code else "lost"
-
 
 class WebSocketUpstream:
     """The tasks of one call, and the connection that carries them; see ``Upstream``."""
@@ -161,8 +96,7 @@ class WebSocketUpstream:
         self._backend = backend
         self._access = access
         self._metrics = metrics
-        self._connection: BoundedWebSocket | None = None
-        self._is_reusable = False
+        self._lent: Lent | None = None
         self._closings: list[asyncio.Task[object]] = []
 
     @property
@@ -185,31 +119,31 @@ class WebSocketUpstream:
             return end_of(counted(error, self._access, self._backend.vendor, self._metrics))
 
     async def rest(self) -> None:
-        """Close the connection in order, and do not wait for it; see ``Upstream``."""
-        connection = self._take_connection()
-        if connection is not None:
-            self._closings.append(asyncio.create_task(connection.close(), name="close connection"))
+        """Keep the connection for another call, or close it in order and do not wait for that; see ``Upstream``."""
+        lent = self._take_connection()
+        if lent is not None and not self._backend.connector.keep(lent):
+            self._close_later(lent)
 
     async def close(self) -> None:
-        """Close the connection in order."""
+        """Keep the connection for another call, or close it in order."""
         await self.rest()
         await asyncio.gather(*self._closings)
 
     async def leave(self) -> None:
         """Leave the connection as it is."""
-        connection = self._take_connection()
-        if connection is not None:
-            await connection.leave()
+        lent = self._take_connection()
+        if lent is not None:
+            await lent.opened.connection.leave()
         await asyncio.gather(*self._closings)
 
     async def _run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> Completed:
-        """Run one task, once more if a connection that was used before has gone meanwhile."""
+        """Run one task, once more on a new connection if the one that was open before has gone meanwhile."""
+        must_be_new = False
         while True:
             adapter = self._backend.make_adapter(config, uuid.uuid4().hex)
-            is_first = not self._is_reusable
-            connection = await self._connected(adapter.path)
+            lent = await self._connected(adapter.path, config.model.name, must_be_new=must_be_new)
             exchange = TaskExchange(
-                connection,
+                lent.opened.connection,
                 adapter,
                 task_input,
                 emit,
@@ -221,30 +155,37 @@ class WebSocketUpstream:
                 completed = await exchange.run()
             except UpstreamLost:
                 await self.leave()
-                if is_first or exchange.has_begun:
+                if lent.is_new or exchange.has_begun:
                     raise
+                must_be_new = True
             except BaseException:
                 await self.leave()
                 raise
             else:
-                self._is_reusable = adapter.keeps_connection
-                if not self._is_reusable:
-                    await self.rest()
+                if adapter.keeps_connection:
+                    self._lent = replace(lent, is_new=False)
+                else:
+                    self._take_connection()
+                    self._close_later(lent)
                 return completed
 
-    async def _connected(self, path: str) -> BoundedWebSocket:
-        if self._connection is not None:
-            self._is_reusable = False
-            return self._connection
-        self._connection = await self._backend.connect(self._access, path, self._metrics)
-        self._metrics.connections["in_use"].inc()
-        return self._connection
+    async def _connected(self, path: str, model: str, *, must_be_new: bool) -> Lent:
+        if self._lent is None:
+            self._lent = await self._backend.connector.connect(
+                self._access, path, model, self._metrics, must_be_new=must_be_new
+            )
+            self._metrics.connections["in_use"].inc()
+        return self._lent
 
-    def _take_connection(self) -> BoundedWebSocket | None:
-        connection, self._connection, self._is_reusable = self._connection, None, False
-        if connection is not None:
+    def _take_connection(self) -> Lent | None:
+        lent, self._lent = self._lent, None
+        if lent is not None:
             self._metrics.connections["in_use"].dec()
-        return connection
+        return lent
+
+    def _close_later(self, lent: Lent) -> None:
+        closing = lent.opened.connection.close()
+        self._closings.append(asyncio.create_task(closing, name="close connection"))
 
 
 def with_upstream_name(config: RecognitionConfig) -> RecognitionConfig:

@@ -10,6 +10,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from asrgateway_server.backends.base import Backend, Upstream
+from asrgateway_server.backends.connection_pool import MOST_WAITING
 from asrgateway_server.backends.prepared import PreparedBackend
 from asrgateway_server.backends.start_limiter import StartLimiter
 from asrgateway_server.backends.websocket import MakeAdapter, WebSocketBackend
@@ -85,9 +86,9 @@ class DashScope:
             raise ValueError(f": there is no key for its endpoint {chosen.name}")
         return _placed(model, chosen)
 
-    def open_files(self, _settings: DashScopeSettings) -> int:
-        """See ``Vendor``."""
-        return 0
+    def open_files(self, settings: DashScopeSettings) -> int:
+        """See ``Vendor``: connections that wait for calls of the default model and of those in the configuration."""
+        return MOST_WAITING * settings.warm_connections * (1 + len(settings.models)) if settings.has_key else 0
 
     def at_emulator(self, settings: DashScopeSettings, url: str) -> DashScopeSettings:
         """See ``Vendor``."""
