@@ -43,15 +43,17 @@ def for_model(config: RecognitionConfig, model: Model) -> tuple[RecognitionConfi
 def _taken_adaptation(model: Model, config: RecognitionConfig) -> Adaptation:
     # A stored table has an effect on one model of one account only.
     table = config.adaptation.vocabulary_id if model.name == config.model.name else ""
-    words = _taken_words(model, config.adaptation.hotwords)
-    taken = replace(config.adaptation, vocabulary_id=table, hotwords=words)
-    return taken if _is_taken(model, taken) else replace(taken, context="")
+    whole = replace(config.adaptation, vocabulary_id=table)
+    if _is_taken(model, whole):
+        return whole
+    fewer = replace(whole, hotwords=_taken_words(model, whole.hotwords))
+    return fewer if _is_taken(model, fewer) else replace(fewer, context="")
 
 
 def _taken_words(model: Model, words: tuple[Hotword, ...]) -> tuple[Hotword, ...]:
-    """Return the first words that the model takes, as many as it takes; none if they break a limit together."""
-    fitting = [word for word in words if _is_taken(model, Adaptation(hotwords=(word,)))]
-    taken = tuple(fitting[: model.hotwords.max_words])
+    """Return those of the first words that the model takes; none if they break a limit together."""
+    first = words[: model.hotwords.max_words]
+    taken = tuple(word for word in first if _is_taken(model, Adaptation(hotwords=(word,))))
     return taken if _is_taken(model, Adaptation(hotwords=taken)) else ()
 
 
