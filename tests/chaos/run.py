@@ -1,0 +1,160 @@
+"""Runs the call of a schedule against a gateway and an emulator of marked audio, and judges what its client got."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+import grpc
+
+from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.errors import UpstreamUnavailable
+from calls import Outcome, RecognizeCall, audio, commit, config, outcome_of
+from chaos.schedules import Schedule
+from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
+from emulated_vendor import vendor_and_gateway
+
+SAMPLE_RATE_HERTZ: Final = 16_000
+BLOCKS_PER_WORD: Final = 30
+#: A call in which everything goes wrong lasts no longer.
+MOST_SECONDS: Final = 60.0
+#: How far a time may be from its place.
+TOLERANCE_MS: Final = 100
+SETTINGS: Final[dict[str, Any]] = {
+    "max_upstream_failures": 5,
+    "reconnect_pause_seconds": 0.005,
+    # Faster than realtime, but not so fast that a task is over before the vendor can answer anything.
+    "backlog_speed": 20,
+    "replay_speed": 20,
+    "hibernate_after_seconds": 0.2,
+    "quiet_after_seconds": 0.1,
+    "upstream_stall_timeout_seconds": 0.5,
+    "upstream_ready_timeout_seconds": 0.5,
+}
+#: What a call may end with whose budget is spent.
+SPENT: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+
+async def outcome_with(schedule: Schedule) -> Outcome:
+    """Run the call of a schedule."""
+    async with vendor_and_gateway(emulator={"faults": schedule.faults}, **SETTINGS) as (vendor, _, stub):
+        call = stub.Recognize(timeout=MOST_SECONDS)
+        sending = asyncio.create_task(_send(call, schedule))
+        sending.add_done_callback(lambda task: call.cancel() if not task.cancelled() and task.exception() else None)
+        outcome = await outcome_of(_SlowReader(call, schedule.read_pause_seconds))  # type: ignore[arg-type] # reads alike
+        sending.cancel()  # Where the call has ended early, nobody takes what is left.
+        with contextlib.suppress(asyncio.CancelledError, asyncio.InvalidStateError, grpc.RpcError):
+            await sending
+        async with asyncio.timeout(MOST_SECONDS):
+            while vendor.open_connections:  # noqa: ASYNC110 the emulator signals nobody
+                await asyncio.sleep(0.005)
+    return outcome
+
+
+class _SlowReader:
+    """A call whose responses are read with a pause before each."""
+
+    def __init__(self, call: RecognizeCall, pause_seconds: float) -> None:
+        self._call = call
+        self._pause_seconds = pause_seconds
+
+    async def read(self) -> object:
+        if self._pause_seconds:
+            await asyncio.sleep(self._pause_seconds)
+        return await self._call.read()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._call, name)
+
+
+async def _send(call: RecognizeCall, schedule: Schedule) -> None:
+    async for request in _requests(schedule):
+        await call.write(request)
+    await call.done_writing()
+
+
+async def _requests(schedule: Schedule) -> AsyncIterator[pb.RecognizeRequest]:
+    has_words = schedule.model != "qwen3-asr-flash-realtime"
+    features = pb.RecognitionFeatures(enable_word_time_offsets=True) if has_words else None
+    keep_alive = pb.KeepAliveConfig(policy=schedule.policy)
+    yield config(model=schedule.model, features=features, keep_alive=keep_alive, interim_results=True)
+    size = schedule.message_ms * SAMPLE_RATE_HERTZ // 1000 * 2
+    first_word = 0
+    for sentence in schedule.sentences:
+        blocks = sentence.words * BLOCKS_PER_WORD
+        data = marker_audio(first_word * BLOCKS_PER_WORD, blocks) + silent_audio(sentence.silence_ms // 10)
+        for start in range(0, len(data), size):
+            yield audio(data[start : start + size])
+        first_word += sentence.words
+        for _ in range(sentence.commits):
+            yield commit()
+        if sentence.has_update and schedule.model == "fun-asr-realtime":
+            yield pb.RecognizeRequest(update=pb.ConfigUpdate(adaptation=pb.SpeechAdaptation(context="ships")))
+        await asyncio.sleep(sentence.pause_seconds)
+
+
+def faults_in(schedule: Schedule, outcome: Outcome) -> list[str]:
+    """Return everything that is wrong with an outcome; empty if the promise was kept."""
+    is_whole = outcome.code is grpc.StatusCode.OK
+    wrong: list[str] = []
+    if not is_whole and (outcome.code not in SPENT or outcome.reason == UpstreamUnavailable.__name__):
+        wrong.append(f"the call ended with {outcome.code.name}: {outcome.message}")
+    wrong += _wrong_words(schedule, outcome, is_whole=is_whole)
+    wrong += _wrong_numbers(outcome.results)
+    if is_whole:
+        wrong += _wrong_answers(schedule, outcome)
+        if not outcome.responses[-1].HasField("finished"):
+            wrong.append("the last response is not the summary")
+    if sum(response.HasField("started") for response in outcome.responses) > 1:
+        wrong.append("the call started twice")
+    return wrong
+
+
+def _places_ms(schedule: Schedule) -> list[int]:
+    """Return where each word begins."""
+    places, at_ms = [], 0
+    for sentence in schedule.sentences:
+        places += [at_ms + 300 * number for number in range(sentence.words)]
+        at_ms += 300 * sentence.words + sentence.silence_ms
+    return places
+
+
+def _wrong_words(schedule: Schedule, outcome: Outcome, *, is_whole: bool) -> list[str]:
+    places = _places_ms(schedule)
+    expected = [f"w{number}" for number in range(len(places))]
+    heard = [word for text in outcome.texts for word in text.split()]
+    wrong = []
+    if heard != (expected if is_whole else expected[: len(heard)]):
+        wrong.append(f"heard {heard}, said {expected}")
+    for final in outcome.finals:
+        for word in final.words:
+            distance = word.start_offset.ToMilliseconds() - places[int(word.word.strip()[1:])]
+            if abs(distance) > TOLERANCE_MS:
+                wrong.append(f"{word.word} is {distance} ms from its place")
+    return wrong
+
+
+def _wrong_numbers(results: Sequence[pb.RecognitionResult]) -> list[str]:
+    index, revision, wrong = 0, 1, []
+    for result in results:
+        if (result.result_index, result.revision) != (index, revision):
+            wrong.append(f"result {result.result_index}.{result.revision} where {index}.{revision} was due")
+        index, revision = (index + 1, 1) if result.is_final else (index, revision + 1)
+    return wrong
+
+
+def _wrong_answers(schedule: Schedule, outcome: Outcome) -> list[str]:
+    """Count the answers to commits; finals that the gateway forced by itself look like answers and may come on top."""
+    said = sum(sentence.commits for sentence in schedule.sentences)
+    empty = sum(one.stream_event.type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY for one in outcome.responses)
+    forced = sum(final.forced for final in outcome.finals)
+    updates = sum(one.stream_event.type == pb.STREAM_EVENT_TYPE_UPDATE_APPLIED for one in outcome.responses)
+    said_updates = sum(one.has_update for one in schedule.sentences) * (schedule.model == "fun-asr-realtime")
+    wrong = []
+    if not said <= empty + forced or empty > said:
+        wrong.append(f"{said} commits, {empty} empty answers and {forced} forced results")
+    if updates != said_updates:
+        wrong.append(f"{said_updates} updates, {updates} answers")
+    return wrong
