@@ -126,9 +126,30 @@ class UpstreamUnavailable(GatewayError):
 
 
 class UpstreamRefused(GatewayError):
-    """The vendor rejected our key, the model, the account or a parameter; an operator must act."""
+    """The vendor rejected our key, the model, the account or a parameter; an operator must act.
+
+    Attributes:
+        is_about_request: What the client asks for is at fault, so that any model would refuse it.
+    """
 
     reason = "UPSTREAM_REFUSED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        is_about_request: bool = False,
+        retry_after_seconds: float | None = None,
+        upstream_code: str = "",
+        upstream_request_id: str = "",
+    ) -> None:
+        super().__init__(
+            message,
+            retry_after_seconds=retry_after_seconds,
+            upstream_code=upstream_code,
+            upstream_request_id=upstream_request_id,
+        )
+        self.is_about_request = is_about_request
 
 
 class UpstreamProtocolError(GatewayError):

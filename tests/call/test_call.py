@@ -46,6 +46,7 @@ from asrgateway_server.events import (
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
 from limits import LIMITS
+from routes import route_to
 
 CONFIG = RecognitionConfig(model=EMBEDDED, audio=AudioFormat(sample_rate_hertz=16_000))
 WITH_INTERIMS = replace(CONFIG, interim_results=True)
@@ -161,7 +162,9 @@ async def call(
     client: ScriptedClient, backend: ScriptedBackend, config: RecognitionConfig = CONFIG, limits: Limits = LIMITS
 ) -> Metrics:
     metrics = Metrics(CollectorRegistry())
-    await recognize(config, backend, client, limits, metrics, GoingAwayNotice(), ReplayMemory(math.inf))
+    await recognize(
+        config, route_to(config.model, backend), client, limits, metrics, GoingAwayNotice(), ReplayMemory(math.inf)
+    )
     return metrics
 
 
@@ -218,7 +221,9 @@ async def test_a_slow_recogniser_receives_a_long_message_without_gaps(
     async with pool:
         # A lead lasts 2 s at most: here it ends after a tenth of what the recogniser needs.
         limits = replace(LIMITS, quiet_after_seconds=-1.9)
-        await recognize(CONFIG, pool, client, limits, metrics, GoingAwayNotice(), ReplayMemory(math.inf))
+        await recognize(
+            CONFIG, route_to(EMBEDDED, pool), client, limits, metrics, GoingAwayNotice(), ReplayMemory(math.inf)
+        )
     assert client.results[-1].text == f"{speech} bytes, 0 commits"
     assert client.finished.silence_ms == 0
 

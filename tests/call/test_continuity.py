@@ -14,11 +14,20 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from asrgateway_server.backends.base import Commit, Completed, Emit, Failed, Lost, TaskEnd, TaskInput
+from asrgateway_server.backends.route import Route
 from asrgateway_server.call.call import recognize
 from asrgateway_server.call.going_away import GoingAwayNotice
 from asrgateway_server.call.limits import Limits
 from asrgateway_server.call.replay_memory import ReplayMemory
-from asrgateway_server.call.responses import CallFinished, Cursor, Response, Result, StreamEvent, StreamEventType
+from asrgateway_server.call.responses import (
+    CallFinished,
+    Cursor,
+    Response,
+    Result,
+    Started,
+    StreamEvent,
+    StreamEventType,
+)
 from asrgateway_server.config import (
     Adaptation,
     AudioFormat,
@@ -50,6 +59,7 @@ from asrgateway_server.events import (
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
 from limits import LIMITS
+from routes import route_to
 
 CONFIG = RecognitionConfig(
     model=replace(EMBEDDED, options=EMBEDDED.options | {"update.adaptation.context"}),
@@ -221,11 +231,13 @@ async def call(
     config: RecognitionConfig = CONFIG,
     limits: Limits = PERSISTENT,
     memory_bytes: float = math.inf,
+    route: Route | None = None,
 ) -> Client:
     client = Client(items)
+    route = route or route_to(config.model, backend)
     metrics = Metrics(CollectorRegistry())
     async with asyncio.timeout(60):
-        await recognize(config, backend, client, limits, metrics, GoingAwayNotice(), ReplayMemory(memory_bytes))
+        await recognize(config, route, client, limits, metrics, GoingAwayNotice(), ReplayMemory(memory_bytes))
     assert_in_order(client.results)
     return client
 
@@ -489,3 +501,85 @@ async def test_audio_before_the_last_final_result_is_given_up() -> None:
     client = await call(backend, *spoken(*range(1, 15)), limits=SHORT)
     assert client.events == [StreamEventType.RECONNECTED]
     assert client.heard == " ".join(str(n) for n in range(1, 15))
+
+
+# Another model --------------------------------------------------------------------------------------------------------
+
+OTHER = replace(CONFIG.model, name="other")
+SLOWER = replace(CONFIG.model, name="slower", sample_rates_hertz=(8_000,))
+
+
+@pytest.mark.parametrize("packets", range(1, 12))
+async def test_another_model_takes_over_after_two_failed_attempts(packets: int) -> None:
+    first, other = Numbers(losses=[(packets, LOST), *[(0, LOST)] * 9]), Numbers()
+    client = await call(first, *spoken(*range(1, 11)), route=route_to(CONFIG.model, first, (OTHER, other)))
+    assert client.heard == ONE_TO_TEN
+    assert client.events[-1] is StreamEventType.FAILED_OVER
+    (event,) = [one for one in client.sent if isinstance(one, StreamEvent) and one.type.name == "FAILED_OVER"]
+    assert (event.from_model, event.to_model) == ("embedded", "other")
+
+
+async def test_it_takes_over_at_once_from_a_model_that_is_refused() -> None:
+    first, other = Numbers(losses=[(5, Failed(error=UpstreamRefused("out of quota")))]), Numbers()
+    client = await call(first, *spoken(1, 2, 3, 4), route=route_to(CONFIG.model, first, (OTHER, other)))
+    assert client.heard == "1 2 3 4"
+    assert client.events == [StreamEventType.FAILED_OVER]
+
+
+async def test_a_call_never_leaves_the_model_for_a_fault_of_its_own() -> None:
+    refused = UpstreamRefused("a parameter", is_about_request=True)
+    first, other = Numbers(losses=[(1, Failed(error=refused))]), Numbers()
+    with pytest.raises(UpstreamRefused):
+        await call(first, *spoken(1, 2), route=route_to(CONFIG.model, first, (OTHER, other)))
+    assert other.starts == []
+
+
+async def test_a_call_begins_with_the_first_model_whose_circuit_is_closed() -> None:
+    first, other = Numbers(), Numbers()
+    route = route_to(CONFIG.model, first, (OTHER, other))
+    circuit = route.candidates[0].circuit
+    for number in range(5):
+        circuit.failed(circuit.begin(f"call {number}"), time.monotonic())
+    client = await call(first, *spoken(1, 2), route=route)
+    assert (client.heard, first.starts) == ("1 2", [])
+    assert isinstance(client.sent[0], Started)
+    assert client.sent[0].model.name == "other"
+
+
+async def test_the_audio_of_a_model_with_another_rate_is_resampled() -> None:
+    class Bytes(Numbers):
+        async def run(self, _config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+            await emit(Ready(), time.monotonic())
+            while isinstance(item := await task_input.next(), bytes):
+                sizes.append(len(item))
+            return Completed(read_at=time.monotonic())
+
+    sizes: list[int] = []
+    first = Numbers(losses=[(3, LOST), *[(0, LOST)] * 9])
+    await call(first, *spoken(1, 2, 3, 4), route=route_to(CONFIG.model, first, (SLOWER, Bytes())))
+    assert sum(sizes) == pytest.approx(8 * 1_600, abs=200)
+
+
+async def test_what_the_other_model_cannot_do_is_said() -> None:
+    config = replace(CONFIG, options_set=("features.enable_word_time_offsets=true",))
+    plain = replace(OTHER, options=OTHER.options - {"features.enable_word_time_offsets"})
+    first, other = Numbers(losses=[(0, LOST)] * 9), Numbers()
+    client = await call(first, *spoken(1, 2), config=config, route=route_to(config.model, first, (plain, other)))
+    (event,) = [one for one in client.sent if isinstance(one, StreamEvent) and one.type.name == "FAILED_OVER"]
+    assert [warning.field for warning in event.downgrades] == ["streaming_config.features.enable_word_time_offsets"]
+
+
+async def test_a_strict_call_stays_with_the_model_that_does_what_it_asks_for() -> None:
+    options = ("features.enable_word_time_offsets=true",)
+    config = replace(CONFIG, options_set=options, is_strict=True)
+    plain = replace(OTHER, options=OTHER.options - {"features.enable_word_time_offsets"})
+    first, other = Numbers(losses=[(0, LOST)] * 4), Numbers()
+    client = await call(first, *spoken(1, 2), config=config, route=route_to(config.model, first, (plain, other)))
+    assert (client.heard, other.starts) == ("1 2", [])
+
+
+async def test_when_no_model_answers_the_call_ends() -> None:
+    first, other = Numbers(losses=[(1, LOST)] * 20), Numbers(losses=[(1, LOST)] * 20)
+    with pytest.raises(UpstreamUnavailable):
+        await call(first, *spoken(1), route=route_to(CONFIG.model, first, (OTHER, other)))
+    assert len(first.losses) + len(other.losses) == 40 - 6

@@ -64,7 +64,7 @@ class Schedule:
     model: str
     sentences: tuple[Sentence, ...]
     message_ms: int
-    policy: pb.KeepAlivePolicy
+    policy: pb.KeepAlivePolicy.ValueType
     read_pause_seconds: float
     faults: tuple[Fault, ...]
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Final, Protocol
 
 from asrgateway_server.audio.pipeline import AudioPipeline
-from asrgateway_server.backends.base import Backend, Commit
+from asrgateway_server.backends.base import Commit
+from asrgateway_server.backends.route import Route
 from asrgateway_server.call.arrival_times import ArrivalTimes
 from asrgateway_server.call.audio_log import AudioLog
 from asrgateway_server.call.clock import Clock
 from asrgateway_server.call.going_away import GoingAwayNotice
 from asrgateway_server.call.limits import Limits
-from asrgateway_server.call.options import is_supported, unsupported_in_update, unsupported_options
+from asrgateway_server.call.model_choice import ModelChoice
+from asrgateway_server.call.options import is_supported, unsupported_in_update
 from asrgateway_server.call.pacer import Pacer
 from asrgateway_server.call.quiet import QuietDetector
 from asrgateway_server.call.replay_memory import ReplayMemory
@@ -49,7 +52,7 @@ class Client(ResponseWriter, Protocol):
 
 async def recognize(
     config: RecognitionConfig,
-    backend: Backend,
+    route: Route,
     client: Client,
     limits: Limits,
     metrics: Metrics,
@@ -61,21 +64,22 @@ async def recognize(
     Raises:
         GatewayError: The call cannot go on; any subclass but ``UpstreamLost``.
     """
-    await _Call(config, backend, client, limits, metrics, going_away, memory).run()
+    await _Call(config, route, client, limits, metrics, going_away, memory).run()
 
 
 class _Call:
     def __init__(
         self,
         config: RecognitionConfig,
-        backend: Backend,
+        route: Route,
         client: Client,
         limits: Limits,
         metrics: Metrics,
         going_away: GoingAwayNotice,
         memory: ReplayMemory,
     ) -> None:
-        warnings = unsupported_options(config)
+        self._models = models = ModelChoice(route, config, metrics)
+        config = models.config(config.adaptation)
         rate_hertz = config.model_rate_hertz
         does_hibernate = config.keep_alive.policy is KeepAlivePolicy.HIBERNATE
         self._config = config
@@ -89,20 +93,20 @@ class _Call:
         )
         self._arrival_times = ArrivalTimes()
         self._statistics = Statistics(config, metrics)
-        self._responder = Responder(config, client, self._statistics, going_away, warnings)
+        self._responder = Responder(config, client, self._statistics, going_away, models.warnings)
         audio = CallAudio(
             log=self._log,
             clock=Clock(rate_hertz, config.resume.audio_offset_ms),
             results=Results(config.resume.next_result_index, config.resume.audio_offset_ms),
             statistics=self._statistics,
+            sample_rate_hertz=rate_hertz,
             quiet=self._quiet,
             hibernate_after_seconds=limits.hibernate_after_seconds if does_hibernate else None,
-            # A recognizer in this gateway takes audio as fast as it can.
-            pacer=Pacer() if config.model.is_remote else None,
+            pacer=Pacer(),
             replay_speed=limits.replay_speed,
             backlog_speed=limits.backlog_speed,
         )
-        self._upstream = UpstreamLoop(config, backend, audio, limits, self._responder, self._arrival_times)
+        self._upstream = UpstreamLoop(config, models, audio, limits, self._responder, self._arrival_times)
 
     async def run(self) -> None:
         try:
@@ -164,8 +168,10 @@ class _Call:
         return pcm
 
     async def _update(self, update: Update) -> None:
-        await self._responder.warn_of_update(unsupported_in_update(self._config, update))
-        if is_supported(self._config.model, update):
+        await self._responder.warn_of_update(
+            unsupported_in_update(replace(self._config, model=self._models.model), update)
+        )
+        if is_supported(self._models.model, update):
             await self._log.mark(update)
 
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
 from asrgateway_server.backends.base import Completed, Failed, Lost, TaskEnd
-from asrgateway_server.errors import GatewayError, UpstreamLost, UpstreamProtocolError, UpstreamUnavailable
+from asrgateway_server.errors import (
+    GatewayError,
+    Overloaded,
+    UpstreamLost,
+    UpstreamProtocolError,
+    UpstreamRefused,
+    UpstreamUnavailable,
+)
 
 
 class InputEnd(Enum):
@@ -38,9 +46,13 @@ class Step(Enum):
     """Another task begins with the client's next audio."""
     RECONNECT = auto()
     """Another task recognizes again what has no final result yet."""
+    FAIL_OVER = auto()
+    """The same, with another model of the call's route."""
     FAIL = auto()
     """The call ends with an error."""
 
+
+_MOST_ATTEMPTS: Final = 2
 
 _STEPS: Final[Mapping[tuple[InputEnd, type[TaskEnd]], Step]] = {
     (InputEnd.HALF_CLOSE, Completed): Step.FINISH,
@@ -60,18 +72,50 @@ _STEPS: Final[Mapping[tuple[InputEnd, type[TaskEnd]], Step]] = {
 }
 
 
-def next_step(input_end: InputEnd, end: TaskEnd, *, is_first: bool, is_budget_spent: bool) -> Step:
-    """Return what follows a task.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """What a call has been through.
 
-    Args:
-        input_end: How far its input had come.
-        end: How it ended.
-        is_first: It was the first one of the call.
+    Attributes:
+        is_first_task: The task was the first one of the call.
         is_budget_spent: It was one failure too many.
+        in_a_row: So many tasks, with this one, were lost since the last final result.
+        failed_starts: So many of the last ones were never ready.
+        has_other_model: The route of the call has another model where a task may start.
     """
+
+    is_first_task: bool = False
+    is_budget_spent: bool = False
+    in_a_row: int = 0
+    failed_starts: int = 0
+    has_other_model: bool = False
+
+
+def next_step(input_end: InputEnd, end: TaskEnd, failures: Failures) -> Step:
+    """Return what follows a task."""
     step = _STEPS.get((input_end, type(end)), Step.FAIL)
-    is_hopeless = is_budget_spent or (is_first and _is_refused_here(end))
-    return Step.FAIL if step is Step.RECONNECT and is_hopeless else step
+    match step:
+        case Step.RECONNECT if failures.is_budget_spent:
+            return Step.FAIL
+        case Step.RECONNECT if failures.has_other_model and _is_enough(end, failures):
+            return Step.FAIL_OVER
+        case Step.RECONNECT if failures.is_first_task and _is_refused_here(end):
+            return Step.FAIL
+        case Step.FAIL if failures.has_other_model and not failures.is_budget_spent and _is_models_fault(end):
+            return Step.FAIL_OVER
+        case _:
+            return step
+
+
+def _is_enough(end: TaskEnd, failures: Failures) -> bool:
+    """Whether another model is to be tried rather than this one again: after two attempts that failed."""
+    is_throttled = isinstance(end, Lost) and isinstance(end.error, Overloaded)
+    return is_throttled or failures.failed_starts >= _MOST_ATTEMPTS or failures.in_a_row > _MOST_ATTEMPTS
+
+
+def _is_models_fault(end: TaskEnd) -> bool:
+    """Whether the upstream refuses this model, key or account, and not what the client asks for."""
+    return isinstance(end, Failed) and isinstance(end.error, UpstreamRefused) and not end.error.is_about_request
 
 
 def _is_refused_here(end: TaskEnd) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from asrgateway_server.call.arrival_times import ArrivalTimes
-from asrgateway_server.call.failure_budget import FailureBudget
 from asrgateway_server.call.responder import Responder
 from asrgateway_server.call.responses import Result, StreamEvent, StreamEventType
 from asrgateway_server.call.task_input import CallAudio, TaskInput
@@ -25,6 +25,19 @@ from asrgateway_server.events import (
 from asrgateway_server.tracing import call_trace
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What is called when a task makes progress.
+
+    Attributes:
+        ready: The upstream has accepted the task.
+        final: A final result was sent.
+    """
+
+    ready: Callable[[], None]
+    final: Callable[[], None]
+
+
 class Receiver:
     """Receives the events of one task.
 
@@ -37,7 +50,7 @@ class Receiver:
         audio: The audio of the call.
         responder: Writes the responses.
         arrival_times: Has the times at which audio came.
-        budget: Is renewed by final results.
+        progress: Is notified of it.
         events: What the client gets once the task is ready.
     """
 
@@ -48,7 +61,7 @@ class Receiver:
         audio: CallAudio,
         responder: Responder,
         arrival_times: ArrivalTimes,
-        budget: FailureBudget,
+        progress: Progress,
         events: list[StreamEvent],
     ) -> None:
         self.ready_at: float | None = None
@@ -60,7 +73,7 @@ class Receiver:
         self._statistics = audio.statistics
         self._responder = responder
         self._arrival_times = arrival_times
-        self._budget = budget
+        self._progress = progress
         self._events = events
         self._last_interim: InterimResult | None = None
         self._speech_ended_ms: int | None = None
@@ -128,6 +141,7 @@ class Receiver:
 
     async def _ready(self, ready: Ready) -> None:
         self.ready_at = time.monotonic()
+        self._progress.ready()
         self._task_input.task_is_ready()
         call_trace.get().task_ready(ready.request_id)
         if ready.request_id:
@@ -149,7 +163,7 @@ class Receiver:
     async def _write_result(self, result: Result, read_at: float) -> None:
         await self._responder.write_result(result, read_at)
         if result.is_final:
-            self._budget.renew()
+            self._progress.final()
             self._statistics.final_results += 1
             self._observe_lag(result)
 

@@ -89,6 +89,7 @@ class StreamEventType(Enum):
     """What happened between two tasks; named as in the contract."""
 
     RECONNECTED = auto()
+    FAILED_OVER = auto()
     ROLLED_OVER = auto()
     HIBERNATED = auto()
     WOKE = auto()
@@ -104,12 +105,18 @@ class StreamEvent:
         reason: Why, in a sentence.
         start_ms: Where the audio concerned begins.
         end_ms: Where it ends.
+        from_model: The model before; empty where it did not change.
+        to_model: The model after, likewise.
+        downgrades: Warnings about options that the new model ignores or changes.
     """
 
     type: StreamEventType
     reason: str
     start_ms: int
     end_ms: int
+    from_model: str = ""
+    to_model: str = ""
+    downgrades: tuple[OptionWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

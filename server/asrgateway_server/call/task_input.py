@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from asrgateway_server.audio.decoder import PcmFormat
 from asrgateway_server.audio.pcm import BYTES_PER_SAMPLE
+from asrgateway_server.audio.resampler import Resampler
 from asrgateway_server.backends.base import Commit
 from asrgateway_server.call.audio_log import AudioLog, End, Mark
 from asrgateway_server.call.clock import Clock
@@ -18,7 +20,7 @@ from asrgateway_server.call.quiet import QuietDetector
 from asrgateway_server.call.results import OpenCommit, Results
 from asrgateway_server.call.statistics import Statistics
 from asrgateway_server.call.utterance import Utterance
-from asrgateway_server.config import RecognitionConfig, Update
+from asrgateway_server.config import ChannelMode, RecognitionConfig, Update
 
 #: The vendor's manual recommends it, and people perceive a tenth of a second as immediate.
 PACKET_MS: Final = 100
@@ -33,9 +35,10 @@ class CallAudio:
         clock: Has the place of the current task in it.
         results: Is notified of commits and updates.
         statistics: Counts the audio.
+        sample_rate_hertz: Of the log.
         quiet: Finds when silence is due; None: it never is.
         hibernate_after_seconds: After so much silence in a row the task is ended; None: it is not.
-        pacer: Spaces packets; None: they are sent as fast as the task takes them.
+        pacer: Spaces packets to models that are elsewhere.
         replay_speed: How many times faster than realtime audio is sent that was sent before.
         backlog_speed: The same for audio that waited.
     """
@@ -44,9 +47,10 @@ class CallAudio:
     clock: Clock
     results: Results
     statistics: Statistics
+    sample_rate_hertz: int
     quiet: QuietDetector | None
     hibernate_after_seconds: float | None
-    pacer: Pacer | None
+    pacer: Pacer
     replay_speed: float
     backlog_speed: float
 
@@ -89,8 +93,10 @@ class TaskInput:
         self._answer_empty = answer_empty
         self._end_early = end_early
         self._end = InputEnd.OPEN
-        self._rate_hertz = config.model_rate_hertz
+        self._rate_hertz = audio.sample_rate_hertz
         self._packet_samples = self._rate_hertz * PACKET_MS // 1000
+        self._silence_bytes = config.model_rate_hertz * PACKET_MS // 1000 * BYTES_PER_SAMPLE
+        self._resampler = _resampler(self._rate_hertz, config.model_rate_hertz)
 
     @property
     def end(self) -> InputEnd:
@@ -120,7 +126,7 @@ class TaskInput:
         match item := await self._item():
             case bytes():
                 await self._hand_over(item)
-                return item
+                return self._resampler.resample(item) if self._resampler else item
             case None:
                 return self._silence()
             case Mark(item=Update() as update):
@@ -204,7 +210,7 @@ class TaskInput:
 
     async def _pause(self, packet_seconds: float) -> None:
         audio = self._audio
-        if audio.pacer is None:
+        if not self.config.model.is_remote:  # A recognizer in this gateway takes audio as fast as it can.
             return
         speed = audio.replay_speed if audio.log.is_replaying else audio.backlog_speed
         if pause := audio.pacer.wait_seconds(time.monotonic(), packet_seconds / speed):
@@ -217,7 +223,7 @@ class TaskInput:
             audio.quiet.add_silence(asyncio.get_running_loop().time(), PACKET_MS)
         audio.clock.add_silence(PACKET_MS)
         audio.statistics.silence_sent(PACKET_MS)
-        return bytes(self._packet_samples * BYTES_PER_SAMPLE)
+        return bytes(self._silence_bytes)
 
     def _commit(self, mark: Mark | None) -> Commit | None:
         """Return a commit for the task, or None to end it; without a mark it is one of the gateway's own."""
@@ -229,3 +235,10 @@ class TaskInput:
         results.end_by_commit(commit)
         self._end = InputEnd.COMMIT
         return None
+
+
+def _resampler(log_rate_hertz: int, task_rate_hertz: int) -> Resampler | None:
+    """Return what makes audio of the log fit for a model with another rate; None where it has the same."""
+    if log_rate_hertz == task_rate_hertz:
+        return None
+    return Resampler(PcmFormat(log_rate_hertz, 1), task_rate_hertz, ChannelMode.FIRST)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableSequence, Sequence
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
@@ -61,6 +61,8 @@ def _fill_stream_event(event: pb.StreamEvent, response: StreamEvent) -> None:
     event.reason = response.reason
     _set(event.start_offset, response.start_ms)
     _set(event.end_offset, response.end_ms)
+    event.from_model, event.to_model = response.from_model, response.to_model
+    _add_downgrades(event.downgrades, response.downgrades)
 
 
 def _fill_started(started: pb.Started, response: Started, call_id: str) -> None:
@@ -69,8 +71,13 @@ def _fill_started(started: pb.Started, response: Started, call_id: str) -> None:
     started.region = next(iter(response.model.regions), "")
     started.upstream_request_id = response.upstream_request_id
     started.sample_rate_hertz = response.sample_rate_hertz
-    for warning in response.downgrades:
-        started.downgrades.add(field=warning.field.removeprefix(f"{CONFIG_FIELD}."), message=warning.message)
+    _add_downgrades(started.downgrades, response.downgrades)
+
+
+def _add_downgrades(downgrades: MutableSequence[pb.Downgrade], warnings: Sequence[OptionWarning]) -> None:
+    for warning in warnings:
+        field = warning.field.removeprefix(f"{CONFIG_FIELD}.")
+        downgrades.append(pb.Downgrade(field=field, message=warning.message))
 
 
 def _fill_result(result: pb.RecognitionResult, response: Result) -> None:

@@ -77,14 +77,15 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
             vendor_metadata = client.vendor_metadata()
             message = await client.read_config()
             config = config_from(message, self._catalogue)
-            candidate = self._routes.find(message.model).hearing(config.language_codes).candidates[0]
-            config = replace(config, model=candidate.model, vendor_metadata=vendor_metadata)
+            route = self._routes.find(message.model)
+            model = route.hearing(config.language_codes).candidates[0].model
+            config = replace(config, model=model, vendor_metadata=vendor_metadata)
         call_trace.get().set_attributes(model=config.model.name)
         logs.add_to_call(model=config.model.name, request_id=message.request_id, resumes=message.resume.call_id)
         with self._counted(config):
             async with client.until_stalled():
                 await recognize(
-                    config, candidate.backend, client, self._call_limits, self._metrics, going_away, self._replay_memory
+                    config, route, client, self._call_limits, self._metrics, going_away, self._replay_memory
                 )
 
     async def ListModels(self, request: pb.ListModelsRequest, context: object) -> pb.ListModelsResponse:  # noqa: ARG002, N802 gRPC's names

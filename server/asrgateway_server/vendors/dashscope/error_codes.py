@@ -32,8 +32,8 @@ MakeError = Callable[..., GatewayError]
 _KEY: Final = partial(UpstreamRefused, "the vendor rejected the gateway's key; its operator must set a valid one")
 _ACCOUNT: Final = partial(UpstreamRefused, "the vendor refused the gateway's account; its operator must look at it")
 _MODEL: Final = partial(UpstreamRefused, "the vendor does not offer this model to the gateway's account")
-_PARAMETER: Final = partial(UpstreamRefused, "the vendor rejected a parameter of the task")
-_CONTENT: Final = partial(UpstreamRefused, "the vendor's content inspection ended the task")
+_PARAMETER: Final = partial(UpstreamRefused, "the vendor rejected a parameter of the task", is_about_request=True)
+_CONTENT: Final = partial(UpstreamRefused, "the vendor's content inspection ended the task", is_about_request=True)
 _THROTTLED: Final = partial(
     Overloaded, "the vendor limits the rate of new tasks; try again later", retry_after_seconds=5.0
 )

@@ -1,0 +1,87 @@
+"""A task takes over from another one: where in the audio it begins, and what the client gets to know of it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from asrgateway_server.call.responses import StreamEvent, StreamEventType
+from asrgateway_server.call.task_input import CallAudio
+from asrgateway_server.errors import AudioLost
+from asrgateway_server.events import OptionWarning
+
+log = logging.getLogger(__name__)
+
+_REPLAYS: Final = (StreamEventType.RECONNECTED, StreamEventType.ROLLED_OVER)
+
+
+class Takeover:
+    """Goes back in the audio of one call.
+
+    Attributes:
+        events: What the client gets once the next task is ready.
+
+    Args:
+        audio: The audio of the call.
+        fails_on_audio_loss: The call ends when audio is lost to it.
+    """
+
+    def __init__(self, audio: CallAudio, *, fails_on_audio_loss: bool) -> None:
+        self.events: list[StreamEvent] = []
+        self._audio = audio
+        self._fails_on_audio_loss = fails_on_audio_loss
+
+    def replay(
+        self,
+        kind: StreamEventType,
+        reason: str,
+        *,
+        from_model: str = "",
+        to_model: str = "",
+        downgrades: tuple[OptionWarning, ...] = (),
+    ) -> None:
+        """Go back to what has no final result yet.
+
+        Raises:
+            AudioLost: Not all of it is held any more, and the call is to end then.
+        """
+        audio = self._audio
+        wanted_samples = audio.clock.samples(audio.results.replay_from_ms - audio.clock.offset_ms)
+        lost_samples = audio.log.start_samples - wanted_samples
+        audio.log.rewind(wanted_samples, audio.results.begin_replay())
+        start_ms = self._client_ms(audio.log.read_samples)
+        event = StreamEvent(
+            type=kind,
+            reason=reason,
+            start_ms=start_ms,
+            end_ms=audio.clock.offset_ms + audio.statistics.sent_ms,
+            from_model=from_model,
+            to_model=to_model,
+            downgrades=downgrades,
+        )
+        # A task that was lost before it was ready has not sent its events yet; the client gets the last reason.
+        self.events[:] = [*(earlier for earlier in self.events if earlier.type not in _REPLAYS), event]
+        if lost_samples > 0:
+            self._drop(self._client_ms(wanted_samples), start_ms)
+
+    def hibernated(self, reason: str) -> StreamEvent:
+        """Return that no task runs; the next one begins with the client's next audio, and says so."""
+        at_ms = self._audio.clock.offset_ms + self._audio.statistics.sent_ms
+        woke, reason_to_wake = StreamEventType.WOKE, "the client sends audio again"
+        self.events[:] = [StreamEvent(type=woke, reason=reason_to_wake, start_ms=at_ms, end_ms=at_ms)]
+        return StreamEvent(type=StreamEventType.HIBERNATED, reason=reason, start_ms=at_ms, end_ms=at_ms)
+
+    def _client_ms(self, samples: int) -> int:
+        return self._audio.clock.offset_ms + self._audio.clock.time_ms(samples)
+
+    def _drop(self, start_ms: int, end_ms: int) -> None:
+        """Note that audio is lost to the call."""
+        seconds = (end_ms - start_ms) / 1000
+        self._audio.statistics.dropped(end_ms - start_ms)
+        self._audio.results.deliver_until(end_ms)
+        log.warning("audio lost", extra={"seconds": seconds})
+        reason = "the gateway no longer held this audio when the task was lost"
+        if self._fails_on_audio_loss:
+            raise AudioLost(f"{seconds:g} s of audio are lost: {reason}")
+        dropped = StreamEventType.AUDIO_DROPPED
+        self.events.append(StreamEvent(type=dropped, reason=reason, start_ms=start_ms, end_ms=end_ms))
