@@ -201,7 +201,7 @@ GATEWAY_OPTIONS: Final[Mapping[str, str]] = {
     "language_codes": "tests/end_to_end/test_recognition.py::test_an_option_that_the_model_lacks_is_a_warning",
     "interim_results": "tests/end_to_end/test_recognition.py::test_interim_results_come_only_when_asked_for",
     "strict": "tests/conformance/test_options.py::test_strict_makes_a_lacking_option_an_error",
-    "fail_on_audio_loss": "tests/end_to_end/test_vendor_faults.py::test_every_loss_ends_the_call_whether_it_may_or_not",
+    "fail_on_audio_loss": "tests/call/test_continuity.py::test_a_call_that_may_lose_nothing_ends_instead",
     "request_id": "tests/grpc_api/test_servicer.py::test_the_log_has_the_names_that_the_client_sent",
     "resume.audio_offset": "tests/end_to_end/test_recognition.py::test_a_resumed_call_goes_on_counting",
     "resume.next_result_index": "tests/end_to_end/test_recognition.py::test_a_resumed_call_goes_on_counting",
