@@ -178,6 +178,25 @@ def test_every_file_that_a_setting_names_is_mounted(file: Path) -> None:
     assert {path.rpartition("/")[0] for path in files} <= mounts
 
 
+@pytest.mark.parametrize(
+    ("pods", "share"),
+    [
+        ({"replicaCount": 1}, 20),
+        ({"replicaCount": 3}, 20 / 3),
+        ({"replicaCount": 0}, 20),
+        ({"replicaCount": 2, "autoscaling": {"enabled": True, "maxReplicas": 8}}, 2.5),
+        ({"replicaCount": None, "keda": {"enabled": True, "serverAddress": "http://p:9090", "maxReplicas": 40}}, 0.5),
+    ],
+)
+def test_pods_share_the_starts_of_tasks_that_the_vendor_allows(pods: Values, share: float) -> None:
+    given = environment(pod({"limits": {"taskStartsPerSecond": 20}}, pods))["ASRGATEWAY_MAX_TASK_STARTS_PER_SECOND"]
+    assert float(given) == pytest.approx(share)
+
+
+def test_without_a_number_each_pod_has_the_gateways_own_limit() -> None:
+    assert "ASRGATEWAY_MAX_TASK_STARTS_PER_SECOND" not in environment(pod())
+
+
 def test_what_has_no_value_of_its_own_goes_into_the_file() -> None:
     config = {"max_utterance_seconds": 12.5, "aliases": {"default": ["fun-asr-realtime", "embedded"]}}
     manifests = objects({"config": config})

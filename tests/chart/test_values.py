@@ -114,6 +114,7 @@ def test_a_misspelt_value_is_refused(path: str) -> None:
         ("embeddedWorkers", -1),
         ("limits.maxStreams", 0),
         ("limits.maxMessageBytes", 1),
+        ("limits.taskStartsPerSecond", -1),
         ("drain.timeoutSeconds", 7200),
         ("replicaCount", "two"),
         ("tmp.sizeLimit", "1Gi"),
@@ -274,6 +275,14 @@ def test_a_value_out_of_range_is_refused(path: str, content: object) -> None:
         ({"metrics": {"port": 50052}}, "metrics.port is taken"),
         ({"grpcRoute": {"enabled": True}}, "grpcRoute.enabled needs grpcRoute.parentRefs"),
         ({"ingress": {"enabled": True}}, "ingress.enabled needs ingress.hosts"),
+        (
+            {"limits": {"taskStartsPerSecond": 20}, "replicaCount": None},
+            "limits.taskStartsPerSecond is divided by the number of pods",
+        ),
+        (
+            {"limits": {"taskStartsPerSecond": 20}, "config": {"max_task_starts_per_second": 5}},
+            "config.max_task_starts_per_second is set by a value of the chart",
+        ),
     ],
     ids=lambda argument: argument if isinstance(argument, str) else "",
 )

@@ -172,6 +172,17 @@ rendered without one.
 {{- end }}
 {{- end }}
 
+{{/* The most pods that there may be, besides those of a rollout. */}}
+{{- define "asr-gateway.mostPods" -}}
+{{- if .Values.autoscaling.enabled }}
+{{- int64 .Values.autoscaling.maxReplicas }}
+{{- else if .Values.keda.enabled }}
+{{- int64 .Values.keda.maxReplicas }}
+{{- else }}
+{{- max 1 (.Values.replicaCount | int64) }}
+{{- end }}
+{{- end }}
+
 {{- define "asr-gateway.drainTotal" -}}
 {{- with .Values.drain }}
 {{- add (int64 .preStopSeconds) (int64 .timeoutSeconds) (int64 .finalizeSeconds) (int64 .lastScrapeSeconds) 10 }}
@@ -229,6 +240,9 @@ max_message_bytes: {{ int64 .maxMessageBytes | quote }}
 {{- end }}
 {{- if not (kindIs "invalid" .maxMetadataBytes) }}
 max_metadata_bytes: {{ int64 .maxMetadataBytes | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .taskStartsPerSecond) }}
+max_task_starts_per_second: {{ divf .taskStartsPerSecond (include "asr-gateway.mostPods" $) | quote }}
 {{- end }}
 {{- end }}
 {{- if not (kindIs "invalid" .Values.grpc.maxConnectionAgeSeconds) }}
