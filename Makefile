@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check compat bench rollouts docs protos locks clean
+.PHONY: help demo test check chaos compat bench rollouts docs protos locks clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ check: $(VENV)/.development $(VENV)/.generator  ## format, lint, types, contract
 	@$(BIN)/python docs/generate_options.py --check
 	@$(BIN)/python docs/generate_emulator.py --check
 	@$(BIN)/python -m pytest tests/test_layering.py
+
+chaos: $(VENV)/.development  ## try 3,000 calls under random faults; CHAOS_SEED=7 repeats a run; 40 minutes
+	@CHAOS_SCHEDULES=3000 $(BIN)/python -m pytest tests/chaos
 
 bench: $(VENV)/.development  ## measure gateway, official SDK and a bare relay side by side; 8 minutes
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)

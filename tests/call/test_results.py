@@ -208,3 +208,22 @@ def test_a_task_that_ends_leaves_no_commit_without_an_answer() -> None:
     results.commit(CLIENT)
     assert [*results.task_ended()] == [CommitEmpty(), CommitEmpty()]
     assert not results.has_open_commit
+
+
+# Replays ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_answer_to_a_commit_leaves_a_result_open_that_still_comes() -> None:
+    results = Results(0, 0)
+    results.interim(interim("a b"))
+    results.commit(OpenCommit(at_ms=3_000, mark=CLIENT.mark))
+    results.commit_empty()
+    assert (results.replay_from_ms, results.has_open_utterance) == (0, True)
+
+
+def test_a_text_that_the_client_does_not_want_opens_an_utterance_too() -> None:
+    results = Results(0, 0)
+    results.hidden_interim()
+    assert results.has_open_utterance
+    finished(results, final("a"))
+    assert not results.has_open_utterance

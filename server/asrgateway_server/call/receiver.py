@@ -119,7 +119,7 @@ class Receiver:
         if self._responder.wants_interim_results:
             await self._write(self._results.interim(self._clock.move_result(event)), read_at)
         else:
-            await self._write(self._results.speech_started(), read_at)
+            await self._write(self._results.hidden_interim(), read_at)
 
     async def _final(self, event: FinalResult, read_at: float) -> None:
         self._last_interim = None

@@ -64,6 +64,7 @@ class Results:
         self._exact_ms = start_ms
         self._index = next_index
         self._revision = 0
+        self._has_text = False
         self._committed = ""
         self._last_words: list[str] = []
         self._commits: deque[OpenCommit] = deque()
@@ -94,9 +95,8 @@ class Results:
         """Take the answer that no utterance was open; return what the client gets of it."""
         if not self._commits:
             return (CommitEmpty(),)
-        commit = self._commits.popleft()
-        self.deliver_until(commit.at_ms)
-        return _empty_answers(commit)
+        # It says nothing of an utterance that ended by itself, whose final result may still come.
+        return _empty_answers(self._commits.popleft())
 
     def update(self, mark: Mark) -> None:
         """Expect that an update takes effect."""
@@ -172,8 +172,8 @@ class Results:
 
     @property
     def has_open_utterance(self) -> bool:
-        """Whether the client has texts of an utterance that is not final."""
-        return bool(self._revision) or self._held is not None
+        """Whether there were texts of an utterance that is not final."""
+        return self._has_text or self._held is not None
 
     # Texts ------------------------------------------------------------------------------------------------------
 
@@ -190,9 +190,15 @@ class Results:
         self._boundaries_ms[type(boundary)] = boundary.offset_ms
         return True
 
+    def hidden_interim(self) -> Sequence[Result]:
+        """Note a text that the client does not want; return what ``speech_started`` does."""
+        released = self.speech_started()
+        self._has_text = True
+        return released
+
     def interim(self, event: InterimResult) -> Sequence[Result]:
         """Return the next revision of the open utterance; none for a late text that lacks what is committed."""
-        released = self.speech_started()
+        released = self.hidden_interim()
         new = self._without_delivered(event)
         if new is None or not new.text.startswith(self._committed):
             return released
@@ -244,6 +250,7 @@ class Results:
 
     def _numbered(self, event: FinalResult, until_ms: int) -> Sequence[Result]:
         self._tries.clear()
+        self._has_text = False
         if until_ms > self.delivered_ms:
             self.delivered_ms = until_ms
             self._margin_ms = _MARGIN_MS if event.words else 0
