@@ -37,6 +37,11 @@ SETTINGS: Final[dict[str, Any]] = {
 SPENT: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 
+async def outcomes_with(schedules: Sequence[Schedule]) -> list[Outcome]:
+    """Run the calls of schedules side by side, each with a vendor and a gateway of its own."""
+    return await asyncio.gather(*(outcome_with(schedule) for schedule in schedules))
+
+
 async def outcome_with(schedule: Schedule) -> Outcome:
     """Run the call of a schedule."""
     async with vendor_and_gateway(emulator={"faults": schedule.faults}, **SETTINGS) as (vendor, _, stub):
