@@ -34,7 +34,14 @@ FAULTS = (
     Fault(action=Throttle(), phase=Phase.START, model=FAILING[1]),
     Fault(action=Fail(code="InternalError"), audio_ms=500, model=FAILING[2]),
 )
-SETTINGS: Mapping[str, Any] = {"embedded_workers": 1, "max_streams": 50, "quiet_after_seconds": 0.1}
+SETTINGS: Mapping[str, Any] = {
+    "embedded_workers": 1,
+    "max_streams": 50,
+    "quiet_after_seconds": 0.1,
+    "max_task_starts_per_second": 100,
+    "warm_connections": 1,
+    "aliases": {"either": (V2, "fun-asr-realtime")},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

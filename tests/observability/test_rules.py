@@ -151,6 +151,30 @@ CASES = (
         silent=vendor_errors("Throttling", "0x20 50x40"),
     ),
     Case(
+        alert="UpstreamFlapping",
+        fires=streams(10, 100) | counter("upstream_reconnects_total", 'model="m",reason="lost"', "0+4x60"),
+        # The vendor's own limits, and a single bad minute.
+        silent=streams(10, 100)
+        | counter("upstream_reconnects_total", 'model="m",reason="ended"', "0+4x60")
+        | counter("upstream_reconnects_total", 'model="m",reason="lost"', "0x20 9x40"),
+    ),
+    Case(
+        alert="CircuitOpen",
+        # It lets one call try from time to time.
+        fires=counter("upstream_circuit_open", 'model="m"', "0x20 " + "1 0 " * 20),
+        silent=counter("upstream_circuit_open", 'model="m"', "0x26 1 1 0x30"),
+    ),
+    Case(
+        alert="RouteDegraded",
+        fires=counter("upstream_failovers_total", 'from_model="a",to_model="b"', "0x25 1x40"),
+        silent=counter("upstream_failovers_total", 'from_model="a",to_model="b"', "0x10 1x50"),
+    ),
+    Case(
+        alert="AudioLost",
+        fires=counter("dropped_audio_seconds_total", 'model="m"', "0x25 3x40"),
+        silent=counter("dropped_audio_seconds_total", 'model="m"', "3x60"),
+    ),
+    Case(
         alert="BacklogGrowing",
         fires=counter("backlog_audio_max_seconds", "", "6x60"),
         silent=counter("backlog_audio_max_seconds", "", "0x27 8 0x30"),
