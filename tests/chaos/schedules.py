@@ -11,7 +11,13 @@ from asrgateway.v1 import recognition_pb2 as pb
 from dashscope_emulator import Fault
 from dashscope_emulator.faults import Action, Close, Delay, Drop, Duplicate, Fail, Phase, Refuse, Stall, Throttle
 
-MODELS: Final = ("paraformer-realtime-v2", "fun-asr-realtime", "qwen3-asr-flash-realtime")
+PARAFORMER, FUN_ASR, QWEN3_ASR = "paraformer-realtime-v2", "fun-asr-realtime", "qwen3-asr-flash-realtime"
+MODELS: Final = (PARAFORMER, FUN_ASR, QWEN3_ASR)
+ROUTES: Final = {
+    "paraformer-first": (PARAFORMER, QWEN3_ASR),
+    "fun-asr-first": (FUN_ASR, PARAFORMER),
+    "qwen3-asr-first": (QWEN3_ASR, FUN_ASR),
+}
 RETRYABLE_CODES: Final = (
     "InternalError",
     "InternalError.Algo",
@@ -53,7 +59,7 @@ class Schedule:
     """One call.
 
     Attributes:
-        model: Of which family.
+        model: Of which family, or the route to two of them.
         sentences: What is said.
         message_ms: How much audio a message has.
         policy: What is done while the client is quiet.
@@ -79,8 +85,10 @@ _DISTURBANCES: Final[st.SearchStrategy[Action]] = st.one_of(
     st.just(Stall(seconds=0.3)),
     st.just(Stall()),
 )
+_AT_ONE_MODEL: Final = st.sampled_from(("", "", *MODELS))
 _IN_SPEECH: Final = st.builds(
     Fault,
+    model=_AT_ONE_MODEL,
     action=st.one_of(_ENDINGS, _ENDINGS, _DISTURBANCES),
     phase=st.just(Phase.SPEECH),
     audio_ms=st.integers(0, 6_000),
@@ -88,9 +96,10 @@ _IN_SPEECH: Final = st.builds(
 )
 _AT_THE_START: Final = st.builds(
     Fault,
+    model=_AT_ONE_MODEL,
     action=st.one_of(_ENDINGS, st.just(Stall()), st.just(Throttle())),
     phase=st.just(Phase.START),
-    times=st.integers(1, 3),
+    times=st.sampled_from((1, 2, 3, 0)),
 )
 _AT_THE_END: Final = st.builds(
     Fault, action=st.one_of(_ENDINGS, st.just(Stall())), phase=st.just(Phase.FINISH), times=st.integers(1, 3)
@@ -118,7 +127,7 @@ _SENTENCES: Final = st.builds(
 
 SCHEDULES: Final = st.builds(
     Schedule,
-    model=st.sampled_from(MODELS),
+    model=st.sampled_from((*MODELS, *ROUTES)),
     sentences=st.lists(_SENTENCES, min_size=1, max_size=5).map(tuple),
     message_ms=st.sampled_from((20, 100, 250, 512)),
     policy=st.sampled_from((pb.KEEP_ALIVE_POLICY_INJECT, pb.KEEP_ALIVE_POLICY_HIBERNATE, pb.KEEP_ALIVE_POLICY_OFF)),
