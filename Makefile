@@ -1,6 +1,8 @@
 # Everything a developer, a newcomer and CI run. `make help` lists it.
 PYTHON ?= python3
 VENV := .venv
+# Arguments of `make soak`, such as SOAK="--minutes 2 --calls 20".
+SOAK ?=
 # Arguments of `make bench`, such as BENCH="--quick --json figures.json".
 BENCH ?=
 BIN := $(VENV)/bin
@@ -8,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check chaos compat bench rollouts docs protos locks clean
+.PHONY: help demo test check chaos soak compat bench rollouts docs protos locks clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -34,6 +36,9 @@ check: $(VENV)/.development $(VENV)/.generator  ## format, lint, types, contract
 
 chaos: $(VENV)/.development  ## try 3,000 calls under random faults; CHAOS_SEED=7 repeats a run; 40 minutes
 	@CHAOS_SCHEDULES=3000 $(BIN)/python -m pytest tests/chaos
+
+soak: $(VENV)/.development  ## 100 calls at a time for 30 minutes while every connection fails; memory and files over time
+	@PYTHONPATH=tests $(BIN)/python -m soak $(SOAK)
 
 bench: $(VENV)/.development  ## measure gateway, official SDK and a bare relay side by side; 8 minutes
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)

@@ -226,6 +226,8 @@ class RecognitionConfig:
         resume: Where an earlier call stopped.
         options_set: Paths, within StreamingConfig, of the options that the client set and a model may be unable to
             honour; booleans end in ``=true`` or ``=false``, messages without a value in ``=``.
+        needs_words: The call needs the words of interim results, whether the client wants them or not: what a replay
+            gives again is cut by their times. Those of final results are always needed.
         vendor_metadata: What the client brought for its vendors, such as a key for this call alone, by the name of the
             metadata; each vendor knows its own names.
     """
@@ -243,6 +245,7 @@ class RecognitionConfig:
     fails_on_audio_loss: bool = False
     resume: Resume = Resume()
     options_set: tuple[str, ...] = ()
+    needs_words: bool = False
     vendor_metadata: Mapping[str, SecretStr] = field(default_factory=dict, repr=False)
 
     @property

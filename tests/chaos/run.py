@@ -97,10 +97,12 @@ async def _send(call: RecognizeCall, schedule: Schedule) -> None:
 
 
 async def _requests(schedule: Schedule) -> AsyncIterator[pb.RecognizeRequest]:
-    has_words = not {QWEN3_ASR} & {*models_of(schedule)}
+    has_words = schedule.wants_words and QWEN3_ASR not in models_of(schedule)
     features = pb.RecognitionFeatures(enable_word_time_offsets=True) if has_words else None
     keep_alive = pb.KeepAliveConfig(policy=schedule.policy)
-    yield config(model=schedule.model, features=features, keep_alive=keep_alive, interim_results=True)
+    yield config(
+        model=schedule.model, features=features, keep_alive=keep_alive, interim_results=schedule.wants_interims
+    )
     size = schedule.message_ms * SAMPLE_RATE_HERTZ // 1000 * 2
     first_word = 0
     for sentence in schedule.sentences:

@@ -61,6 +61,8 @@ class Schedule:
     Attributes:
         model: Of which family, or the route to two of them.
         sentences: What is said.
+        wants_interims: The client asks for interim results.
+        wants_words: The client asks for the times of words, where the model has them.
         message_ms: How much audio a message has.
         policy: What is done while the client is quiet.
         read_pause_seconds: How long the client waits before it reads each response.
@@ -69,6 +71,8 @@ class Schedule:
 
     model: str
     sentences: tuple[Sentence, ...]
+    wants_interims: bool
+    wants_words: bool
     message_ms: int
     policy: pb.KeepAlivePolicy.ValueType
     read_pause_seconds: float
@@ -129,6 +133,8 @@ SCHEDULES: Final = st.builds(
     Schedule,
     model=st.sampled_from((*MODELS, *ROUTES)),
     sentences=st.lists(_SENTENCES, min_size=1, max_size=5).map(tuple),
+    wants_interims=st.booleans(),
+    wants_words=st.booleans(),
     message_ms=st.sampled_from((20, 100, 250, 512)),
     policy=st.sampled_from((pb.KEEP_ALIVE_POLICY_INJECT, pb.KEEP_ALIVE_POLICY_HIBERNATE, pb.KEEP_ALIVE_POLICY_OFF)),
     read_pause_seconds=st.sampled_from((0.0, 0.0, 0.0, 0.01)),

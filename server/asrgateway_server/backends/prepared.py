@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from asrgateway_server.backends.base import Backend, Emit, Failed, TaskEnd, TaskInput, Upstream, end_of
@@ -76,11 +77,15 @@ class _PreparedUpstream:
             await lease.__aexit__(type(error) if error else None, error, None)
 
     async def _prepare(self, config: RecognitionConfig, emit: Emit) -> RecognitionConfig:
-        if self._prepared is not None and config is self._config:
-            return self._prepared
+        if self._prepared is not None and self._config is not None and _is_prepared_alike(config, self._config):
+            return replace(self._prepared, needs_words=config.needs_words)
         await self.release()
         prepared, warnings = await self._lease.enter_async_context(self._preparation.prepared(config))
         self._config, self._prepared = config, prepared
         for warning in warnings:
             await emit(warning, time.monotonic())
         return prepared
+
+
+def _is_prepared_alike(one: RecognitionConfig, other: RecognitionConfig) -> bool:
+    return one.adaptation is other.adaptation and one.model is other.model

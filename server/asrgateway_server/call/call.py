@@ -79,7 +79,7 @@ class _Call:
         memory: ReplayMemory,
     ) -> None:
         self._models = models = ModelChoice(route, config, metrics)
-        config = models.config(config.adaptation)
+        config = models.config(config.adaptation, needs_words=False)
         rate_hertz = config.model_rate_hertz
         does_hibernate = config.keep_alive.policy is KeepAlivePolicy.HIBERNATE
         self._config = config

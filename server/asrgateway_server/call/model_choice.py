@@ -52,10 +52,15 @@ class ModelChoice:
         """The model that recognizes now."""
         return self.candidate.model
 
-    def config(self, adaptation: Adaptation) -> RecognitionConfig:
+    def config(self, adaptation: Adaptation, *, needs_words: bool) -> RecognitionConfig:
         """Return the config for the model, with an adaptation; the same one while nothing changes."""
-        if self._config.model is not self.model or self._asked.adaptation is not adaptation:
-            self._asked = replace(self._asked, adaptation=adaptation)
+        asked = self._asked
+        if (
+            self._config.model is not self.model
+            or asked.adaptation is not adaptation
+            or needs_words != asked.needs_words
+        ):
+            self._asked = replace(asked, adaptation=adaptation, needs_words=needs_words)
             self._config, _ = self._for(self.candidate)
         return self._config
 

@@ -20,6 +20,7 @@ class Takeover:
 
     Attributes:
         events: What the client gets once the next task is ready.
+        has_replayed: A task has received audio again, or will do so.
 
     Args:
         audio: The audio of the call.
@@ -28,6 +29,7 @@ class Takeover:
 
     def __init__(self, audio: CallAudio, *, fails_on_audio_loss: bool) -> None:
         self.events: list[StreamEvent] = []
+        self.has_replayed = False
         self._audio = audio
         self._fails_on_audio_loss = fails_on_audio_loss
 
@@ -46,6 +48,7 @@ class Takeover:
             AudioLost: Not all of it is held any more, and the call is to end then.
         """
         audio = self._audio
+        self.has_replayed = True
         wanted_samples = audio.clock.samples(audio.results.replay_from_ms - audio.clock.offset_ms)
         lost_samples = audio.log.start_samples - wanted_samples
         audio.log.rewind(wanted_samples, audio.results.begin_replay())

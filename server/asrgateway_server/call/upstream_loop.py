@@ -73,8 +73,7 @@ class UpstreamLoop:
         """
         is_complete = False
         while not is_complete:
-            config = self._models.config(self._audio.log.adaptation or self._first_adaptation)
-            async with self._models.candidate.backend.open(config) as upstream:
+            async with self._models.candidate.backend.open(self._config()) as upstream:
                 is_complete = await self._run_tasks(upstream)
                 if is_complete:
                     await finish()
@@ -157,7 +156,7 @@ class UpstreamLoop:
     def _begin_task(self, upstream: Upstream) -> tuple[TaskInput, Receiver]:
         """Return the input of a task that begins where the log is read, and the receiver of its events."""
         audio = self._audio
-        config = self._models.config(audio.log.adaptation or self._first_adaptation)
+        config = self._config()
         self._models.begin()
         audio.clock.begin_task(audio.log.read_samples)
         audio.statistics.begin_task(config.model, audio.clock.position_ms)
@@ -176,6 +175,12 @@ class UpstreamLoop:
             task_input, utterance, audio, self._responder, self._arrival_times, self._progress, self._takeover.events
         )
         return task_input, receiver
+
+    def _config(self) -> RecognitionConfig:
+        """Return the config of a task that begins where the log is read."""
+        return self._models.config(
+            self._audio.log.adaptation or self._first_adaptation, needs_words=self._takeover.has_replayed
+        )
 
     async def _until_end(self, upstream: Upstream, task_input: TaskInput, receiver: Receiver) -> TaskEnd:
         """Run a task; cut it short when audio comes after it was ended for lack of audio."""

@@ -85,7 +85,7 @@ class RunTaskAdapter:
         self._parameters = parameters
         self._resources = resources
         self._context = _context(config.adaptation) if takes_context else []
-        self._wants_words = config.features.word_time_offsets
+        self._needs_words = config.features.word_time_offsets or config.needs_words
         # A model with this switch says nothing of what is not final unless it is asked.
         self.answers_speech = not config.model.has_interim_on_request or config.interim_results
         self.keeps_connection = True
@@ -202,7 +202,7 @@ class RunTaskAdapter:
             committed=_fixed_prefix(words, said),
             start_ms=sentence.begin_time,
             end_ms=_end_ms(words, sentence.begin_time),
-            words=_events(words) if self._wants_words else (),
+            words=_events(words) if self._needs_words else (),
         )
         begun = self._begin(sentence)
         self._open = interim
@@ -214,7 +214,7 @@ class RunTaskAdapter:
             text=said,
             start_ms=sentence.begin_time,
             end_ms=_end_ms(words, None) if sentence.end_time is None else sentence.end_time,
-            words=_events(words) if self._wants_words else (),
+            words=_events(words),
             emotion=_emotion(sentence),
         )
         outputs = [*self._begin(sentence)] if said else []

@@ -1,0 +1,201 @@
+"""Calls of random length for half an hour, while every connection to the vendor fails sooner or later.
+
+    PYTHONPATH=tests .venv/bin/python -m soak
+
+The gateway runs in a process of its own; its memory, files, threads and child processes are printed every minute, with
+the calls that have ended and what was wrong with them. The recovery is the time from a reset to the next result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import grpc
+
+from asrgateway.v1 import recognition_pb2 as pb
+from calls import RecognizeCall, Stub, audio, config
+from dashscope_emulator import EmulatorOptions, Fault, running_emulator
+from dashscope_emulator.faults import Action, Close, Drop, Fail, Phase, Stall
+from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
+from processes import children, gateway_process
+
+MODELS: Final = ("paraformer-realtime-v2", "fun-asr-realtime", "qwen3-asr-flash-realtime")
+ACTIONS: Final[tuple[Action, ...]] = (
+    Drop(),
+    Drop(),
+    Drop(),
+    Close(code=1000),
+    Close(code=1011),
+    Fail(code="InternalError"),
+    Fail(code="Throttling.RateQuota"),
+    Stall(seconds=1.0),
+)
+_PACKET_BLOCKS: Final = 10
+_PACKET_SECONDS: Final = 0.1
+_WORD_BLOCKS: Final = 30
+# Five words and a second of silence.
+_SENTENCE_BLOCKS: Final = 5 * _WORD_BLOCKS + 100
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the calls.
+
+    Attributes:
+        calls: How many have ended.
+        words: How many words were said in them.
+        wrong: What was wrong with some of them.
+        reconnects: How often a task took over.
+        recoveries_seconds: From the event of a takeover to the next result.
+    """
+
+    calls: int = 0
+    words: int = 0
+    wrong: Counter[str] = field(default_factory=Counter)
+    reconnects: int = 0
+    recoveries_seconds: list[float] = field(default_factory=list)
+
+
+def faults(chance: random.Random, connections: int) -> Iterator[Fault]:
+    """Yield what goes wrong on each connection, after 3 to 7 s of its audio."""
+    for number in range(1, connections + 1):
+        yield Fault(
+            action=chance.choice(ACTIONS),
+            phase=Phase.SPEECH,
+            audio_ms=chance.randrange(3_000, 7_000),
+            connections=(number,),
+            times=1,
+        )
+
+
+async def soak(key_file: Path, seconds: float, calls: int, longest_seconds: float, every_seconds: float) -> Tally:
+    """Keep so many calls open for so long; print how the gateway does."""
+    chance, tally = random.Random(0), Tally()
+    connections = round(seconds * calls / 4) + calls
+    options = EmulatorOptions(recognizer="markers", faults=tuple(faults(chance, connections)))
+    async with (
+        running_emulator(options) as vendor,
+        gateway_process(
+            embedded_workers="0",
+            dashscope_url=vendor.url,
+            dashscope_api_key_file=str(key_file),
+            max_task_starts_per_second="0",
+            upstream_stall_timeout_seconds="8",
+            max_streams=str(calls * 2),
+        ) as (gateway, stub),
+        asyncio.TaskGroup() as tasks,
+    ):
+        end_at = time.monotonic() + seconds
+        for _ in range(calls):
+            tasks.create_task(_caller(stub, tally, chance, end_at, longest_seconds))
+        tasks.create_task(_watch(gateway.process.pid, tally, end_at, every_seconds))
+    return tally
+
+
+async def _caller(stub: Stub, tally: Tally, chance: random.Random, end_at: float, longest_seconds: float) -> None:
+    """Make one call after the other."""
+    while time.monotonic() < end_at:
+        sentences = max(1, round(chance.uniform(0, longest_seconds) * 100 / _SENTENCE_BLOCKS))
+        call = stub.Recognize(timeout=longest_seconds * 2 + 60)
+        reading = asyncio.create_task(_read(call, tally))
+        model = chance.choice(MODELS)
+        await _speak(call, model, sentences)
+        words = await reading
+        tally.calls += 1
+        tally.words += 5 * sentences
+        if words != [f"w{number}" for number in range(5 * sentences)]:
+            code, details = await call.code(), await call.details()
+            tally.wrong[f"{model}, {code.name}: {len(words)} of {5 * sentences} words; {details}"] += 1
+
+
+async def _speak(call: RecognizeCall, model: str, sentences: int) -> None:
+    await call.write(config(model=model))
+    due = time.monotonic()
+    for number in range(sentences):
+        data = marker_audio(5 * _WORD_BLOCKS * number, 5 * _WORD_BLOCKS) + silent_audio(100)
+        size = len(data) * _PACKET_BLOCKS // _SENTENCE_BLOCKS
+        for start in range(0, len(data), size):
+            try:
+                await call.write(audio(data[start : start + size]))
+            except (grpc.RpcError, asyncio.InvalidStateError):
+                return  # How it ended is read elsewhere.
+            due += _PACKET_SECONDS
+            await asyncio.sleep(max(due - time.monotonic(), 0.0))
+    await call.done_writing()
+
+
+async def _read(call: RecognizeCall, tally: Tally) -> list[str]:
+    """Return the words of the final results."""
+    words: list[str] = []
+    taken_over_at: float | None = None
+    try:
+        while isinstance(response := await call.read(), pb.RecognizeResponse):
+            if response.stream_event.type in {pb.STREAM_EVENT_TYPE_RECONNECTED, pb.STREAM_EVENT_TYPE_ROLLED_OVER}:
+                tally.reconnects += 1
+                taken_over_at = time.monotonic()
+            if response.HasField("result"):
+                if taken_over_at is not None:
+                    tally.recoveries_seconds.append(time.monotonic() - taken_over_at)
+                    taken_over_at = None
+                words += response.result.transcript.split() if response.result.is_final else []
+    except grpc.RpcError:
+        pass  # The words show it.
+    return words
+
+
+async def _watch(pid: int, tally: Tally, end_at: float, every_seconds: float) -> None:
+    """Print a line from time to time."""
+    began = time.monotonic()
+    while time.monotonic() < end_at:
+        await asyncio.sleep(every_seconds)
+        print(  # noqa: T201 a command of the developer's
+            f"{time.monotonic() - began:6.0f} s  {_of_process(pid)}  {tally.calls:6} calls  "
+            f"{tally.reconnects:6} takeovers  {tally.wrong.total()} wrong",
+            flush=True,
+        )
+
+
+def _of_process(pid: int) -> str:
+    """Return what a process uses."""
+    folder = Path(f"/proc/{pid}")
+    pages = int((folder / "statm").read_text(encoding="ascii").split()[1])
+    files, threads = (len(list((folder / name).iterdir())) for name in ("fd", "task"))
+    memory_mb = pages * os.sysconf("SC_PAGE_SIZE") / 1024**2
+    return f"{memory_mb:6.1f} MB  {files:5} files  {threads:3} threads  {len(children(pid))} workers"
+
+
+def main() -> None:
+    """Run it, and print what became of the calls."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--calls", type=int, default=100, help="calls at the same time")
+    parser.add_argument("--longest-seconds", type=float, default=120.0, help="of a call")
+    parser.add_argument("--every-seconds", type=float, default=60.0, help="between two lines")
+    given = parser.parse_args()
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8") as key_file:
+        key_file.write("sk-test")
+        key_file.flush()
+        arguments = (given.minutes * 60, given.calls, given.longest_seconds, given.every_seconds)
+        tally = asyncio.run(soak(Path(key_file.name), *arguments))
+    recoveries = sorted(tally.recoveries_seconds) or [0.0]
+    middle, late = statistics.median(recoveries), recoveries[int(len(recoveries) * 0.99)]
+    print(  # noqa: T201 likewise
+        f"{tally.calls} calls, {tally.words} words, {tally.reconnects} takeovers, "
+        f"wrong: {dict(tally.wrong) or 'none'}; from a takeover to the next result {middle:.2f} s at the median, "
+        f"{late:.2f} s at the 99th percentile"
+    )
+
+
+if __name__ == "__main__":
+    main()
