@@ -3,23 +3,26 @@
     PYTHONPATH=tests .venv/bin/python -m soak
 
 The gateway runs in a process of its own; its memory, files, threads and child processes are printed every minute, with
-the calls that have ended and what was wrong with them. The recovery is the time from a reset to the next result.
+the calls that have ended and what was wrong with them. A recovery is the time from the loss of a task, as the gateway's
+log has it, to the next result.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
 import random
-import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 
@@ -57,14 +60,24 @@ class Tally:
         words: How many words were said in them.
         wrong: What was wrong with some of them.
         reconnects: How often a task took over.
-        recoveries_seconds: From the event of a takeover to the next result.
+        result_times: When each call got its results, by its id; seconds of the clock on the wall.
     """
 
     calls: int = 0
     words: int = 0
     wrong: Counter[str] = field(default_factory=Counter)
     reconnects: int = 0
-    recoveries_seconds: list[float] = field(default_factory=list)
+    result_times: dict[str, list[float]] = field(default_factory=dict)
+
+    def recoveries_seconds(self, log: Iterable[Mapping[str, Any]]) -> list[float]:  # Any: JSON values
+        """Return how long each recovery took, shortest first; the last losses of a call may have had none."""
+        found = []
+        for line in log:
+            if line["message"] == "task lost":
+                lost_at = datetime.fromisoformat(line["time"]).timestamp()
+                later = (at for at in self.result_times.get(line["call_id"], ()) if at > lost_at)
+                found += [at - lost_at for at in islice(later, 1)]
+        return sorted(found)
 
 
 def faults(chance: random.Random, connections: int) -> Iterator[Fault]:
@@ -79,7 +92,9 @@ def faults(chance: random.Random, connections: int) -> Iterator[Fault]:
         )
 
 
-async def soak(key_file: Path, seconds: float, calls: int, longest_seconds: float, every_seconds: float) -> Tally:
+async def soak(
+    key_file: Path, seconds: float, calls: int, longest_seconds: float, every_seconds: float
+) -> tuple[Tally, list[float]]:
     """Keep so many calls open for so long; print how the gateway does."""
     chance, tally = random.Random(0), Tally()
     connections = round(seconds * calls / 4) + calls
@@ -100,7 +115,7 @@ async def soak(key_file: Path, seconds: float, calls: int, longest_seconds: floa
         for _ in range(calls):
             tasks.create_task(_caller(stub, tally, chance, end_at, longest_seconds))
         tasks.create_task(_watch(gateway.process.pid, tally, end_at, every_seconds))
-    return tally
+    return tally, tally.recoveries_seconds(gateway.lines)
 
 
 async def _caller(stub: Stub, tally: Tally, chance: random.Random, end_at: float, longest_seconds: float) -> None:
@@ -120,7 +135,7 @@ async def _caller(stub: Stub, tally: Tally, chance: random.Random, end_at: float
 
 
 async def _speak(call: RecognizeCall, model: str, sentences: int) -> None:
-    await call.write(config(model=model))
+    await call.write(config(model=model, interim_results=True))
     due = time.monotonic()
     for number in range(sentences):
         data = marker_audio(5 * _WORD_BLOCKS * number, 5 * _WORD_BLOCKS) + silent_audio(100)
@@ -138,16 +153,15 @@ async def _speak(call: RecognizeCall, model: str, sentences: int) -> None:
 async def _read(call: RecognizeCall, tally: Tally) -> list[str]:
     """Return the words of the final results."""
     words: list[str] = []
-    taken_over_at: float | None = None
+    times: list[float] = []
     try:
         while isinstance(response := await call.read(), pb.RecognizeResponse):
             if response.stream_event.type in {pb.STREAM_EVENT_TYPE_RECONNECTED, pb.STREAM_EVENT_TYPE_ROLLED_OVER}:
                 tally.reconnects += 1
-                taken_over_at = time.monotonic()
+            if response.HasField("started"):
+                tally.result_times[response.started.call_id] = times
             if response.HasField("result"):
-                if taken_over_at is not None:
-                    tally.recoveries_seconds.append(time.monotonic() - taken_over_at)
-                    taken_over_at = None
+                times.append(time.time())
                 words += response.result.transcript.split() if response.result.is_final else []
     except grpc.RpcError:
         pass  # The words show it.
@@ -187,12 +201,11 @@ def main() -> None:
         key_file.write("sk-test")
         key_file.flush()
         arguments = (given.minutes * 60, given.calls, given.longest_seconds, given.every_seconds)
-        tally = asyncio.run(soak(Path(key_file.name), *arguments))
-    recoveries = sorted(tally.recoveries_seconds) or [0.0]
-    middle, late = statistics.median(recoveries), recoveries[int(len(recoveries) * 0.99)]
+        tally, recoveries = asyncio.run(soak(Path(key_file.name), *arguments))
+    middle, late = (recoveries[int(len(recoveries) * share)] if recoveries else math.nan for share in (0.5, 0.99))
     print(  # noqa: T201 likewise
         f"{tally.calls} calls, {tally.words} words, {tally.reconnects} takeovers, "
-        f"wrong: {dict(tally.wrong) or 'none'}; from a takeover to the next result {middle:.2f} s at the median, "
+        f"wrong: {dict(tally.wrong) or 'none'}; {len(recoveries)} recoveries in {middle:.2f} s at the median, "
         f"{late:.2f} s at the 99th percentile"
     )
 
