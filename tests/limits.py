@@ -13,6 +13,7 @@ LIMITS = Limits(
     hibernate_after_seconds=30.0,
     task_silence_seconds=50.0,
     task_idle_seconds=10.0,
+    answer_seconds=60.0,
     replay_seconds=60.0,
     replay_speed=10.0,
     max_failures=0,

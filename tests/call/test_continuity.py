@@ -14,6 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from asrgateway_server.backends.base import Commit, Completed, Emit, Failed, Lost, TaskEnd, TaskInput
+from asrgateway_server.backends.circuit_breaker import CircuitBreaker, CircuitLimits
 from asrgateway_server.backends.route import Route
 from asrgateway_server.call.call import recognize
 from asrgateway_server.call.going_away import GoingAwayNotice
@@ -50,6 +51,7 @@ from asrgateway_server.events import (
     CommitEmpty,
     FinalResult,
     InterimResult,
+    OptionWarning,
     Ready,
     SpeechEnded,
     SpeechStarted,
@@ -302,6 +304,26 @@ async def test_a_model_without_times_goes_on_at_the_end_of_speech() -> None:
     assert client.heard == ONE_TO_TEN
 
 
+async def test_a_model_without_times_goes_on_at_the_commit_though_more_was_sent() -> None:
+    class Late(Numbers):
+        """Answers the first commit after two more packets, and is lost then."""
+
+        async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+            if self.starts:
+                return await super().run(config, task_input, emit)
+            await emit(Ready(), time.monotonic())
+            self.starts.append((0, ""))
+            while not isinstance(await task_input.next(), Commit):
+                pass
+            for _ in range(2):
+                await task_input.next()
+            await emit(FinalResult(text="1 2", is_forced=True), time.monotonic())
+            return LOST
+
+    client = await call(Late(has_times=False), *spoken(1, 2), Commit(), *spoken(3, 4, 5))
+    assert client.heard == "1 2 3 4 5"
+
+
 async def test_speech_that_was_announced_is_not_announced_again() -> None:
     client = await call(Numbers(losses=[(3, LOST)]), *spoken(1, 2, 3, 4))
     kinds = [type(response) for response in client.sent if isinstance(response, SpeechStarted | SpeechEnded)]
@@ -381,11 +403,13 @@ async def test_a_task_that_the_vendor_ends_rolls_over(end: TaskEnd) -> None:
 
 
 OFF = replace(CONFIG, keep_alive=KeepAlive(policy=KeepAlivePolicy.OFF))
+#: An upstream answers at once what it gets.
+ANSWERED = replace(PERSISTENT, answer_seconds=0.0)
 
 
 async def test_a_quiet_call_whose_task_is_ended_waits_for_audio() -> None:
     backend = Numbers(losses=[(8, ENDED)])
-    client = await call(backend, *spoken(1, 2, 3, 4), None, *spoken(5, 6), config=OFF)
+    client = await call(backend, *spoken(1, 2, 3, 4), None, *spoken(5, 6), config=OFF, limits=ANSWERED)
     assert client.heard == "1 2 3 4 5 6"
     assert client.events == [StreamEventType.HIBERNATED, StreamEventType.WOKE]
     assert [number for number, _ in backend.starts] == [1, 5]
@@ -395,6 +419,25 @@ async def test_words_of_a_quiet_call_that_are_not_final_are_recognised_again() -
     client = await call(Numbers(losses=[(4, ENDED)]), *spoken(1, 2, 3), config=OFF)
     assert client.heard == "1 2 3"
     assert client.events == [StreamEventType.ROLLED_OVER]
+
+
+async def test_words_that_the_vendor_leaves_open_for_a_quiet_client_are_finished() -> None:
+    """Without silence the sentence never ends by itself: the task that takes over is ended after its audio."""
+    client = await call(Numbers(losses=[(2, ENDED)]), *spoken(1), None, *spoken(2), config=OFF, limits=ANSWERED)
+    assert client.heard == "1 2"
+    assert client.events == [StreamEventType.ROLLED_OVER, StreamEventType.HIBERNATED, StreamEventType.WOKE]
+
+
+@pytest.mark.parametrize("packets", range(1, 20))
+async def test_no_word_of_a_call_without_silence_is_lost_between_two_packets(packets: int) -> None:
+    config = replace(OFF, interim_results=False)
+    client = await call(Numbers(losses=[(packets, LOST)]), *spoken(*range(1, 11)), config=config)
+    assert client.heard == ONE_TO_TEN
+
+
+async def test_a_vendor_that_resets_every_task_spends_the_budget_without_silence_too() -> None:
+    with pytest.raises(UpstreamUnavailable):
+        await call(Numbers(losses=[(1, LOST)] * 9, sentence=1_000), *spoken(*range(1, 11)), config=OFF)
 
 
 # Hibernation --------------------------------------------------------------------------------------------------------
@@ -583,3 +626,58 @@ async def test_when_no_model_answers_the_call_ends() -> None:
     with pytest.raises(UpstreamUnavailable):
         await call(first, *spoken(1), route=route_to(CONFIG.model, first, (OTHER, other)))
     assert len(first.losses) + len(other.losses) == 40 - 6
+
+
+async def test_words_are_not_doubled_by_a_model_that_has_no_times_for_them() -> None:
+    wordless = replace(OTHER, options=OTHER.options - {"features.enable_word_time_offsets"})
+    first, other = Numbers(losses=[(11, LOST), *[(0, LOST)] * 9]), Numbers(has_times=False)
+    client = await call(first, *spoken(*range(1, 9)), route=route_to(CONFIG.model, first, (wordless, other)))
+    assert client.heard == "1 2 3 4 5 6 7 8"
+
+
+async def test_a_throttled_model_keeps_its_circuit_closed() -> None:
+    throttled = Lost(error=Overloaded("too many", upstream_code="Throttling"))
+    first = Numbers(losses=[(0, throttled)] * 4)
+    route = route_to(CONFIG.model, first)
+    limits = CircuitLimits(failed_calls=1)
+    route = Route((replace(route.candidates[0], circuit=CircuitBreaker(limits)),))
+    assert (await call(first, *spoken(1, 2), route=route)).heard == "1 2"
+
+
+async def test_a_strict_call_waits_for_its_model_and_lets_others_go_on() -> None:
+    options = ("features.enable_word_time_offsets=true",)
+    config = replace(CONFIG, options_set=options, is_strict=True)
+    wordless = replace(OTHER, options=OTHER.options - {"features.enable_word_time_offsets"})
+    first, other = Numbers(), Numbers()
+    route = route_to(config.model, first, (wordless, other))
+    circuit = CircuitBreaker(CircuitLimits(failed_calls=1, open_seconds=0.05))
+    circuit.failed(circuit.begin("another call"), time.monotonic())
+    route = Route((replace(route.candidates[0], circuit=circuit), route.candidates[1]))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0.001)
+
+    task = asyncio.create_task(others())
+    client = await call(first, *spoken(1, 2), config=config, route=route)
+    task.cancel()
+    assert (client.heard, other.starts) == ("1 2", [])
+    assert turns > 3
+
+
+async def test_an_update_that_the_other_model_does_not_take_is_left_out_with_a_warning() -> None:
+    plain = replace(OTHER, options=OTHER.options - {"update.adaptation.context"})
+    first, other = Numbers(losses=[(5, LOST), *[(0, LOST)] * 9], sentence=1_000), Numbers()
+    client = await call(first, *spoken(1), SHIPS, *spoken(2, 3, 4), route=route_to(CONFIG.model, first, (plain, other)))
+    assert client.heard == "1 2 3 4"
+    assert [one.field for one in client.sent if isinstance(one, OptionWarning)] == ["update.adaptation.context"]
+
+
+async def test_two_throttled_models_are_given_time() -> None:
+    throttled = Lost(error=Overloaded("too many", upstream_code="Throttling"))
+    first, other = Numbers(losses=[(0, throttled)] * 2), Numbers(losses=[(0, throttled)] * 2)
+    client = await call(first, *spoken(1, 2), route=route_to(CONFIG.model, first, (OTHER, other)))
+    assert client.heard == "1 2"

@@ -154,7 +154,8 @@ async def test_no_word_is_lost_when_a_task_cannot_begin_or_end(fault: Fault, tra
 
 @transports
 async def test_every_commit_is_answered_once_through_resets(transport: str) -> None:
-    found = await outcomes(transport, speech_fault(Drop(), 3_000), commits=True)
+    # Fewer than one call may take, should it meet them all.
+    found = await outcomes(transport, speech_fault(Drop(), 3_000, times=4), commits=True)
     for outcome in found.values():
         assert_whole(outcome)
         answers = sum(final.forced for final in outcome.finals) + sum(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import grpc
 import pytest
@@ -101,19 +102,21 @@ async def test_a_mute_is_filled_after_half_a_second() -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 async def test_without_keep_alive_no_limit_of_the_vendor_ends_the_call(model: str) -> None:
-    """The vendor ends its task, and the next audio begins another one."""
-    async with vendor_and_gateway(emulator={"time_scale": 20.0}) as (vendor, _, stub):
+    """The vendor ends its task with the words still open; they are finished, and the next audio begins another one."""
+    settings: dict[str, Any] = {"max_upstream_failures": 5, "upstream_stall_timeout_seconds": 0.5}
+    async with vendor_and_gateway(emulator={"time_scale": 20.0}, **settings) as (vendor, _, stub):
         call = await begun(stub, model, keep_alive=pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_OFF))
-        events = []
+        responses: list[pb.RecognizeResponse] = []
         async with asyncio.timeout(60):
-            while pb.STREAM_EVENT_TYPE_HIBERNATED not in events:
+            while pb.STREAM_EVENT_TYPE_HIBERNATED not in {one.stream_event.type for one in responses}:
                 response = await call.read()
                 assert isinstance(response, pb.RecognizeResponse)
-                events.append(response.stream_event.type)
+                responses.append(response)
         await call.write(audio(marker_audio(150, 150)))
         await call.done_writing()
         outcome = await outcome_of(call)
         assert sum(journal.silent_bytes for journal in vendor.journals) == 0
+    assert [one.result.transcript for one in responses if one.result.is_final] == ["w0 w1 w2 w3 w4"]
     assert (outcome.code, outcome.texts) == (grpc.StatusCode.OK, ["w5 w6 w7 w8 w9"])
     assert outcome.responses[0].stream_event.type == pb.STREAM_EVENT_TYPE_WOKE
 

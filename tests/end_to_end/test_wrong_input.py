@@ -102,12 +102,6 @@ WRONG = {
         f"{DECODING}.channel_mode",
         "SEPARATE",
     ),
-    "policy not built": (
-        [config(keep_alive=pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_HIBERNATE))],
-        UNIMPLEMENTED,
-        "streaming_config.keep_alive.policy",
-        "INJECT or OFF",
-    ),
     "strict, and an update unsupported_options": (
         [config(strict=True), pb.RecognizeRequest(update=pb.ConfigUpdate(adaptation=pb.SpeechAdaptation(context="x")))],
         INVALID,

@@ -78,9 +78,7 @@ class _Call:
         going_away: GoingAwayNotice,
         memory: ReplayMemory,
     ) -> None:
-        self._models = models = ModelChoice(route, config, metrics)
-        config = models.config(config.adaptation, needs_words=False)
-        rate_hertz = config.model_rate_hertz
+        asked, rate_hertz = config, config.model_rate_hertz
         does_hibernate = config.keep_alive.policy is KeepAlivePolicy.HIBERNATE
         self._config = config
         self._client = client
@@ -91,6 +89,8 @@ class _Call:
         self._log = AudioLog(
             WAITING_PACKETS * rate_hertz * PACKET_MS // 1000, round(limits.replay_seconds * rate_hertz), memory
         )
+        self._models = models = ModelChoice(route, asked, lambda: self._log.adaptation or asked.adaptation, metrics)
+        config = models.config(needs_words=False)
         self._arrival_times = ArrivalTimes()
         self._statistics = Statistics(config, metrics)
         self._responder = Responder(config, client, self._statistics, going_away, models.warnings)
@@ -102,6 +102,7 @@ class _Call:
             sample_rate_hertz=rate_hertz,
             quiet=self._quiet,
             hibernate_after_seconds=limits.hibernate_after_seconds if does_hibernate else None,
+            answer_seconds=limits.answer_seconds,
             pacer=Pacer(),
             replay_speed=limits.replay_speed,
             backlog_speed=limits.backlog_speed,

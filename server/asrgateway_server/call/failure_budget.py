@@ -36,11 +36,13 @@ class FailureBudget:
         """Forget all failures: the call makes progress."""
         self._failures.clear()
 
-    def task_ran(self, seconds: float) -> None:
-        """Count the time for which a task was connected."""
+    def task_ran(self, seconds: float) -> bool:
+        """Count the time for which a task was connected; return whether that was long enough to renew the budget."""
         self._connected_seconds += seconds
-        if seconds >= _HEALTHY_SECONDS:
+        is_healthy = seconds >= _HEALTHY_SECONDS
+        if is_healthy:
             self.renew()
+        return is_healthy
 
     def failed(self) -> None:
         """Count a failure."""

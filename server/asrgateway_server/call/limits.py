@@ -20,6 +20,7 @@ class Limits:
             tasks the vendor would end soon.
         task_idle_seconds: A vendor's task is ended when the client's first audio has not come for so long; another one
             begins with that audio.
+        answer_seconds: An upstream has answered all that it got once nothing was sent for so long.
         replay_seconds: The most audio that a call keeps for tasks that take over from lost ones.
         replay_speed: How many times faster than realtime it is sent again.
         max_failures: How many tasks in a row may be lost.
@@ -34,6 +35,7 @@ class Limits:
     hibernate_after_seconds: float
     task_silence_seconds: float
     task_idle_seconds: float
+    answer_seconds: float
     replay_seconds: float
     replay_speed: float
     max_failures: int

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from asrgateway_server.backends.base import Lost, TaskEnd
 from asrgateway_server.backends.circuit_breaker import Start
 from asrgateway_server.backends.route import Candidate, Route
 from asrgateway_server.call.options import unsupported_options
 from asrgateway_server.call.other_model import for_model
 from asrgateway_server.config import Adaptation, RecognitionConfig
-from asrgateway_server.errors import UnsupportedOption, UpstreamUnavailable
+from asrgateway_server.errors import UnsupportedOption, UpstreamLost, UpstreamUnavailable
 from asrgateway_server.events import OptionWarning
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import Model
 
 # A route without a model that may be reached is waited for; its circuits let one call try after 10 s.
 _LONGEST_WAIT_SECONDS: Final = 30.0
+_SHORTEST_WAIT_SECONDS: Final = 0.01
 
 _CALLS: Final = itertools.count()
 
@@ -33,17 +36,22 @@ class ModelChoice:
     Args:
         route: The models that the client asked for.
         config: The call's config, for the first of them that knows its languages.
+        adaptation: Returns the adaptation that is in force.
         metrics: Count failovers.
     """
 
-    def __init__(self, route: Route, config: RecognitionConfig, metrics: Metrics) -> None:
+    def __init__(
+        self, route: Route, config: RecognitionConfig, adaptation: Callable[[], Adaptation], metrics: Metrics
+    ) -> None:
         self._route = route.hearing(config.language_codes)
         self._asked = config
-        self._config = config
+        self._adaptation = adaptation
         self._metrics = metrics
         self._call = str(next(_CALLS))
         self._start: Start | None = None
+        self._waiting_since: float | None = None
         self.candidate = self._route.candidates[0]
+        self._config = config
         if not self.may_start and (other := self.other()):
             self.candidate = other
 
@@ -52,15 +60,12 @@ class ModelChoice:
         """The model that recognizes now."""
         return self.candidate.model
 
-    def config(self, adaptation: Adaptation, *, needs_words: bool) -> RecognitionConfig:
-        """Return the config for the model, with an adaptation; the same one while nothing changes."""
-        asked = self._asked
-        if (
-            self._config.model is not self.model
-            or asked.adaptation is not adaptation
-            or needs_words != asked.needs_words
-        ):
-            self._asked = replace(asked, adaptation=adaptation, needs_words=needs_words)
+    def config(self, *, needs_words: bool) -> RecognitionConfig:
+        """Return the config for the model; the same one while nothing changes."""
+        adaptation, known = self._adaptation(), self._asked
+        is_known = adaptation is known.adaptation and needs_words == known.needs_words
+        if not is_known or self._config.model is not self.model:
+            self._asked = replace(known, adaptation=adaptation, needs_words=needs_words)
             self._config, _ = self._for(self.candidate)
         return self._config
 
@@ -74,11 +79,8 @@ class ModelChoice:
         others = self._route.after(self.candidate, time.monotonic())
         return next((other for other in others if self._is_allowed(other)), None)
 
-    def fail_over(self) -> None:
-        """Let another model take over; there must be one."""
-        other = self.other()
-        if other is None:
-            raise RuntimeError("no other model may start a task")
+    def fail_over(self, other: Candidate) -> None:
+        """Let another model take over."""
         self._metrics.failovers.labels(self.model.name, other.model.name).inc()
         self.candidate = other
 
@@ -90,9 +92,11 @@ class ModelChoice:
         return True
 
     def _for(self, candidate: Candidate) -> tuple[RecognitionConfig, tuple[OptionWarning, ...]]:
-        if candidate.model is self._asked.model:
-            return self._asked, unsupported_options(self._asked)
-        return for_model(self._asked, candidate.model)
+        adaptation = self._adaptation()
+        asked = self._asked if adaptation is self._asked.adaptation else replace(self._asked, adaptation=adaptation)
+        if candidate.model is asked.model:
+            return asked, unsupported_options(asked)
+        return for_model(asked, candidate.model)
 
     # The circuit ------------------------------------------------------------------------------------------------
 
@@ -102,23 +106,25 @@ class ModelChoice:
         return self.candidate.circuit.may_start(time.monotonic())
 
     async def wait(self) -> None:
-        """Wait until a task may start at some model of the route.
+        """Wait until it is worth asking again whether a task may start at some model that the call may use.
 
         Raises:
-            UpstreamUnavailable: It takes too long.
+            UpstreamUnavailable: The call has waited for too long.
         """
-        give_up_at = time.monotonic() + _LONGEST_WAIT_SECONDS
-        while (now := time.monotonic()) < give_up_at:
-            start_at = self._route.next_start_at(now)
-            if start_at <= now:
-                return
-            await asyncio.sleep(min(start_at, give_up_at) - now)
-        raise UpstreamUnavailable(
-            "no model that the call may use can be reached; try again", retry_after_seconds=_LONGEST_WAIT_SECONDS
-        )
+        now = time.monotonic()
+        self._waiting_since = now if self._waiting_since is None else self._waiting_since
+        left_seconds = self._waiting_since + _LONGEST_WAIT_SECONDS - now
+        if left_seconds <= 0:
+            raise UpstreamUnavailable(
+                "no model that the call may use can be reached; try again", retry_after_seconds=_LONGEST_WAIT_SECONDS
+            )
+        usable = [one for one in self._route.candidates if one is self.candidate or self._is_allowed(one)]
+        start_at = min(one.circuit.next_start_at(now) for one in usable)
+        await asyncio.sleep(min(max(start_at - now, _SHORTEST_WAIT_SECONDS), left_seconds))
 
     def begin(self) -> None:
         """Note that a task starts."""
+        self._waiting_since = None
         self._start = self.candidate.circuit.begin(self._call)
 
     def succeeded(self) -> None:
@@ -127,11 +133,14 @@ class ModelChoice:
             self.candidate.circuit.succeeded(self._start, time.monotonic())
             self._start = None
 
-    def ended(self, *, is_lost: bool) -> None:
-        """Note that the task has ended; one that was lost before an answer counts against the model."""
+    def ended(self, end: TaskEnd | None) -> None:
+        """Note that the task has ended; one that was lost before an answer counts against the model.
+
+        One for which there was no room says nothing about the model.
+        """
         if self._start is None:
             return
-        if is_lost:
+        if isinstance(end, Lost) and isinstance(end.error, UpstreamLost):
             self.candidate.circuit.failed(self._start, time.monotonic())
         else:
             self.candidate.circuit.abandoned(self._start)

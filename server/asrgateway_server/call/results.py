@@ -165,6 +165,10 @@ class Results:
             self.delivered_ms = self._exact_ms = at_ms
             self._margin_ms = 0
 
+    def expect_no_words(self) -> None:
+        """Let the next task begin where the last final result ended: without words nothing could be cut."""
+        self._margin_ms = 0
+
     @property
     def replay_from_ms(self) -> int:
         """Where a task begins that takes over from a lost one."""
@@ -230,6 +234,8 @@ class Results:
             until_ms: Where it ends, as far as that is known.
         """
         commit = self._commits.popleft() if event.is_forced and self._commits else None
+        if commit and event.end_ms is None:
+            until_ms = min(until_ms, commit.at_ms)
         new = self._without_delivered(event)
         if new is None:
             return _empty_answers(commit) if commit else ()

@@ -9,6 +9,7 @@ from asrgateway_server.call.responses import StreamEvent, StreamEventType
 from asrgateway_server.call.task_input import CallAudio
 from asrgateway_server.errors import AudioLost
 from asrgateway_server.events import OptionWarning
+from asrgateway_server.models import Feature, Model
 
 log = logging.getLogger(__name__)
 
@@ -38,19 +39,21 @@ class Takeover:
         kind: StreamEventType,
         reason: str,
         *,
+        model: Model,
         from_model: str = "",
         to_model: str = "",
         downgrades: tuple[OptionWarning, ...] = (),
     ) -> None:
-        """Go back to what has no final result yet.
+        """Go back to what has no final result yet, for a task of a model.
 
         Raises:
             AudioLost: Not all of it is held any more, and the call is to end then.
         """
         audio = self._audio
         self.has_replayed = True
+        if Feature.WORD_TIME_OFFSETS not in model.features:
+            audio.results.expect_no_words()
         wanted_samples = audio.clock.samples(audio.results.replay_from_ms - audio.clock.offset_ms)
-        lost_samples = audio.log.start_samples - wanted_samples
         audio.log.rewind(wanted_samples, audio.results.begin_replay())
         start_ms = self._client_ms(audio.log.read_samples)
         event = StreamEvent(
@@ -64,8 +67,9 @@ class Takeover:
         )
         # A task that was lost before it was ready has not sent its events yet; the client gets the last reason.
         self.events[:] = [*(earlier for earlier in self.events if earlier.type not in _REPLAYS), event]
-        if lost_samples > 0:
-            self._drop(self._client_ms(wanted_samples), start_ms)
+        delivered_ms = audio.results.delivered_ms
+        if (first_ms := self._client_ms(audio.log.start_samples)) > delivered_ms:
+            self._drop(delivered_ms, first_ms)
 
     def hibernated(self, reason: str) -> StreamEvent:
         """Return that no task runs; the next one begins with the client's next audio, and says so."""

@@ -20,7 +20,7 @@ from asrgateway_server.call.quiet import QuietDetector
 from asrgateway_server.call.results import OpenCommit, Results
 from asrgateway_server.call.statistics import Statistics
 from asrgateway_server.call.utterance import Utterance
-from asrgateway_server.config import ChannelMode, RecognitionConfig, Update
+from asrgateway_server.config import Adaptation, ChannelMode, RecognitionConfig, Update
 
 #: The vendor's manual recommends it, and people perceive a tenth of a second as immediate.
 PACKET_MS: Final = 100
@@ -38,6 +38,7 @@ class CallAudio:
         sample_rate_hertz: Of the log.
         quiet: Finds when silence is due; None: it never is.
         hibernate_after_seconds: After so much silence in a row the task is ended; None: it is not.
+        answer_seconds: An upstream has answered all that it got once nothing was sent for so long.
         pacer: Spaces packets to models that are elsewhere.
         replay_speed: How many times faster than realtime audio is sent that was sent before.
         backlog_speed: The same for audio that waited.
@@ -50,9 +51,26 @@ class CallAudio:
     sample_rate_hertz: int
     quiet: QuietDetector | None
     hibernate_after_seconds: float | None
+    answer_seconds: float
     pacer: Pacer
     replay_speed: float
     backlog_speed: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskCalls:
+    """What the input of a task needs of its call.
+
+    Attributes:
+        answer_empty: Answers a commit before which the task had no audio.
+        adapt: Returns an update's adaptation as the task takes it; None: it takes none.
+        end_early: Called when audio comes after the task was ended for lack of it: its last message need not be
+            waited for.
+    """
+
+    answer_empty: Callable[[], Awaitable[None]]
+    adapt: Callable[[Update], Awaitable[Adaptation | None]]
+    end_early: Callable[[], None]
 
 
 class TaskInput:
@@ -65,11 +83,10 @@ class TaskInput:
         audio: The audio of the call.
         config: The call's config as the task begins.
         utterance: The open utterance of the task.
+        calls: What it needs of the call.
         ends_at_commit: A commit ends the task.
+        ends_when_quiet: The task is ended once it has received everything; it only finishes what a quiet client said.
         idle_seconds: The task is ended if the call's first audio has not come for so long; None: it waits.
-        answer_empty: Answers a commit before which the task had no audio.
-        end_early: Called when audio comes after the task was ended for lack of it: its last message need not be
-            waited for.
     """
 
     def __init__(
@@ -77,21 +94,22 @@ class TaskInput:
         audio: CallAudio,
         config: RecognitionConfig,
         utterance: Utterance,
+        calls: TaskCalls,
         *,
         ends_at_commit: bool,
+        ends_when_quiet: bool,
         idle_seconds: float | None,
-        answer_empty: Callable[[], Awaitable[None]],
-        end_early: Callable[[], None],
     ) -> None:
         self.config = config
         self._audio = audio
         self._utterance = utterance
         self._ends_at_commit = ends_at_commit
+        self._ends_when_quiet = ends_when_quiet
+        self._sent_at: float | None = None
         self._is_ready = False
         self._idle_seconds = idle_seconds
         self._idle_at: float | None = None
-        self._answer_empty = answer_empty
-        self._end_early = end_early
+        self._calls = calls
         self._end = InputEnd.OPEN
         self._rate_hertz = audio.sample_rate_hertz
         self._packet_samples = self._rate_hertz * PACKET_MS // 1000
@@ -101,16 +119,23 @@ class TaskInput:
     @property
     def end(self) -> InputEnd:
         """How far the input has come."""
-        is_starved = self._end is InputEnd.OPEN and self._is_ready and self._is_used_up
-        return InputEnd.STARVED if is_starved else self._end
+        results = self._audio.results
+        is_open = results.has_open_utterance or results.has_open_commit
+        return InputEnd.STARVED if self.is_starved and not is_open else self._end
 
     @property
-    def _is_used_up(self) -> bool:
-        """Whether the task has recognized everything, and nothing more is due."""
+    def is_starved(self) -> bool:
+        """Whether the task has long received everything, and neither audio nor silence is due."""
         audio = self._audio
+        if self._end is not InputEnd.OPEN or not self._is_ready or audio.log.has_more or audio.log.is_writing:
+            return False
+        is_handed_over = audio.clock.position_samples == audio.log.read_samples
         is_silence_due = audio.quiet is not None and audio.quiet.silence_at is not None
-        is_open = audio.results.has_open_utterance or audio.results.has_open_commit
-        return not (is_silence_due or is_open or audio.log.has_more)
+        return is_handed_over and not is_silence_due and self._is_answered
+
+    @property
+    def _is_answered(self) -> bool:
+        return self._sent_at is None or asyncio.get_running_loop().time() - self._sent_at >= self._audio.answer_seconds
 
     def task_is_ready(self) -> None:
         """Begin to wait for the client's first audio."""
@@ -130,7 +155,6 @@ class TaskInput:
             case None:
                 return self._silence()
             case Mark(item=Update() as update):
-                self.config = replace(self.config, adaptation=update.adaptation)
                 audio.results.update(item)
                 return update
             case Mark():
@@ -140,22 +164,36 @@ class TaskInput:
                 return None
 
     async def _item(self) -> bytes | Mark | End | None:
-        """Return the next item of the log, or None for silence; answer commits before any audio."""
+        """Return the next item for the task, or None for silence; answer commits before any audio."""
         audio = self._audio
         while True:
             item = audio.log.read(self._packet_samples)
             if item is None:
                 item = await self._wait()
-            is_commit = isinstance(item, Mark) and isinstance(item.item, Commit)
-            if not is_commit or not self._ends_at_commit or audio.clock.task_ms:
-                return item
-            await self._answer_empty()
+            match item:
+                case Mark(item=Update() as update):
+                    if taken := await self._taken(item, update):
+                        return taken
+                case Mark() if self._ends_at_commit and not audio.clock.task_ms:
+                    await self._calls.answer_empty()
+                case _:
+                    return item
+
+    async def _taken(self, mark: Mark, update: Update) -> Mark | None:
+        """Return an update as the task takes it; None if it takes none."""
+        adaptation = await self._calls.adapt(update)
+        if adaptation is None:
+            return None
+        self.config = replace(self.config, adaptation=adaptation)
+        return replace(mark, item=replace(update, adaptation=adaptation))
 
     async def _wait(self) -> bytes | Mark | End | None:
         """Wait for the next item; return None when silence is due."""
         log, delays, loop = self._audio.log, self._audio.statistics.delays, asyncio.get_running_loop()
         item = None
         while item is None:
+            if self._ends_when_quiet and not log.is_writing:
+                return self._rest_or_end()
             due_at = self._due_at
             now = loop.time()
             # While the writer has more, an empty log is not quiet: one large message is many packets.
@@ -180,10 +218,16 @@ class TaskInput:
         log = self._audio.log
         if not log.end_samples:
             self._end = InputEnd.IDLE
-            log.call_at_audio(self._end_early)
+            log.call_at_audio(self._calls.end_early)
             return End()
-        item = log.read(self._packet_samples, is_partial_wanted=True)
-        if item is None and self._is_quiet_for_long:
+        if self._is_quiet_for_long:
+            return self._rest_or_end()
+        return log.read(self._packet_samples, is_partial_wanted=True)
+
+    def _rest_or_end(self) -> bytes | Mark | End:
+        """Return the audio that is less than a packet, or the end of a task whose client is quiet."""
+        item = self._audio.log.read(self._packet_samples, is_partial_wanted=True)
+        if item is None:
             self._end = InputEnd.QUIET
             return End()
         return item
@@ -205,6 +249,7 @@ class TaskInput:
         await self._pause(samples / self._rate_hertz)
         if statistics.delays.audio_sent is None:
             statistics.delays.audio_sent = time.monotonic()
+        self._sent_at = asyncio.get_running_loop().time()
         clock.position_samples += samples
         statistics.sent(clock.position_ms)
 

@@ -7,21 +7,24 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from asrgateway_server.backends.base import Commit, Completed, Lost, TaskEnd, Upstream
+from asrgateway_server.backends.route import Candidate
 from asrgateway_server.call.arrival_times import ArrivalTimes
 from asrgateway_server.call.audio_log import End, Mark
 from asrgateway_server.call.failure_budget import FailureBudget
 from asrgateway_server.call.limits import Limits
 from asrgateway_server.call.model_choice import ModelChoice
+from asrgateway_server.call.options import is_supported, unsupported_in_update
 from asrgateway_server.call.policy import Failures, InputEnd, Step, error_after, next_step
 from asrgateway_server.call.receiver import Progress, Receiver
 from asrgateway_server.call.responder import Responder
 from asrgateway_server.call.responses import StreamEventType
 from asrgateway_server.call.takeover import Takeover
-from asrgateway_server.call.task_input import CallAudio, TaskInput
+from asrgateway_server.call.task_input import CallAudio, TaskCalls, TaskInput
 from asrgateway_server.call.utterance import Utterance
-from asrgateway_server.config import ManualEndpointing, RecognitionConfig, Update
+from asrgateway_server.config import Adaptation, ManualEndpointing, RecognitionConfig, Update
 from asrgateway_server.errors import Overloaded, UpstreamEnded, UpstreamLost
 from asrgateway_server.events import CommitEmpty, UpdateApplied
 from asrgateway_server.tracing import call_trace
@@ -50,7 +53,6 @@ class UpstreamLoop:
         responder: Responder,
         arrival_times: ArrivalTimes,
     ) -> None:
-        self._first_adaptation = config.adaptation
         self._models = models
         self._audio = audio
         self._limits = limits
@@ -63,6 +65,11 @@ class UpstreamLoop:
         self._is_first = True
         self._in_a_row = 0
         self._failed_starts = 0
+        self._failed_models: set[str] = set()
+        self._ends_when_quiet = False
+        self._task_calls = TaskCalls(
+            answer_empty=self._answer_empty, adapt=self._adapt, end_early=self._cut_finish_short
+        )
         self._finish_timeout = asyncio.timeout(None)
 
     async def run(self, finish: Callable[[], Awaitable[None]]) -> None:
@@ -96,23 +103,26 @@ class UpstreamLoop:
         if not self._models.may_start:
             return await self._wait_for_a_model()
         task_input, receiver = self._begin_task(upstream)
-        billed_ms = None
+        billed_ms = end = None
         try:
             with call_trace.get().task(self._models.model.name):
                 end = await self._until_end(upstream, task_input, receiver)
             billed_ms = end.billed_ms if isinstance(end, Completed) else None
-            self._models.ended(is_lost=isinstance(end, Lost))
         finally:
-            self._models.ended(is_lost=False)
+            self._models.ended(end)
             self._audio.statistics.end_task(billed_ms)
         self._failed_starts = 0 if receiver.ready_at is not None else self._failed_starts + 1
-        input_end = task_input.end
-        if receiver.ready_at is not None:
-            self._budget.task_ran(time.monotonic() - receiver.ready_at)
-        return await self._take_step(input_end, end, receiver)
+        input_end, is_starved = task_input.end, task_input.is_starved
+        if receiver.ready_at is not None and self._budget.task_ran(time.monotonic() - receiver.ready_at):
+            self._in_a_row = 0
+        step = await self._take_step(input_end, end, receiver)
+        # What a quiet client said is recognized again, and then finished: the vendor has left it open until its limit.
+        self._ends_when_quiet = step is Step.RECONNECT and is_starved
+        return step
 
     async def _take_step(self, input_end: InputEnd, end: TaskEnd, receiver: Receiver) -> Step:
-        step = self._step_after(input_end, end)
+        other = self._models.other()
+        step = self._step_after(input_end, end, has_other_model=other is not None)
         self._is_first = False
         match step:
             case Step.FAIL:
@@ -120,9 +130,9 @@ class UpstreamLoop:
             case Step.RECONNECT:
                 await receiver.task_lost(time.monotonic())
                 await self._reconnect(end)
-            case Step.FAIL_OVER:
+            case Step.FAIL_OVER if other:
                 await receiver.task_lost(time.monotonic())
-                self._fail_over(_reason(end))
+                await self._fail_over(other, _reason(end))
             case Step.HIBERNATE:
                 await receiver.task_ended(time.monotonic())
                 await self._hibernate(input_end)
@@ -134,7 +144,7 @@ class UpstreamLoop:
                 await receiver.task_ended(time.monotonic())
         return step
 
-    def _step_after(self, input_end: InputEnd, end: TaskEnd) -> Step:
+    def _step_after(self, input_end: InputEnd, end: TaskEnd, *, has_other_model: bool) -> Step:
         if next_step(input_end, end, Failures(has_other_model=True)) in {Step.RECONNECT, Step.FAIL_OVER}:
             self._budget.failed()
             self._in_a_row += 1
@@ -143,13 +153,14 @@ class UpstreamLoop:
             is_budget_spent=self._budget.is_spent,
             in_a_row=self._in_a_row,
             failed_starts=self._failed_starts,
-            has_other_model=self._models.other() is not None,
+            has_other_model=has_other_model,
         )
         return next_step(input_end, end, failures)
 
     def _note_final(self) -> None:
         self._budget.renew()
         self._in_a_row = 0
+        self._failed_models.clear()
 
     # Tasks ------------------------------------------------------------------------------------------------------
 
@@ -166,10 +177,10 @@ class UpstreamLoop:
             audio,
             config,
             utterance,
+            self._task_calls,
             ends_at_commit=upstream.ends_at_commit,
+            ends_when_quiet=self._ends_when_quiet,
             idle_seconds=self._limits.task_idle_seconds if may_idle else None,
-            answer_empty=self._answer_empty,
-            end_early=self._cut_finish_short,
         )
         receiver = Receiver(
             task_input, utterance, audio, self._responder, self._arrival_times, self._progress, self._takeover.events
@@ -178,9 +189,15 @@ class UpstreamLoop:
 
     def _config(self) -> RecognitionConfig:
         """Return the config of a task that begins where the log is read."""
-        return self._models.config(
-            self._audio.log.adaptation or self._first_adaptation, needs_words=self._takeover.has_replayed
-        )
+        return self._models.config(needs_words=self._takeover.has_replayed)
+
+    async def _adapt(self, update: Update) -> Adaptation | None:
+        """Return an update's adaptation as the model takes it, who may be another one than when the update came."""
+        config = self._config()
+        if is_supported(config.model, update):
+            return config.adaptation
+        await self._responder.warn_of_update(unsupported_in_update(replace(config, is_strict=False), update))
+        return None
 
     async def _until_end(self, upstream: Upstream, task_input: TaskInput, receiver: Receiver) -> TaskEnd:
         """Run a task; cut it short when audio comes after it was ended for lack of audio."""
@@ -221,31 +238,35 @@ class UpstreamLoop:
         pause_seconds = self._budget.pause_seconds(random.random())  # noqa: S311 no secret is made of it
         self._audio.statistics.metrics.reconnects[cause].inc()
         log.warning("task lost", extra={"cause": cause, "reason": reason, "pause_seconds": round(pause_seconds, 3)})
-        self._takeover.replay(StreamEventType.ROLLED_OVER if cause == "ended" else StreamEventType.RECONNECTED, reason)
+        kind = StreamEventType.ROLLED_OVER if cause == "ended" else StreamEventType.RECONNECTED
+        self._takeover.replay(kind, reason, model=self._models.model)
         await asyncio.sleep(pause_seconds)
 
-    def _fail_over(self, reason: str) -> None:
-        """Go back to what has no final result yet, with another model."""
-        before = self._models.model.name
-        self._models.fail_over()
+    async def _fail_over(self, other: Candidate, reason: str) -> None:
+        """Go back to what has no final result yet, with another model; wait first if it has failed just now."""
+        before, after = self._models.model.name, other.model.name
+        self._failed_models.add(before)
+        self._models.fail_over(other)
         self._in_a_row = self._failed_starts = 0
-        after = self._models.model.name
         log.warning("model changed", extra={"reason": reason, "from_model": before, "to_model": after})
         self._takeover.replay(
             StreamEventType.FAILED_OVER,
             reason,
+            model=other.model,
             from_model=before,
             to_model=after,
             downgrades=self._models.warnings,
         )
+        if after in self._failed_models:
+            await asyncio.sleep(self._budget.pause_seconds(random.random()))  # noqa: S311 likewise
 
     async def _wait_for_a_model(self) -> Step:
         """Go on with another model where this one cannot be reached; where none can, wait."""
-        if self._models.other() is None:
+        other = self._models.other()
+        if other is None:
             await self._models.wait()
-        if self._models.may_start or self._models.other() is None:
             return Step.RECONNECT
-        self._fail_over("too many of the last tasks of this model were lost")
+        await self._fail_over(other, "too many of the last tasks of this model were lost")
         return Step.FAIL_OVER
 
     # Quiet --------------------------------------------------------------------------------------------------------

@@ -203,6 +203,7 @@ def _call_limits(settings: Settings) -> Limits:
         hibernate_after_seconds=settings.hibernate_after_seconds,
         task_silence_seconds=settings.task_silence_seconds,
         task_idle_seconds=settings.task_idle_seconds,
+        answer_seconds=settings.upstream_stall_timeout_seconds,
         replay_seconds=settings.replay_seconds,
         replay_speed=settings.replay_speed,
         max_failures=settings.max_upstream_failures,
