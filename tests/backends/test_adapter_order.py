@@ -71,5 +71,11 @@ def test_any_other_order_is_a_mistake(steps: tuple[Step, ...], step: Step) -> No
     assert order.state is before
 
 
+def test_audio_is_taken_where_it_is_ready_and_changes_nothing() -> None:
+    """So an adapter may look at ``is_ready`` alone, for every packet."""
+    takes_audio = {pair: after for pair, after in TRANSITIONS.items() if Step.AUDIO in pair}
+    assert takes_audio == {(State.READY, Step.AUDIO): State.READY}
+
+
 def test_no_step_leads_out_of_the_end() -> None:
     assert not [pair for pair in itertools.product([State.ENDED], Step) if pair in TRANSITIONS]

@@ -54,15 +54,13 @@ class AdapterOrder:
 
     Attributes:
         state: Where it is.
+        is_ready: It takes audio, commits, updates and the end. Audio changes nothing, and comes often: who sees that
+            it is ready need not ``take`` that step.
     """
 
     def __init__(self) -> None:
         self.state = State.NEW
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it takes audio, commits, updates and the end."""
-        return self.state is State.READY
+        self.is_ready = False
 
     def take(self, step: Step) -> None:
         """Go one step.
@@ -74,3 +72,4 @@ class AdapterOrder:
         if after is None:
             raise RuntimeError(f"an adapter whose task is {self.state} cannot take the step '{step}'")
         self.state = after
+        self.is_ready = after is State.READY

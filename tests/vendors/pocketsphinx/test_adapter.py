@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -167,6 +168,32 @@ def test_a_stream_begins_outside_speech_whatever_became_of_the_last(
     decoder.hears = [open_utterance(words=())]
     adapter.audio(b"..")
     adapter.start(Adaptation())
+    assert adapter.audio(b"..") == [SpeechStarted(offset_ms=90)]
+
+
+CALLS: dict[str, Callable[[PocketSphinxAdapter], object]] = {
+    "audio": lambda adapter: adapter.audio(b".."),
+    "commit": PocketSphinxAdapter.commit,
+    "finish": PocketSphinxAdapter.finish,
+}
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_call_before_the_start_or_after_the_end_is_our_mistake(
+    adapter: PocketSphinxAdapter, call: Callable[[PocketSphinxAdapter], object]
+) -> None:
+    with pytest.raises(RuntimeError):
+        call(PocketSphinxAdapter())
+    adapter.finish()
+    with pytest.raises(RuntimeError):
+        call(adapter)
+
+
+def test_a_task_begins_after_the_end_of_the_last(decoder: ScriptedDecoder, adapter: PocketSphinxAdapter) -> None:
+    adapter.finish()
+    adapter.start(Adaptation())
+    decoder.hears = [open_utterance(words=())]
     assert adapter.audio(b"..") == [SpeechStarted(offset_ms=90)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asrgateway_server.backends.adapter_order import AdapterOrder, Step
 from asrgateway_server.config import Adaptation
 from asrgateway_server.events import (
     BackendEvent,
@@ -22,20 +23,27 @@ class PocketSphinxAdapter:
 
     def __init__(self) -> None:
         self._decoder = SpeechDecoder()
+        self._order = AdapterOrder()
         self._is_speaking = False
 
     def start(self, adaptation: Adaptation) -> list[BackendEvent]:
         """Begin a stream; see ``InProcessAdapter``."""
+        self._order = AdapterOrder()
+        self._order.take(Step.START)
         self._decoder.reset({word.text.strip(): word.weight for word in adaptation.hotwords})
         self._is_speaking = False
+        self._order.take(Step.READY)
         return [Ready()]
 
     def audio(self, pcm: bytes) -> list[BackendEvent]:
         """Recognise more; see ``InProcessAdapter``."""
+        if not self._order.is_ready:
+            self._order.take(Step.AUDIO)  # Raises.
         return [event for hypothesis in self._decoder.feed(pcm) for event in self._events(hypothesis)]
 
     def commit(self) -> list[BackendEvent]:
         """End the open utterance; see ``InProcessAdapter``."""
+        self._order.take(Step.COMMIT)
         final = self._decoder.commit()
         return self._events(final, is_forced=True) if final else [CommitEmpty()]
 
@@ -45,7 +53,9 @@ class PocketSphinxAdapter:
 
     def finish(self) -> list[BackendEvent | Finished]:
         """End the stream; see ``InProcessAdapter``."""
+        self._order.take(Step.FINISH)
         final = self._decoder.finish()
+        self._order.take(Step.END)
         return [*(self._events(final) if final else []), Finished()]
 
     def _events(self, hypothesis: Hypothesis, *, is_forced: bool = False) -> list[BackendEvent]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from asrgateway_server.backends.adapter import Send
-from asrgateway_server.config import AudioFormat, Features, RecognitionConfig
+from asrgateway_server.config import Adaptation, AudioFormat, Features, RecognitionConfig
 from asrgateway_server.errors import (
     GatewayError,
     Overloaded,
@@ -227,6 +228,47 @@ def test_its_connection_can_carry_another_task(running: RunTaskAdapter) -> None:
     running.finish()
     running.receive(finished())
     assert running.keeps_connection
+
+
+CALLS: dict[str, Callable[[RunTaskAdapter], object]] = {
+    "audio": lambda task: task.audio(SECOND_OF_AUDIO),
+    "update": lambda task: task.update(Adaptation()),
+    "finish": RunTaskAdapter.finish,
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_call_out_of_order_is_our_mistake(adapter: RunTaskAdapter, call: Callable[[RunTaskAdapter], object]) -> None:
+    with pytest.raises(RuntimeError, match="whose task is new"):
+        call(adapter)
+    adapter.start()
+    with pytest.raises(RuntimeError, match="whose task is starting"):
+        call(adapter)
+    adapter.receive(started())
+    adapter.finish()
+    with pytest.raises(RuntimeError, match="whose task is finishing"):
+        call(adapter)
+    adapter.receive(finished())
+    with pytest.raises(RuntimeError, match="whose task is ended"):
+        call(adapter)
+
+
+def test_a_task_starts_once(running: RunTaskAdapter) -> None:
+    with pytest.raises(RuntimeError):
+        running.start()
+
+
+def test_nothing_comes_after_the_end(running: RunTaskAdapter) -> None:
+    running.receive(finished())
+    with pytest.raises(RuntimeError):
+        running.receive(final("late"))
+
+
+def test_nothing_comes_after_a_failure(running: RunTaskAdapter) -> None:
+    with pytest.raises(UpstreamRefused):
+        running.receive(failed("InvalidParameter"))
+    with pytest.raises(RuntimeError):
+        running.audio(SECOND_OF_AUDIO)
 
 
 @pytest.mark.parametrize(

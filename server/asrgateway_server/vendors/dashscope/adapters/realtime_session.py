@@ -133,7 +133,8 @@ class RealtimeSessionAdapter:
 
     def audio(self, pcm: bytes) -> str:
         """See ``WebSocketAdapter``."""
-        self._order.take(Step.AUDIO)
+        if not self._order.is_ready:
+            self._order.take(Step.AUDIO)  # Raises.
         self._audio_bytes += len(pcm)
         return self._append(pcm)
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from enum import Enum, auto
 from itertools import takewhile
 from typing import ClassVar, Final
 
 from asrgateway_server.backends.adapter import Output, Send
+from asrgateway_server.backends.adapter_order import AdapterOrder, State, Step
 from asrgateway_server.config import Adaptation, ContextMessage, ContextRole, RecognitionConfig
 from asrgateway_server.errors import UndecodableAudio
 from asrgateway_server.events import (
@@ -51,12 +51,6 @@ _CONTEXT_ROLES: Final = {
 }
 
 
-class _State(Enum):
-    STARTING = auto()
-    RUNNING = auto()
-    FINISHING = auto()
-
-
 class RunTaskAdapter:
     """One task; see ``WebSocketAdapter``.
 
@@ -89,7 +83,7 @@ class RunTaskAdapter:
         # A model with this switch says nothing of what is not final unless it is asked.
         self.answers_speech = not config.model.has_interim_on_request or config.interim_results
         self.keeps_connection = True
-        self._state = _State.STARTING
+        self._order = AdapterOrder()
         self._billed_ms: int | None = None
         self._open: InterimResult | None = None
         self._has_results = False
@@ -98,10 +92,11 @@ class RunTaskAdapter:
     @property
     def is_ready(self) -> bool:
         """See ``WebSocketAdapter``."""
-        return self._state is _State.RUNNING
+        return self._order.is_ready
 
     def start(self) -> Sequence[Output]:
         """See ``WebSocketAdapter``."""
+        self._order.take(Step.START)
         payload: dict[str, object] = {
             "task_group": "audio",
             "task": "asr",
@@ -116,6 +111,8 @@ class RunTaskAdapter:
 
     def audio(self, pcm: bytes) -> bytes:
         """See ``WebSocketAdapter``."""
+        if not self._order.is_ready:
+            self._order.take(Step.AUDIO)  # Raises.
         return pcm
 
     def commit(self) -> Sequence[Output]:
@@ -124,16 +121,18 @@ class RunTaskAdapter:
 
     def update(self, adaptation: Adaptation) -> Sequence[Output]:
         """Replace the conversation's context, which nobody acknowledges; see ``WebSocketAdapter``."""
+        self._order.take(Step.UPDATE)
         self._context = _context(adaptation)
         return [self._send("continue-task", {"input": {"context": self._context}}), UpdateApplied()]
 
     def finish(self) -> Sequence[Output]:
         """See ``WebSocketAdapter``."""
-        self._state = _State.FINISHING
+        self._order.take(Step.FINISH)
         return [self._send("finish-task", {"input": {}})]
 
     def receive(self, message: str) -> Sequence[Output]:
         """See ``WebSocketAdapter``."""
+        self._order.take(Step.RECEIVE)
         record = decode(message)
         if record.task_id not in ("", self._task_id):
             return []  # Of the task before, on the same connection: sent once too often.
@@ -141,8 +140,8 @@ class RunTaskAdapter:
             case ResultGenerated():
                 self._count(record.usage)
                 return self._result(record.sentence)
-            case TaskStarted() if self._state is _State.STARTING:
-                self._state = _State.RUNNING
+            case TaskStarted() if self._order.state is State.STARTING:
+                self._order.take(Step.READY)
                 return [Ready(request_id=self._task_id)]
             case TaskFinished():
                 self._count(record.usage)
@@ -225,15 +224,17 @@ class RunTaskAdapter:
         return [*outputs, final]
 
     def _finished(self) -> Sequence[Output]:
+        self._order.take(Step.END)
         return [*self._break_off(), Finished(billed_ms=self._billed_ms)]
 
     def _failed(self, failure: TaskFailed) -> Sequence[Output]:
         error = error_for(failure.error_code, failure.error_message, self._task_id)
         is_silence = isinstance(error, UndecodableAudio) and not self._has_results
-        if is_silence and self._state is _State.FINISHING:
+        if is_silence and self._order.state is State.FINISHING:
             # Our PCM can be decoded: nothing was said in the task, which may have begun after a last commit.
             self.keeps_connection = False  # After a failure the vendor closes it.
             return self._finished()
+        self._order.take(Step.END)
         raise error
 
     def _break_off(self) -> Sequence[FinalResult]:
