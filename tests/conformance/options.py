@@ -15,6 +15,8 @@ from dashscope_emulator.journal import Journal
 
 #: Tells from what the vendor was sent, and what the caller was told, whether an option was honoured.
 Evidence = Callable[[Journal, Outcome], bool]
+#: The same from what the vendor has been sent so far.
+InPause = Callable[[Journal], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +27,13 @@ class Option:
         options_set: Fields of StreamingConfig that ask for it.
         evidence: How it shows in the run-task dialect.
         session_evidence: How it shows in the session dialect, where that differs.
+        in_pause: How it shows while the client, after its audio, says nothing; what it is waited for.
     """
 
     options_set: Mapping[str, Any]
     evidence: Evidence
     session_evidence: Evidence | None = None
+    in_pause: InPause | None = None
 
 
 def parameter(name: str, value: object) -> Evidence:
@@ -58,13 +62,13 @@ def word_filter(**values: Any) -> dict[str, Any]:
     return feature(sensitive_word_filter=pb.SensitiveWordFilter(**values))
 
 
+def keep_alive(**values: Any) -> dict[str, Any]:
+    """What is quiet for a moment is taken to be quiet."""
+    return {"keep_alive": pb.KeepAliveConfig(quiet_after=seconds(0.1), **values)}
+
+
 def adaptation(**values: Any) -> dict[str, Any]:
     return {"adaptation": pb.SpeechAdaptation(**values)}
-
-
-def by_habit(_: Journal, __: Outcome) -> bool:
-    """The model does so by itself, and is asked for nothing."""
-    return True
 
 
 def switch_or_habit(name: str, value: bool) -> Evidence:
@@ -96,7 +100,24 @@ def speech_events(_: Journal, outcome: Outcome) -> bool:
 
 
 def words(_: Journal, outcome: Outcome) -> bool:
-    return all(final.words for final in outcome.finals)
+    return outcome.finals != [] and all(final.words for final in outcome.finals)
+
+
+def emotion(_: Journal, outcome: Outcome) -> bool:
+    return outcome.finals != [] and all(final.emotion.label for final in outcome.finals)
+
+
+def without_turn_detection(task: Journal, _: Outcome) -> bool:
+    return "turn_detection" in task.parameters and task.parameters["turn_detection"] is None
+
+
+def silence_sent(_: Journal, outcome: Outcome) -> bool:
+    return outcome.finished.injected_silence.ToMilliseconds() > 0
+
+
+def hibernated(_: Journal, outcome: Outcome) -> bool:
+    events = [response.stream_event.type for response in outcome.responses if response.HasField("stream_event")]
+    return events == [pb.STREAM_EVENT_TYPE_HIBERNATED]
 
 
 def passed_through(task: Journal, _: Outcome) -> bool:
@@ -133,8 +154,7 @@ OPTIONS: Final[Mapping[str, Option]] = {
     ),
     "endpointing.manual": Option(
         options_set={"endpointing": pb.EndpointingConfig(manual=pb.ManualEndpointing())},
-        evidence=by_habit,
-        session_evidence=parameter("turn_detection", None),
+        evidence=without_turn_detection,
     ),
     "features.enable_automatic_punctuation=true": Option(
         options_set=feature(enable_automatic_punctuation=True),
@@ -161,8 +181,7 @@ OPTIONS: Final[Mapping[str, Option]] = {
     "features.enable_voice_activity_events=true": Option(
         options_set=feature(enable_voice_activity_events=True), evidence=speech_events
     ),
-    # Whether the vendor hears an emotion is its own affair: the adapters' tests show that it is passed on.
-    "features.enable_emotion=true": Option(options_set=feature(enable_emotion=True), evidence=by_habit),
+    "features.enable_emotion=true": Option(options_set=feature(enable_emotion=True), evidence=emotion),
     "features.sensitive_word_filter.masked_words": Option(
         options_set=word_filter(masked_words=["w1"]), evidence=lambda task, _: "w1" in str(task.parameters)
     ),
@@ -182,11 +201,13 @@ OPTIONS: Final[Mapping[str, Option]] = {
         options_set=adaptation(context_messages=[SAID]), evidence=in_context("a table for two")
     ),
     "keep_alive.policy": Option(
-        options_set={"keep_alive": pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_OFF)},
-        evidence=lambda task, _: "heartbeat" not in task.parameters,
+        options_set=keep_alive(policy=pb.KEEP_ALIVE_POLICY_HIBERNATE),
+        evidence=hibernated,
+        in_pause=lambda task: task.outcome == "finished",
     ),
+    # The gateway of the test leaves a minute of quiet to calls that do not ask for less.
     "keep_alive.quiet_after": Option(
-        options_set={"keep_alive": pb.KeepAliveConfig(quiet_after=seconds(1.0))}, evidence=by_habit
+        options_set=keep_alive(), evidence=silence_sent, in_pause=lambda task: task.silent_bytes > 0
     ),
     "vendor_parameters": Option(options_set={"vendor_parameters": vendor_parameters()}, evidence=passed_through),
 }
