@@ -176,3 +176,171 @@ async def test_a_callback_is_called_when_audio_arrives() -> None:
     made.call_at_audio(None)
     await made.append(PACKETS[1])
     assert calls == [PACKET]
+
+
+# Going back -------------------------------------------------------------------------------------------------------
+
+SHIPS, TREES = (Update(adaptation=Adaptation(context=context)) for context in ("ships", "trees"))
+
+
+async def all_read(*pieces: bytes | Commit | Update, kept_packets: int = 100) -> tuple[AudioLog, list[Mark]]:
+    """A log whose reader has read all of it, and the marks among that."""
+    made, marks = log(kept_packets=kept_packets), []
+    for piece in pieces:
+        await (made.append(piece) if isinstance(piece, bytes) else made.mark(piece))
+        while (item := made.read(PACKET)) is not None:
+            marks += [item] if isinstance(item, Mark) else []
+    return made, marks
+
+
+def left(made: AudioLog) -> list[object]:
+    """All that can be read."""
+    items: list[object] = []
+    while (item := made.read(PACKET)) is not None:
+        items.append(item)
+    return items
+
+
+async def test_audio_is_read_again_from_a_position() -> None:
+    made, _ = await all_read(*PACKETS[:3])
+    made.rewind(PACKET, ())
+    assert made.is_replaying
+    assert left(made) == PACKETS[1:3]
+    assert not made.is_replaying
+
+
+async def test_new_audio_follows_what_is_read_again() -> None:
+    made, _ = await all_read(*PACKETS[:2])
+    made.rewind(PACKET, ())
+    await made.append(PACKETS[2])
+    assert made.read(PACKET) == PACKETS[1]
+    assert not made.is_replaying
+    assert left(made) == [PACKETS[2]]
+
+
+@pytest.mark.parametrize("released", [PACKET, 2 * PACKET])
+async def test_released_audio_is_not_read_again(released: int) -> None:
+    made, _ = await all_read(*PACKETS[:3])
+    made.release(released)
+    made.rewind(0, ())
+    assert (made.start_samples, made.read_samples) == (released, released)
+    assert left(made) == PACKETS[released // PACKET : 3]
+
+
+async def test_no_audio_is_passed_over_that_nobody_has_read() -> None:
+    made = await filled(*PACKETS[:3])
+    made.read(PACKET)
+    made.rewind(3 * PACKET, ())
+    assert left(made) == PACKETS[1:3]
+
+
+async def test_unread_audio_is_not_given_up() -> None:
+    made = await filled(*PACKETS[:3])
+    made.read(PACKET)
+    assert made.kept_bytes == 2 * PACKET
+    made.release(3 * PACKET)
+    assert (made.start_samples, made.kept_bytes) == (PACKET, 0)
+    assert left(made) == PACKETS[1:3]
+
+
+async def test_a_position_that_was_released_before_releases_nothing() -> None:
+    made, _ = await all_read(*PACKETS[:3])
+    made.release(2 * PACKET)
+    made.release(PACKET)
+    assert made.start_samples == 2 * PACKET
+
+
+async def test_the_oldest_audio_goes_when_too_much_is_kept() -> None:
+    made, _ = await all_read(*PACKETS, kept_packets=2)
+    made.rewind(0, ())
+    assert left(made) == PACKETS[-2:]
+
+
+async def test_the_memory_counts_what_is_held_until_the_log_is_closed() -> None:
+    memory = ReplayMemory(math.inf)
+    made = log(memory=memory)
+    await made.append(PACKETS[0])
+    await made.append(PACKETS[1])
+    assert memory.held_bytes == 4 * PACKET
+    made.read(PACKET)
+    made.release(PACKET)
+    assert memory.held_bytes == 2 * PACKET
+    made.close()
+    assert memory.held_bytes == 0
+
+
+async def test_a_memory_that_is_full_takes_audio_that_was_read() -> None:
+    memory = ReplayMemory(4 * PACKET)
+    made = log(memory=memory)
+    for packet in PACKETS[:3]:
+        await made.append(packet)
+        assert made.read(PACKET) == packet
+    assert made.start_samples > 0
+    assert memory.held_bytes <= 4 * PACKET
+
+
+async def test_a_writer_is_not_held_up_by_audio_that_is_read_again() -> None:
+    made = log(2)
+    for packet in PACKETS[:4]:
+        await made.append(packet)
+        made.read(PACKET)
+    made.rewind(0, ())
+    async with asyncio.timeout(60):
+        await made.append(PACKETS[4])
+    assert left(made) == PACKETS[:5]
+
+
+async def test_marks_are_read_again_only_where_that_is_asked_for() -> None:
+    made, (first, second) = await all_read(PACKETS[0], Commit(), PACKETS[1], Commit(), PACKETS[2])
+    made.rewind(0, (second,))
+    assert left(made) == [*PACKETS[:2], second, PACKETS[2]]
+    made.rewind(0, (second, first))
+    assert left(made) == [PACKETS[0], first, PACKETS[1], second, PACKETS[2]]
+
+
+async def test_a_mark_before_the_position_is_read_at_once() -> None:
+    made, (commit,) = await all_read(PACKETS[0], Commit(), PACKETS[1])
+    made.rewind(PACKET + 1, (commit,))
+    assert made.read(PACKET) == commit
+    assert made.read(PACKET - 1) == PACKETS[1][2:]
+
+
+async def test_marks_that_are_still_unread_come_after_those_that_are_read_again() -> None:
+    made, (first,) = await all_read(PACKETS[0], Commit())
+    await made.mark(Commit())
+    made.rewind(0, (first,))
+    assert [made.read(PACKET), *left(made)] == [
+        PACKETS[0],
+        first,
+        Mark(position_samples=PACKET, number=2, item=Commit()),
+    ]
+
+
+async def test_an_update_is_in_force_once_it_was_read() -> None:
+    made = log()
+    await made.mark(SHIPS)
+    in_force = [made.adaptation]
+    made.read(PACKET)
+    assert [*in_force, made.adaptation] == [None, SHIPS.adaptation]
+
+
+async def test_updates_after_the_position_are_read_again_by_themselves() -> None:
+    made, (ships, trees) = await all_read(PACKETS[0], SHIPS, PACKETS[1], TREES, PACKETS[2])
+    assert made.adaptation == TREES.adaptation
+    made.rewind(PACKET, ())
+    assert made.adaptation == SHIPS.adaptation
+    assert left(made) == [PACKETS[1], trees, PACKETS[2]]
+    assert made.adaptation == TREES.adaptation
+    made.rewind(0, ())
+    assert left(made) == [PACKETS[0], ships, PACKETS[1], trees, PACKETS[2]]
+
+
+async def test_before_the_first_update_none_is_in_force() -> None:
+    made, _ = await all_read(PACKETS[0], SHIPS)
+    made.rewind(0, ())
+    assert made.adaptation is None
+
+
+async def test_of_many_updates_the_last_ones_are_kept() -> None:
+    made, _ = await all_read(*(Update(adaptation=Adaptation(context=f"{number}")) for number in range(30)))
+    assert made.adaptation == Adaptation(context="29")

@@ -15,9 +15,7 @@ from grpc.aio import Metadata
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.grpc_api.tracer import open_tracer
 from asrgateway_server.logs import JsonFormatter
-from asrgateway_server.settings import SettingsError
 from asrgateway_server.tracing import CallTrace, IdOnlyTracer
 from calls import Outcome, commit, config, in_messages, recognize
 from dashscope_emulator import Fault
@@ -189,13 +187,6 @@ def test_without_a_trace_there_is_nothing_to_do() -> None:
         trace.task_failed("UpstreamLost")
     trace.set_attributes(model="m")
     trace.end(0, "OK")
-
-
-async def test_without_the_packages_the_operator_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "asrgateway_server.grpc_api.otlp", None)
-    with pytest.raises(SettingsError, match=r"pip install 'asrgateway-server\[tracing\]'"):
-        async with open_tracer("http://127.0.0.1:4318", 1.0):
-            pass
 
 
 def test_without_a_collector_nothing_is_imported() -> None:
