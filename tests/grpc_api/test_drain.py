@@ -29,30 +29,37 @@ class FakeClient:
         self.going_away: GoingAwayNotice | None = None
         self.tail_seconds = tail_seconds
         self.error = error
-        self._is_over = asyncio.Event()
+        self.is_over = asyncio.Event()
 
     def half_close(self) -> None:
-        self._is_over.set()
+        self.is_over.set()
 
     def stop_reading(self) -> bool:
-        was_open = not self._is_over.is_set()
-        self._is_over.set()
+        was_open = not self.is_over.is_set()
+        self.is_over.set()
         return was_open
 
     async def call(self, drain: Drain) -> None:
         async with drain.open_call(self) as self.going_away:
-            await self._is_over.wait()
+            await self.is_over.wait()
             await asyncio.sleep(self.tail_seconds)
             if self.error:
                 raise self.error
 
 
-def drain_of(*, seconds: float = 0.01, finalize_seconds: float = 0.05, max_stream_seconds: float = 0.0) -> Drain:
-    return Drain(seconds, finalize_seconds, max_stream_seconds, Metrics(CollectorRegistry()))
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(CollectorRegistry())
 
 
-def counted(drain: Drain, name: str, **labels: str) -> float:
-    return drain._metrics.registry.get_sample_value(f"asrgateway_{name}", labels) or 0.0
+def drain_of(
+    metrics: Metrics, *, seconds: float = 0.01, finalize_seconds: float = 0.05, max_stream_seconds: float = 0.0
+) -> Drain:
+    return Drain(seconds, finalize_seconds, max_stream_seconds, metrics)
+
+
+def counted(metrics: Metrics, name: str, **labels: str) -> float:
+    return metrics.registry.get_sample_value(f"asrgateway_{name}", labels) or 0.0
 
 
 async def opened(drain: Drain, client: FakeClient) -> asyncio.Task[None]:
@@ -72,40 +79,40 @@ def left_seconds(client: FakeClient) -> float:
 # Stopping ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_gateway_without_calls_stops_at_once() -> None:
-    drain = drain_of(seconds=120)
+async def test_a_gateway_without_calls_stops_at_once(metrics: Metrics) -> None:
+    drain = drain_of(metrics, seconds=120)
     drain.begin()
     async with asyncio.timeout(60):
         await drain.finish()
 
 
-async def test_a_call_that_arrives_during_the_drain_is_accepted() -> None:
-    drain = drain_of(seconds=120)
+async def test_a_call_that_arrives_during_the_drain_is_accepted(metrics: Metrics) -> None:
+    drain = drain_of(metrics, seconds=120)
     drain.begin()
     drain.refuse_late_calls()
-    assert counted(drain, "streams_rejected_total", reason="draining") == 0
+    assert counted(metrics, "streams_rejected_total", reason="draining") == 0
 
 
-async def test_a_call_after_the_drain_is_refused_and_counted() -> None:
-    drain = drain_of()
+async def test_a_call_after_the_drain_is_refused_and_counted(metrics: Metrics) -> None:
+    drain = drain_of(metrics)
     drain.begin()
     await drain.finish()
     with pytest.raises(Draining) as refused:
         drain.refuse_late_calls()
     assert refused.value.retry_after_seconds == 1.0
-    assert counted(drain, "streams_rejected_total", reason="draining") == 1
+    assert counted(metrics, "streams_rejected_total", reason="draining") == 1
 
 
-async def test_metrics_show_when_calls_will_be_cut() -> None:
-    drain = drain_of(seconds=120)
-    assert math.isnan(counted(drain, "drain_deadline_timestamp_seconds"))
+async def test_metrics_show_when_calls_will_be_cut(metrics: Metrics) -> None:
+    drain = drain_of(metrics, seconds=120)
+    assert math.isnan(counted(metrics, "drain_deadline_timestamp_seconds"))
     drain.begin()
-    assert counted(drain, "draining") == 1
-    assert 60 < counted(drain, "drain_deadline_timestamp_seconds") - time.time() <= 120
+    assert counted(metrics, "draining") == 1
+    assert 60 < counted(metrics, "drain_deadline_timestamp_seconds") - time.time() <= 120
 
 
-async def test_open_calls_get_the_time_that_is_left() -> None:
-    drain, client = drain_of(seconds=120), FakeClient()
+async def test_open_calls_get_the_time_that_is_left(metrics: Metrics) -> None:
+    drain, client = drain_of(metrics, seconds=120), FakeClient()
     call = await opened(drain, client)
     drain.begin()
     assert 60 < left_seconds(client) <= 120
@@ -113,8 +120,8 @@ async def test_open_calls_get_the_time_that_is_left() -> None:
     await call
 
 
-async def test_a_call_that_opens_during_the_drain_gets_it_too() -> None:
-    drain, client = drain_of(seconds=120), FakeClient()
+async def test_a_call_that_opens_during_the_drain_gets_it_too(metrics: Metrics) -> None:
+    drain, client = drain_of(metrics, seconds=120), FakeClient()
     drain.begin()
     call = await opened(drain, client)
     assert 60 < left_seconds(client) <= 120
@@ -122,8 +129,8 @@ async def test_a_call_that_opens_during_the_drain_gets_it_too() -> None:
     await call
 
 
-async def test_the_drain_waits_for_a_call_that_ends_by_itself() -> None:
-    drain, client = drain_of(seconds=120), FakeClient()
+async def test_the_drain_waits_for_a_call_that_ends_by_itself(metrics: Metrics) -> None:
+    drain, client = drain_of(metrics, seconds=120), FakeClient()
     call = await opened(drain, client)
     drain.begin()
     finishing = asyncio.create_task(drain.finish())
@@ -131,11 +138,11 @@ async def test_the_drain_waits_for_a_call_that_ends_by_itself() -> None:
     await call
     async with asyncio.timeout(60):
         await finishing
-    assert counted(drain, "drain_streams_cut_total") == 0
+    assert counted(metrics, "drain_streams_cut_total") == 0
 
 
-async def test_a_call_keeps_its_own_error() -> None:
-    drain, client = drain_of(seconds=120), FakeClient(error=InvalidRequest("no"))
+async def test_a_call_keeps_its_own_error(metrics: Metrics) -> None:
+    drain, client = drain_of(metrics, seconds=120), FakeClient(error=InvalidRequest("no"))
     call = await opened(drain, client)
     drain.begin()
     client.half_close()
@@ -143,18 +150,18 @@ async def test_a_call_keeps_its_own_error() -> None:
         await call
 
 
-async def test_a_cut_call_may_finish_and_then_ends_with_draining() -> None:
-    drain, client = drain_of(finalize_seconds=120), FakeClient(tail_seconds=0.01)
+async def test_a_cut_call_may_finish_and_then_ends_with_draining(metrics: Metrics) -> None:
+    drain, client = drain_of(metrics, finalize_seconds=120), FakeClient(tail_seconds=0.01)
     call = await opened(drain, client)
     drain.begin()
     await drain.finish()
     with pytest.raises(Draining):
         await call
-    assert counted(drain, "drain_streams_cut_total") == 1
+    assert counted(metrics, "drain_streams_cut_total") == 1
 
 
-async def test_an_error_after_the_cut_is_reported_as_draining() -> None:
-    drain, client = drain_of(), FakeClient(error=InvalidRequest("no audio came"))
+async def test_an_error_after_the_cut_is_reported_as_draining(metrics: Metrics) -> None:
+    drain, client = drain_of(metrics), FakeClient(error=InvalidRequest("no audio came"))
     call = await opened(drain, client)
     drain.begin()
     await drain.finish()
@@ -162,8 +169,8 @@ async def test_an_error_after_the_cut_is_reported_as_draining() -> None:
         await call
 
 
-async def test_a_cut_call_that_cannot_finish_in_time_is_ended() -> None:
-    drain, client = drain_of(), FakeClient(tail_seconds=120)
+async def test_a_cut_call_that_cannot_finish_in_time_is_ended(metrics: Metrics) -> None:
+    drain, client = drain_of(metrics), FakeClient(tail_seconds=120)
     call = await opened(drain, client)
     drain.begin()
     async with asyncio.timeout(60):
@@ -172,41 +179,41 @@ async def test_a_cut_call_that_cannot_finish_in_time_is_ended() -> None:
         await call
 
 
-async def test_a_half_closed_call_may_end_with_ok() -> None:
-    drain, client = drain_of(finalize_seconds=120), FakeClient(tail_seconds=0.05)
+async def test_a_half_closed_call_may_end_with_ok(metrics: Metrics) -> None:
+    drain, client = drain_of(metrics, finalize_seconds=120), FakeClient(tail_seconds=0.05)
     call = await opened(drain, client)
     client.half_close()
     drain.begin()
     await drain.finish()
     await call
-    assert counted(drain, "drain_streams_cut_total") == 0
+    assert counted(metrics, "drain_streams_cut_total") == 0
 
 
-async def test_a_half_closed_call_has_a_time_limit_too() -> None:
-    drain, client = drain_of(), FakeClient(tail_seconds=120)
+async def test_a_half_closed_call_has_a_time_limit_too(metrics: Metrics) -> None:
+    drain, client = drain_of(metrics), FakeClient(tail_seconds=120)
     call = await opened(drain, client)
     client.half_close()
     drain.begin()
     await drain.finish()
     with pytest.raises(Draining):
         await call
-    assert counted(drain, "drain_streams_cut_total") == 1
+    assert counted(metrics, "drain_streams_cut_total") == 1
 
 
-async def test_a_call_that_its_client_cancels_stays_cancelled() -> None:
-    drain, client = drain_of(finalize_seconds=120), FakeClient(tail_seconds=120)
+async def test_a_call_that_its_client_cancels_stays_cancelled(metrics: Metrics) -> None:
+    drain, client = drain_of(metrics, finalize_seconds=120), FakeClient(tail_seconds=120)
     call = await opened(drain, client)
     drain.begin()
     finishing = asyncio.create_task(drain.finish())
-    await eventually(client._is_over.is_set)
+    await eventually(client.is_over.is_set)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
     await finishing
 
 
-async def test_stop_waiting_cuts_open_calls_at_once() -> None:
-    drain, client = drain_of(seconds=120), FakeClient()
+async def test_stop_waiting_cuts_open_calls_at_once(metrics: Metrics) -> None:
+    drain, client = drain_of(metrics, seconds=120), FakeClient()
     call = await opened(drain, client)
     drain.begin()
     drain.stop_waiting()
@@ -219,29 +226,29 @@ async def test_stop_waiting_cuts_open_calls_at_once() -> None:
 # Calls that last too long -----------------------------------------------------------------------------------------
 
 
-async def test_a_call_that_lasts_too_long_gets_going_away_and_is_cut() -> None:
-    drain, client = drain_of(finalize_seconds=120, max_stream_seconds=0.1), FakeClient()
+async def test_a_call_that_lasts_too_long_gets_going_away_and_is_cut(metrics: Metrics) -> None:
+    drain, client = drain_of(metrics, finalize_seconds=120, max_stream_seconds=0.1), FakeClient()
     call = await opened(drain, client)
     assert client.going_away is not None
     await client.going_away.announced.wait()
     assert 0 < left_seconds(client) <= 0.05
     with pytest.raises(StreamExpired, match=r"^the call has lasted 0\.1 s, the most that this gateway allows"):
         await call
-    assert counted(drain, "drain_streams_cut_total") == 0
+    assert counted(metrics, "drain_streams_cut_total") == 0
 
 
-async def test_the_error_of_the_first_cut_is_kept() -> None:
-    drain, client = drain_of(finalize_seconds=0.1, max_stream_seconds=0.01), FakeClient(tail_seconds=0.05)
+async def test_the_error_of_the_first_cut_is_kept(metrics: Metrics) -> None:
+    drain, client = drain_of(metrics, finalize_seconds=0.1, max_stream_seconds=0.01), FakeClient(tail_seconds=0.05)
     call = await opened(drain, client)
-    await eventually(client._is_over.is_set)
+    await eventually(client.is_over.is_set)
     drain.begin()
     await drain.finish()
     with pytest.raises(StreamExpired):
         await call
 
 
-async def test_a_short_call_gets_no_going_away() -> None:
-    drain, client = drain_of(max_stream_seconds=120), FakeClient()
+async def test_a_short_call_gets_no_going_away(metrics: Metrics) -> None:
+    drain, client = drain_of(metrics, max_stream_seconds=120), FakeClient()
     call = await opened(drain, client)
     client.half_close()
     await call
