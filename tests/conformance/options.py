@@ -27,12 +27,15 @@ class Option:
         options_set: Fields of StreamingConfig that ask for it.
         evidence: How it shows in the run-task dialect.
         session_evidence: How it shows in the session dialect, where that differs.
+        fixed_evidence: How it shows with a model that has this value only: it is never told so, and no test can show
+            that it does so by itself. The manual says that it does.
         in_pause: How it shows while the client, after its audio, says nothing; what it is waited for.
     """
 
     options_set: Mapping[str, Any]
     evidence: Evidence
     session_evidence: Evidence | None = None
+    fixed_evidence: Evidence | None = None
     in_pause: InPause | None = None
 
 
@@ -71,9 +74,8 @@ def adaptation(**values: Any) -> dict[str, Any]:
     return {"adaptation": pb.SpeechAdaptation(**values)}
 
 
-def switch_or_habit(name: str, value: bool) -> Evidence:
-    """Asked for where there is a switch; without one the model does so by itself."""
-    return lambda task, _: task.parameters.get(name, value) == value
+def not_sent(name: str) -> Evidence:
+    return lambda task, _: name not in task.parameters
 
 
 def hotword_arrives(task: Journal, _: Outcome) -> bool:
@@ -158,19 +160,23 @@ OPTIONS: Final[Mapping[str, Option]] = {
     ),
     "features.enable_automatic_punctuation=true": Option(
         options_set=feature(enable_automatic_punctuation=True),
-        evidence=switch_or_habit("punctuation_prediction_enabled", True),
+        evidence=parameter("punctuation_prediction_enabled", True),
+        fixed_evidence=not_sent("punctuation_prediction_enabled"),
     ),
     "features.enable_automatic_punctuation=false": Option(
         options_set=feature(enable_automatic_punctuation=False),
-        evidence=switch_or_habit("punctuation_prediction_enabled", False),
+        evidence=parameter("punctuation_prediction_enabled", False),
+        fixed_evidence=not_sent("punctuation_prediction_enabled"),
     ),
     "features.enable_inverse_text_normalization=true": Option(
         options_set=feature(enable_inverse_text_normalization=True),
-        evidence=switch_or_habit("inverse_text_normalization_enabled", True),
+        evidence=parameter("inverse_text_normalization_enabled", True),
+        fixed_evidence=not_sent("inverse_text_normalization_enabled"),
     ),
     "features.enable_inverse_text_normalization=false": Option(
         options_set=feature(enable_inverse_text_normalization=False),
-        evidence=switch_or_habit("inverse_text_normalization_enabled", False),
+        evidence=parameter("inverse_text_normalization_enabled", False),
+        fixed_evidence=not_sent("inverse_text_normalization_enabled"),
     ),
     "features.enable_disfluency_removal=true": Option(
         options_set=feature(enable_disfluency_removal=True), evidence=parameter("disfluency_removal_enabled", True)

@@ -93,8 +93,11 @@ async def test_an_option_reaches_the_vendor_or_is_said_to_have_no_effect(
         assert field in warned(outcome)
         return
     assert warned(outcome) == set()
-    is_session = MODELS.find(subject.model).backend == "qwen3_asr"
+    model = MODELS.find(subject.model)
+    is_session = model.backend == "qwen3_asr"
     evidence = option.session_evidence if is_session and option.session_evidence else option.evidence
+    if option.fixed_evidence and path.partition("=")[0] not in model.options:
+        evidence = option.fixed_evidence
     assert evidence(journal(world[0], outcome), outcome)
 
 
