@@ -23,6 +23,7 @@ _ANYWHERE: Final = {
     "health_listen": "127.0.0.1:0",
     "http_listen": "127.0.0.1:0",
     "upstream_stall_timeout_seconds": "60",
+    "reconnect_pause_seconds": "0.01",
 }
 
 

@@ -107,6 +107,7 @@ async def soak(
             dashscope_api_key_file=str(key_file),
             max_task_starts_per_second="0",
             upstream_stall_timeout_seconds="8",
+            reconnect_pause_seconds="0.1",
             max_streams=str(calls * 2),
         ) as (gateway, stub),
         asyncio.TaskGroup() as tasks,
