@@ -650,7 +650,7 @@ async def test_a_strict_call_waits_for_its_model_and_lets_others_go_on() -> None
     wordless = replace(OTHER, options=OTHER.options - {"features.enable_word_time_offsets"})
     first, other = Numbers(), Numbers()
     route = route_to(config.model, first, (wordless, other))
-    circuit = CircuitBreaker(CircuitLimits(failed_calls=1, open_seconds=0.05))
+    circuit = CircuitBreaker(CircuitLimits(failed_calls=1, open_seconds=0.3))
     circuit.failed(circuit.begin("another call"), time.monotonic())
     route = Route((replace(route.candidates[0], circuit=circuit), route.candidates[1]))
     turns = 0
@@ -665,7 +665,7 @@ async def test_a_strict_call_waits_for_its_model_and_lets_others_go_on() -> None
     client = await call(first, *spoken(1, 2), config=config, route=route)
     task.cancel()
     assert (client.heard, other.starts) == ("1 2", [])
-    assert turns > 3
+    assert turns > 1  # One blocks the others where it asks without waiting.
 
 
 async def test_an_update_that_the_other_model_does_not_take_is_left_out_with_a_warning() -> None:
