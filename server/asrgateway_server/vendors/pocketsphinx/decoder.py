@@ -25,6 +25,9 @@ _HOT: Final = "hot:"
 _PREFERENCE: Final = 3.0
 _MAX_PREFERENCE: Final = _PREFERENCE**6
 _NONE: Final[Mapping[str, int]] = MappingProxyType({})
+# On four recordings of people (54 words) a narrower search and no second pass get as many words wrong, 35, in a quarter
+# of the time: 17 s became 5 s, and the wait for the last result at most 0.3 s where it was 1.6 s.
+_SEARCH: Final[Mapping[str, bool | int]] = MappingProxyType({"fwdflat": False, "maxhmmpf": 3000})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +134,7 @@ class SpeechDecoder:
         return self.commit()
 
     def _load(self, hotwords: Mapping[str, int]) -> None:
-        self._decoder = Decoder(samprate=SAMPLE_RATE_HERTZ, loglevel="FATAL")
+        self._decoder = Decoder(samprate=SAMPLE_RATE_HERTZ, loglevel="FATAL", **_SEARCH)
         self._hotwords = dict(hotwords)
         self._parts: dict[str, tuple[tuple[str, int], ...]] = {}
         additions: list[tuple[str, str]] = []
