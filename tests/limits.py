@@ -11,6 +11,7 @@ LIMITS = Limits(
     quiet_after_seconds=60.0,
     max_injected_silence_seconds=600.0,
     hibernate_after_seconds=30.0,
+    hedge_after_seconds=0.0,
     task_silence_seconds=50.0,
     task_idle_seconds=10.0,
     answer_seconds=60.0,

@@ -118,9 +118,10 @@ class Metrics:
         self.circuit_open.labels(model).set_function(is_open)
 
     def expect_failovers(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Show that no call has gone on with the second model of a pair in place of the first."""
+        """Show that no call has gone on, or begun, with the second model of a pair in place of the first."""
         for pair in pairs:
             self.failovers.labels(*pair)
+            self.hedged_starts.labels(*pair)
 
     @contextmanager
     def backlog_of(self, seconds: Callable[[], float]) -> Iterator[None]:
@@ -232,6 +233,12 @@ class Metrics:
         self.failovers = self._counter(
             "asrgateway_upstream_failovers",
             "Calls that went on with another model of their route.",
+            ["from_model", "to_model"],
+        )
+        self.hedged_starts = self._counter(
+            "asrgateway_hedged_starts",
+            "Calls that began at a second model of their route too, because the first one was slow; those where it was "
+            "ready first count as failovers.",
             ["from_model", "to_model"],
         )
         self.rollovers = self._counter(

@@ -305,6 +305,11 @@ class Settings(BaseSettings):
     """How long a client must have been quiet until the vendor's task is ended, for calls with the keep-alive policy
     HIBERNATE; the next audio opens another one."""
 
+    hedge_after_seconds: Annotated[float, Field(ge=0, le=60)] = 0.0
+    """A call whose model is not ready after so long begins at the next model of its route too; the first that is ready
+    recognizes it, and the other is left before it has had any audio. It costs a vendor's task starts, which are
+    limited. 0: a call waits for its own model."""
+
     max_upstream_failures: Annotated[int, Field(ge=0, le=100)] = 5
     """How often a call's upstream may fail within a minute; one more failure ends the call with UNAVAILABLE. A final
     result, or half a minute without a failure, starts the count anew. 0: the first failure ends the call."""

@@ -41,8 +41,8 @@ class CallTrace:
         """Follow an upstream task."""
         yield
 
-    def task_ready(self, request_id: str) -> None:
-        """Add the upstream's name for the task that runs."""
+    def task_ready(self, model: str, request_id: str) -> None:
+        """Add the upstream's name for the task that runs, and the model that turned out to run it."""
 
     def task_failed(self, kind: str) -> None:
         """Note the class of the error that ended the task that runs."""

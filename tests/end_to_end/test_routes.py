@@ -11,6 +11,7 @@ import pytest
 from asrgateway.v1 import recognition_pb2 as pb
 from calls import Stub, config, in_messages, recognize
 from dashscope_emulator import EmulatorOptions, running_emulator
+from dashscope_emulator.faults import Fault, Phase, Stall
 from dashscope_emulator.recognizers.markers import marker_audio
 from gateways import open_gateway
 
@@ -51,3 +52,30 @@ async def test_a_call_begins_at_the_first_model_that_knows_one_of_its_languages(
 async def test_the_catalogue_lists_the_models_of_a_route_in_order(stub: Stub) -> None:
     (alias,) = (await stub.ListModels(pb.ListModelsRequest())).aliases
     assert (alias.name, alias.model, list(alias.models)) == ("default", "chinese", ["chinese", "english"])
+
+
+@pytest.mark.parametrize("seconds", [0, 0.01], ids=["without", "with a hedged start"])
+async def test_a_slow_model_is_left_before_it_has_had_any_audio(seconds: float) -> None:
+    stuck = EmulatorOptions(
+        recognizer="markers", faults=(Fault(action=Stall(seconds=0.5 if not seconds else 0), phase=Phase.START),)
+    )
+    async with (
+        running_emulator(stuck) as slow,
+        running_emulator(EmulatorOptions(recognizer="markers")) as other,
+        open_gateway(
+            dashscope_url=slow.url,
+            dashscope_api_key="sk-1",
+            embedded_workers=0,
+            backlog_speed=1000.0,
+            hedge_after_seconds=seconds,
+            endpoints={"elsewhere": {"url": other.url, "api_key": "sk-1"}},
+            models=[{"name": "second", "like": V2, "vendor_model": V2, "endpoint": "elsewhere"}],
+            aliases={"default": [V2, "second"]},
+        ) as (_, stub),
+    ):
+        outcome = await recognize(stub, [config(), *SPEECH])
+        assert (outcome.code, outcome.texts) == (grpc.StatusCode.OK, ["w0 w1 w2 w3 w4"])
+        model = "second" if seconds else V2
+        assert outcome.responses[0].started.model == model
+        assert sum(journal.audio_ms for journal in slow.journals) == (0 if seconds else 1500)
+        assert [journal.outcome for journal in other.journals] == (["finished"] if seconds else [])

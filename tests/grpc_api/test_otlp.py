@@ -45,6 +45,6 @@ def test_each_call_is_a_trace_of_its_own() -> None:
 def test_news_of_a_task_that_never_began_is_passed_over() -> None:
     with tracer(0.0) as made:
         call = made.begin("Recognize", {})
-        call.task_ready("request-1")
+        call.task_ready("fun-asr-realtime", "request-1")
         call.task_failed("UpstreamLost")
         call.end(0, "")

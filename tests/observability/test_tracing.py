@@ -183,7 +183,7 @@ def test_what_is_no_trace_is_none(header: str) -> None:
 def test_without_a_trace_there_is_nothing_to_do() -> None:
     trace = CallTrace()
     with trace.task("m"):
-        trace.task_ready("t")
+        trace.task_ready("m", "t")
         trace.task_failed("UpstreamLost")
     trace.set_attributes(model="m")
     trace.end(0, "OK")

@@ -23,6 +23,8 @@ class Limits:
         answer_seconds: An upstream has answered all that it got once nothing was sent for so long.
         replay_seconds: The most audio that a call keeps for tasks that take over from lost ones.
         replay_speed: How many times faster than realtime it is sent again.
+        hedge_after_seconds: A call whose model is not ready after so long begins at the next of its route too; 0: it
+            waits.
         max_failures: How many tasks in a row may be lost.
         reconnect_pause_seconds: The pause after the first of them.
     """
@@ -38,5 +40,6 @@ class Limits:
     answer_seconds: float
     replay_seconds: float
     replay_speed: float
+    hedge_after_seconds: float
     max_failures: int
     reconnect_pause_seconds: float

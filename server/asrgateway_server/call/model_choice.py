@@ -48,7 +48,7 @@ class ModelChoice:
         self._adaptation = adaptation
         self._metrics = metrics
         self._call = str(next(_CALLS))
-        self._start: Start | None = None
+        self._starts: dict[Candidate, Start] = {}
         self._waiting_since: float | None = None
         self.candidate = self._route.candidates[0]
         self._config = config
@@ -68,6 +68,10 @@ class ModelChoice:
             self._asked = replace(known, adaptation=adaptation, needs_words=needs_words)
             self._config, _ = self._for(self.candidate)
         return self._config
+
+    def config_of(self, other: Candidate) -> RecognitionConfig:
+        """Return the config for another model; raise UnsupportedOption if the client does not want it so."""
+        return self._for(other)[0]
 
     @property
     def warnings(self) -> tuple[OptionWarning, ...]:
@@ -123,25 +127,37 @@ class ModelChoice:
         await asyncio.sleep(min(max(start_at - now, _SHORTEST_WAIT_SECONDS), left_seconds))
 
     def begin(self) -> None:
-        """Note that a task starts."""
+        """Note that a task starts, unless it is the one that ``hedge`` has noted."""
         self._waiting_since = None
-        self._start = self.candidate.circuit.begin(self._call)
+        if self.candidate not in self._starts:
+            self._starts[self.candidate] = self.candidate.circuit.begin(self._call)
 
     def succeeded(self) -> None:
         """Note that the upstream has answered it."""
-        if self._start:
-            self.candidate.circuit.succeeded(self._start, time.monotonic())
-            self._start = None
+        if start := self._starts.pop(self.candidate, None):
+            self.candidate.circuit.succeeded(start, time.monotonic())
 
-    def ended(self, end: TaskEnd | None) -> None:
-        """Note that the task has ended; one that was lost before an answer counts against the model.
+    def ended(self, end: TaskEnd | None, candidate: Candidate | None = None) -> None:
+        """Note that a task has ended; one that was lost before an answer counts against the model.
 
         One for which there was no room says nothing about the model.
+
+        Args:
+            end: How it ended; None: it was left.
+            candidate: Whose task it was; None: that of the model that recognizes now.
         """
-        if self._start is None:
+        candidate = candidate or self.candidate
+        if (start := self._starts.pop(candidate, None)) is None:
             return
         if isinstance(end, Lost) and isinstance(end.error, UpstreamLost):
-            self.candidate.circuit.failed(self._start, time.monotonic())
+            candidate.circuit.failed(start, time.monotonic())
         else:
-            self.candidate.circuit.abandoned(self._start)
-        self._start = None
+            candidate.circuit.abandoned(start)
+
+    def hedge(self, other: Candidate) -> bool:
+        """Note that a task of another model starts too; return False if it may not any more."""
+        may_start = other.circuit.may_start(time.monotonic())
+        if may_start:
+            self._metrics.hedged_starts.labels(self.model.name, other.model.name).inc()
+            self._starts[other] = other.circuit.begin(self._call)
+        return may_start

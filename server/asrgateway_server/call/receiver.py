@@ -143,7 +143,7 @@ class Receiver:
         self.ready_at = time.monotonic()
         self._progress.ready()
         self._task_input.task_is_ready()
-        call_trace.get().task_ready(ready.request_id)
+        call_trace.get().task_ready(self._task_input.config.model.name, ready.request_id)
         if ready.request_id:
             self._statistics.request_ids.append(ready.request_id)
         await self._responder.start(ready, self._task_input.config)

@@ -71,6 +71,21 @@ class Takeover:
         if (first_ms := self._client_ms(audio.log.start_samples)) > delivered_ms:
             self._drop(delivered_ms, first_ms)
 
+    def begins_elsewhere(
+        self, reason: str, from_model: str, to_model: str, downgrades: tuple[OptionWarning, ...]
+    ) -> None:
+        """Note that the call begins with another model than its own, before any audio was sent."""
+        event = StreamEvent(
+            type=StreamEventType.FAILED_OVER,
+            reason=reason,
+            start_ms=self._client_ms(0),
+            end_ms=self._client_ms(0),
+            from_model=from_model,
+            to_model=to_model,
+            downgrades=downgrades,
+        )
+        self.events.append(event)
+
     def hibernated(self, reason: str) -> StreamEvent:
         """Return that no task runs; the next one begins with the client's next audio, and says so."""
         at_ms = self._audio.clock.offset_ms + self._audio.statistics.sent_ms

@@ -7,13 +7,16 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 
-from asrgateway_server.backends.base import Commit, Completed, Lost, TaskEnd, Upstream
+from asrgateway_server.backends.base import Commit, Completed, Emit, Lost, TaskEnd, Upstream
 from asrgateway_server.backends.route import Candidate
 from asrgateway_server.call.arrival_times import ArrivalTimes
 from asrgateway_server.call.audio_log import End, Mark
 from asrgateway_server.call.failure_budget import FailureBudget
+from asrgateway_server.call.hedged_start import HedgedStart
 from asrgateway_server.call.limits import Limits
 from asrgateway_server.call.model_choice import ModelChoice
 from asrgateway_server.call.options import is_supported, unsupported_in_update
@@ -80,10 +83,16 @@ class UpstreamLoop:
         """
         is_complete = False
         while not is_complete:
-            async with self._models.candidate.backend.open(self._config()) as upstream:
+            async with self._open() as upstream:
                 is_complete = await self._run_tasks(upstream)
                 if is_complete:
                     await finish()
+
+    def _open(self) -> AbstractAsyncContextManager[Upstream]:
+        config, models, after_seconds = self._config(), self._models, self._limits.hedge_after_seconds
+        if self._is_first and after_seconds and (other := models.other()):
+            return HedgedStart(models, config, other, after_seconds, partial(self._hedge_wins, other))
+        return models.candidate.backend.open(config)
 
     async def _run_tasks(self, upstream: Upstream) -> bool:
         """Run tasks of one model; return whether the call is complete, or goes on with another model."""
@@ -102,15 +111,16 @@ class UpstreamLoop:
         """Run a task; return the step that follows, or raise the error that ends the call."""
         if not self._models.may_start:
             return await self._wait_for_a_model()
-        task_input, receiver = self._begin_task(upstream)
+        self._begin_task(upstream)
         billed_ms = end = None
         try:
             with call_trace.get().task(self._models.model.name):
-                end = await self._until_end(upstream, task_input, receiver)
+                end = await self._until_end(upstream)
             billed_ms = end.billed_ms if isinstance(end, Completed) else None
         finally:
             self._models.ended(end)
             self._audio.statistics.end_task(billed_ms)
+        task_input, receiver = self._task_input, self._receiver
         self._failed_starts = 0 if receiver.ready_at is not None else self._failed_starts + 1
         input_end, is_starved = task_input.end, task_input.is_starved
         if receiver.ready_at is not None and self._budget.task_ran(time.monotonic() - receiver.ready_at):
@@ -164,8 +174,8 @@ class UpstreamLoop:
 
     # Tasks ------------------------------------------------------------------------------------------------------
 
-    def _begin_task(self, upstream: Upstream) -> tuple[TaskInput, Receiver]:
-        """Return the input of a task that begins where the log is read, and the receiver of its events."""
+    def _begin_task(self, upstream: Upstream) -> None:
+        """Make the input of a task that begins where the log is read, and the receiver of its events."""
         audio = self._audio
         config = self._config()
         self._models.begin()
@@ -173,7 +183,7 @@ class UpstreamLoop:
         audio.statistics.begin_task(config.model, audio.clock.position_ms)
         utterance = self._utterance(config)
         may_idle = config.model.is_remote and not self._has_hibernated
-        task_input = TaskInput(
+        self._task_input = TaskInput(
             audio,
             config,
             utterance,
@@ -182,10 +192,15 @@ class UpstreamLoop:
             ends_when_quiet=self._ends_when_quiet,
             idle_seconds=self._limits.task_idle_seconds if may_idle else None,
         )
-        receiver = Receiver(
-            task_input, utterance, audio, self._responder, self._arrival_times, self._progress, self._takeover.events
+        self._receiver = Receiver(
+            self._task_input,
+            utterance,
+            audio,
+            self._responder,
+            self._arrival_times,
+            self._progress,
+            self._takeover.events,
         )
-        return task_input, receiver
 
     def _config(self) -> RecognitionConfig:
         """Return the config of a task that begins where the log is read."""
@@ -199,13 +214,13 @@ class UpstreamLoop:
         await self._responder.warn_of_update(unsupported_in_update(replace(config, is_strict=False), update))
         return None
 
-    async def _until_end(self, upstream: Upstream, task_input: TaskInput, receiver: Receiver) -> TaskEnd:
+    async def _until_end(self, upstream: Upstream) -> TaskEnd:
         """Run a task; cut it short when audio comes after it was ended for lack of audio."""
         try:
             async with asyncio.timeout(None) as self._finish_timeout:
-                end = await upstream.run(task_input.config, task_input, receiver.receive)
+                end = await upstream.run(self._task_input.config, self._task_input, self._receiver.receive)
         except TimeoutError:
-            if task_input.end is not InputEnd.IDLE:
+            if self._task_input.end is not InputEnd.IDLE:
                 raise
             end = Lost(error=UpstreamLost("the gateway left the idle task: audio came"))
         finally:
@@ -259,6 +274,17 @@ class UpstreamLoop:
         )
         if after in self._failed_models:
             await asyncio.sleep(self._budget.pause_seconds(random.random()))  # noqa: S311 likewise
+
+    def _hedge_wins(self, other: Candidate, upstream: Upstream, first_end: TaskEnd | None) -> tuple[TaskInput, Emit]:
+        """Go on with another model that was ready first; nothing of the call has been recognized yet."""
+        reason = "another model was ready first" if first_end is None else _reason(first_end)
+        self._models.ended(first_end)
+        before, after = self._models.model.name, other.model.name
+        self._models.fail_over(other)
+        log.warning("model changed", extra={"reason": reason, "from_model": before, "to_model": after})
+        self._takeover.begins_elsewhere(reason, before, after, self._models.warnings)
+        self._begin_task(upstream)
+        return self._task_input, self._receiver.receive
 
     async def _wait_for_a_model(self) -> Step:
         """Go on with another model where this one cannot be reached; where none can, wait."""

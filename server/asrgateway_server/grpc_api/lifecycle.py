@@ -201,6 +201,7 @@ def _call_limits(settings: Settings) -> Limits:
         quiet_after_seconds=settings.quiet_after_seconds,
         max_injected_silence_seconds=settings.max_injected_silence_seconds,
         hibernate_after_seconds=settings.hibernate_after_seconds,
+        hedge_after_seconds=settings.hedge_after_seconds,
         task_silence_seconds=settings.task_silence_seconds,
         task_idle_seconds=settings.task_idle_seconds,
         answer_seconds=settings.upstream_stall_timeout_seconds,

@@ -93,8 +93,11 @@ class _ExportedCall(CallTrace):
         finally:
             self._task.end()
 
-    def task_ready(self, request_id: str) -> None:
-        if self._task and request_id:
+    def task_ready(self, model: str, request_id: str) -> None:
+        if self._task is None:
+            return
+        self._task.set_attribute("asrgateway.model", model)
+        if request_id:
             self._task.set_attribute("asrgateway.upstream_request_id", request_id)
 
     def task_failed(self, kind: str) -> None:
