@@ -75,7 +75,10 @@ class WebSocketAdapter(Protocol):
         """Return the message that carries ``pcm``: mono, 16-bit little-endian, at the model's rate."""
 
     def commit(self) -> Sequence[Output]:
-        """End the open utterance; a forced ``FinalResult`` or ``CommitEmpty`` follows, here or later."""
+        """End the open utterance; a forced ``FinalResult`` or ``CommitEmpty`` follows, here or later.
+
+        Commits are answered in their order: what a lost task has not delivered is known by that alone.
+        """
 
     def update(self, adaptation: Adaptation) -> Sequence[Output]:
         """Replace the adaptation for the audio that follows; ``UpdateApplied`` follows, here or later."""

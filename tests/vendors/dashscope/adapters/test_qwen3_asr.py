@@ -449,12 +449,12 @@ def test_a_commit_before_any_audio_is_answered_at_once() -> None:
     assert session.commit() == [CommitEmpty()]
 
 
-def test_a_second_commit_at_the_same_place_is_answered_at_once() -> None:
+def test_a_second_commit_at_the_same_place_is_answered_after_the_first() -> None:
     session = running()
     session.receive(speech_started(100))
     session.commit()
-    assert session.commit() == [CommitEmpty()]
-    assert said(session, completed("Turn."))[-1] == final("Turn.", 100, is_forced=True)
+    assert session.commit() == []
+    assert said(session, completed("Turn."))[-2:] == [final("Turn.", 100, is_forced=True), CommitEmpty()]
 
 
 def test_when_nobody_is_known_to_speak_the_settings_are_sent_once_more() -> None:
@@ -611,9 +611,11 @@ def test_a_manual_commit_of_too_little_found_nothing(event_id: str | None) -> No
     assert said(session, error(code=None, message=message, event_id=event_id)) == [CommitEmpty()]
 
 
-def test_a_manual_commit_without_new_audio_is_answered_at_once() -> None:
+def test_a_manual_commit_without_new_audio_is_answered_after_those_before_it() -> None:
     session = manual()
     session.commit()
+    assert session.commit() == []
+    assert said(session, committed(), completed("Turn.")) == [final("Turn.", is_forced=True), CommitEmpty()]
     assert session.commit() == [CommitEmpty()]
 
 

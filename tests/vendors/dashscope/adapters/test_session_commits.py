@@ -35,7 +35,8 @@ MANUAL: dict[str, tuple[tuple[Item | tuple[str, int], ...], list[FinalResult | C
         [forced("a"), forced("b"), None, None],
     ),
     "an item without a word is no news": ((item("a", is_blank=True),), [EMPTY]),
-    "a refusal by name": ((("2", 0), item("a"), item("b")), [EMPTY, forced("a"), None]),
+    "a refusal by name": ((("1", 0), item("a"), item("b")), [EMPTY, forced("a"), None]),
+    "a refusal before the answer to an earlier commit": ((("2", 0), item("a"), item("b")), [forced("a"), EMPTY, None]),
     "a refusal by name that comes twice": ((("1", 0), ("1", 0), item("a")), [EMPTY, forced("a")]),
     "a refusal without a name": ((("", 0), item("a")), [EMPTY, forced("a")]),
     "a refusal of what an item answered": ((item("a"), ("1", 0), item("b")), [forced("a"), EMPTY, None]),
@@ -56,8 +57,20 @@ def test_a_manual_commit_has_one_answer(case: str) -> None:
         if isinstance(event, Item):
             given.append(commits.answer(event))
         elif commits.may_be(*event):
-            given += commits.refuse(*event)
+            commits.refuse(*event)
+        given += commits.take_empty()
     assert given == answers
+
+
+def test_a_commit_without_audio_is_answered_after_those_before_it() -> None:
+    commits = ManualCommits()
+    commits.add("1")
+    commits.add_empty("2")
+    assert commits.take_empty() == []
+    assert not commits.may_be("", 1)
+    assert commits.answer(item("a")) == forced("a")
+    assert commits.take_empty() == [EMPTY]
+    assert not commits.are_open
 
 
 @pytest.mark.parametrize(
@@ -74,7 +87,8 @@ def test_a_refusal_when_all_have_answers_is_no_news() -> None:
     commits = ManualCommits()
     commits.add("1")
     commits.answer(item())
-    assert commits.refuse("1", 0) == []
+    commits.refuse("1", 0)
+    assert commits.take_empty() == []
 
 
 def test_the_end_of_a_session_answers_the_clients_commits() -> None:
@@ -142,3 +156,15 @@ def test_a_commit_found_nothing_if_nothing_was_open_when_its_probe_is_answered(
     commits.probed(probed)
     assert commits.take_empty(items) == answers
     assert len(commits.end()) == 2 - len(answers)
+
+
+def test_commits_that_found_nothing_are_answered_after_those_before_them() -> None:
+    commits = VadCommits(SILENCE_MS)
+    spoken = item("a", start_ms=0, end_ms=1000)
+    commits.add(1000, closes=spoken)
+    commits.add(1000)
+    commits.add(1500, probe="p")
+    commits.probed("p")
+    assert commits.take_empty([spoken]) == []
+    assert commits.answer(spoken) == forced("a", 0, 1000)
+    assert commits.take_empty([]) == [EMPTY, EMPTY]

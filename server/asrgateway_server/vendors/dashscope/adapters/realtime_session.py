@@ -46,7 +46,7 @@ from asrgateway_server.backends.adapter import Output, Send
 from asrgateway_server.backends.adapter_order import AdapterOrder, State, Step
 from asrgateway_server.config import Adaptation
 from asrgateway_server.errors import GatewayError, UpstreamLost, UpstreamRefused
-from asrgateway_server.events import CommitEmpty, Finished, Ready, UpdateApplied
+from asrgateway_server.events import Finished, Ready, UpdateApplied
 from asrgateway_server.vendors.dashscope.adapters.session_commits import ManualCommits, VadCommits
 from asrgateway_server.vendors.dashscope.adapters.session_items import Item, Items
 from asrgateway_server.vendors.dashscope.adapters.session_messages import (
@@ -142,7 +142,7 @@ class RealtimeSessionAdapter:
         """See ``WebSocketAdapter``, and the module for what becomes of it in VAD mode."""
         self._order.take(Step.COMMIT)
         if not self._has_new_audio:
-            return [CommitEmpty()]
+            return self._commit_nothing()
         self._committed_bytes = self._audio_bytes
         if self._closing_silence_ms is None:
             return self._commit_buffer()
@@ -169,8 +169,7 @@ class RealtimeSessionAdapter:
         known = decode(message)
         if isinstance(known, Unknown) or (known.event_id and self._is_repeated(message)):
             return []  # The vendor adds events over time; an unknown one is not an error.
-        outputs = [*self._dispatch(known), *self._ends(self._items.take_ended())]
-        outputs += self._vad_commits.take_empty(self._items.waiting)
+        outputs = [*self._dispatch(known), *self._ends(self._items.take_ended()), *self._take_empty()]
         if news := self._items.take_news():
             outputs.append(news)
         return [*outputs, *self._finish_when_due()]
@@ -193,6 +192,14 @@ class RealtimeSessionAdapter:
         event_id = self._requests.new_event_id()
         self._manual_commits.add(event_id, is_end=is_end)
         return [_send(event_id, "input_audio_buffer.commit")]
+
+    def _commit_nothing(self) -> Sequence[Output]:
+        """Answer a commit without audio, once those before it are answered."""
+        if self._closing_silence_ms is None:
+            self._manual_commits.add_empty(self._requests.new_event_id())
+        else:
+            self._vad_commits.add(self._audio_bytes // self._bytes_per_ms)
+        return self._take_empty()
 
     def _commit_by_silence(self, silence_ms: int) -> Sequence[Output]:
         position_ms = self._audio_bytes // self._bytes_per_ms
@@ -269,10 +276,14 @@ class RealtimeSessionAdapter:
 
     def _ends(self, items: Sequence[Item]) -> list[Output]:
         """Return how items ended, and answer commits by them."""
-        return [
-            self._manual_commits.answer(item) or self._vad_commits.answer(item) or item.end_or_break_off()
-            for item in items
-        ]
+        ends: list[Output] = []
+        for item in items:
+            ends.append(self._manual_commits.answer(item) or self._vad_commits.answer(item) or item.end_or_break_off())
+            ends += self._manual_commits.take_empty()
+        return ends
+
+    def _take_empty(self) -> list[Output]:
+        return [*self._manual_commits.take_empty(), *self._vad_commits.take_empty(self._items.waiting)]
 
     def _refused(self, error: ErrorDetails) -> Sequence[Output]:
         """Take a request as refused: the session goes on without it.
@@ -285,7 +296,8 @@ class RealtimeSessionAdapter:
             raise self._error_for(error)
         named, promised = error.event_id or "", self._items.promised
         if self._manual_commits.may_be(named, promised) and (named or not is_of_settings(error)):
-            return self._manual_commits.refuse(named, promised)
+            self._manual_commits.refuse(named, promised)
+            return []
         match self._requests.refused(error):
             case Request(asked=Asked.FINISH):
                 raise self._error_for(error)

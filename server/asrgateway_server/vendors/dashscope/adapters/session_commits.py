@@ -14,7 +14,8 @@
 | both   | the session ends                  | all found nothing                                               |
 +--------+-----------------------------------+-----------------------------------------------------------------+
 
-Items and refusals may come late, twice and in any order; each counts once.
+Items and refusals may come late, twice and in any order; each counts once. The answers leave in the order of the
+commits: one that found nothing is answered after those before it.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ _REMEMBERED: Final = 64
 
 
 class ManualCommits:
-    """Commits in manual mode, each of which is a request of its own."""
+    """Commits in manual mode, each of which is a request of its own unless there was no audio for it."""
 
     def __init__(self) -> None:
         self._open: list[str] = []
+        self._empty: set[str] = set()
         self._unrefused: deque[str] = deque(maxlen=_REMEMBERED)
         self._of_the_end = ""
 
@@ -51,6 +53,11 @@ class ManualCommits:
         if is_end:
             self._of_the_end = event_id
 
+    def add_empty(self, event_id: str) -> None:
+        """Note a commit that is not requested, because there was no audio for it; see ``take_empty``."""
+        self._open.append(event_id)
+        self._empty.add(event_id)
+
     def may_be(self, refused: str, promised: int) -> bool:
         """Whether a refusal is about a commit.
 
@@ -58,19 +65,21 @@ class ManualCommits:
             refused: The request that it names; empty if it names none.
             promised: So many items will answer one each.
         """
-        return refused in self._unrefused if refused else len(self._open) > promised
+        return refused in self._unrefused if refused else len(self._waiting) > promised
 
-    def refuse(self, refused: str, promised: int) -> Sequence[CommitEmpty]:
-        """Answer a commit that found too little audio to make an item of; see ``may_be``."""
+    def refuse(self, refused: str, promised: int) -> None:
+        """Note that a commit found too little audio to make an item of; see ``may_be`` and ``take_empty``."""
         if refused in self._unrefused:
             self._unrefused.remove(refused)
-        if refused in self._open:
+        waiting = self._waiting
+        if refused not in waiting:
+            if len(waiting) <= promised:
+                return
+            refused = waiting[promised]
+        if refused == self._of_the_end:
             self._open.remove(refused)
-        elif len(self._open) > promised:
-            refused = self._open.pop(promised)
         else:
-            return []
-        return [] if refused == self._of_the_end else [CommitEmpty()]
+            self._empty.add(refused)
 
     def answer(self, item: Item) -> FinalResult | CommitEmpty | None:
         """Return the answer that an ended item is; None if nobody waits for one."""
@@ -78,11 +87,25 @@ class ManualCommits:
             return None
         return _answer(item)
 
+    def take_empty(self) -> Sequence[CommitEmpty]:
+        """Answer the commits that found nothing, up to the first that may still find something."""
+        count = 0
+        while self._open and self._open[0] in self._empty:
+            self._empty.remove(self._open.pop(0))
+            count += 1
+        return [CommitEmpty() for _ in range(count)]
+
     def end(self) -> Sequence[CommitEmpty]:
         """Answer all that are left."""
         left = [event_id for event_id in self._open if event_id != self._of_the_end]
         self._open.clear()
+        self._empty.clear()
         return [CommitEmpty() for _ in left]
+
+    @property
+    def _waiting(self) -> Sequence[str]:
+        """The requests that an item or a refusal will answer."""
+        return [event_id for event_id in self._open if event_id not in self._empty]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,9 +137,13 @@ class VadCommits:
         self._open: list[_Commit] = []
 
     def add(self, position_ms: int, *, closes: Item | None = None, probe: str = "") -> None:
-        """Note a commit, and the item that it closes or the request that shows that there was none."""
+        """Note a commit, and the item that it closes or the request that shows that there was none.
+
+        Without either there was no audio for it.
+        """
         item_id = closes.item_id if closes else ""
-        self._open.append(_Commit(position_ms=position_ms, item_id=item_id, probe=probe))
+        is_passed = not item_id and not probe
+        self._open.append(_Commit(position_ms=position_ms, item_id=item_id, probe=probe, is_passed=is_passed))
 
     def is_answered_by(self, item: Item) -> bool:
         """Whether the item will answer a commit."""
@@ -136,15 +163,12 @@ class VadCommits:
             commit.is_passed = commit.is_passed or commit.probe == probe
 
     def take_empty(self, items: Sequence[Item]) -> Sequence[CommitEmpty]:
-        """Answer the commits that were passed while no item was open."""
-        empty = [
-            commit
-            for commit in self._open
-            if commit.is_passed and not any(self._lies_in(commit, item) for item in items)
-        ]
-        for commit in empty:
-            self._open.remove(commit)
-        return [CommitEmpty() for _ in empty]
+        """Answer the commits that were passed while no item was open, up to the first that was not."""
+        count = 0
+        while self._open and self._open[0].is_passed and not any(self._lies_in(self._open[0], item) for item in items):
+            self._open.pop(0)
+            count += 1
+        return [CommitEmpty() for _ in range(count)]
 
     def end(self) -> Sequence[CommitEmpty]:
         """Answer all that are left."""
