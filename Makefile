@@ -19,7 +19,7 @@ demo: $(VENV)/.runtime  ## recognise the bundled recordings with the embedded re
 	@$(BIN)/python clients/demo.py
 
 test: $(VENV)/.development  ## run the tests, several files at once
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.development $(VENV)/.generator  ## format, lint, types, contract, layers
 	@$(BIN)/ruff format --check .
