@@ -24,14 +24,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import grpc
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from asrgateway.v1 import recognition_pb2 as pb
 from calls import RecognizeCall, Stub, audio, config
 from dashscope_emulator import EmulatorOptions, Fault, running_emulator
 from dashscope_emulator.faults import Action, Close, Drop, Fail, Phase, Stall
 from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
-from processes import children, gateway_process
+from processes import GatewayProcess, children, gateway_process
 
 MODELS: Final = ("paraformer-realtime-v2", "fun-asr-realtime", "qwen3-asr-flash-realtime")
 ACTIONS: Final[tuple[Action, ...]] = (
@@ -80,42 +83,62 @@ class Tally:
         return sorted(found)
 
 
-def faults(chance: random.Random, connections: int) -> Iterator[Fault]:
-    """Yield what goes wrong on each connection, after 3 to 7 s of its audio."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One run.
+
+    Attributes:
+        seconds: How long it lasts.
+        calls: How many calls are open at a time.
+        longest_seconds: The most that one of them says.
+        fails_after_seconds: The least and the most audio after which a connection fails.
+        starts_per_second: The gateway's limit of task starts; 0: none.
+        every_seconds: Between two lines.
+    """
+
+    seconds: float
+    calls: int
+    longest_seconds: float
+    fails_after_seconds: tuple[float, float]
+    starts_per_second: float
+    every_seconds: float
+
+
+def faults(chance: random.Random, connections: int, after_seconds: tuple[float, float]) -> Iterator[Fault]:
+    """Yield what goes wrong on each connection, once it has had so much audio."""
     for number in range(1, connections + 1):
         yield Fault(
             action=chance.choice(ACTIONS),
             phase=Phase.SPEECH,
-            audio_ms=chance.randrange(3_000, 7_000),
+            audio_ms=round(chance.uniform(*after_seconds) * 1000),
             connections=(number,),
             times=1,
         )
 
 
-async def soak(
-    key_file: Path, seconds: float, calls: int, longest_seconds: float, every_seconds: float
-) -> tuple[Tally, list[float]]:
+async def soak(key_file: Path, plan: Plan) -> tuple[Tally, list[float]]:
     """Keep so many calls open for so long; print how the gateway does."""
     chance, tally = random.Random(0), Tally()
-    connections = round(seconds * calls / 4) + calls
-    options = EmulatorOptions(recognizer="markers", faults=tuple(faults(chance, connections)))
+    connections = round(plan.seconds * plan.calls / 4) + plan.calls
+    failing = tuple(faults(chance, connections, plan.fails_after_seconds))
+    options = EmulatorOptions(recognizer="markers", faults=failing)
     async with (
         running_emulator(options) as vendor,
         gateway_process(
             embedded_workers="0",
             dashscope_url=vendor.url,
             dashscope_api_key_file=str(key_file),
-            max_task_starts_per_second="0",
+            max_task_starts_per_second=str(plan.starts_per_second),
             upstream_stall_timeout_seconds="8",
             reconnect_pause_seconds="0.1",
-            max_streams=str(calls * 2),
+            max_streams=str(plan.calls * 2),
         ) as (gateway, stub),
         asyncio.TaskGroup() as tasks,
     ):
-        end_at = time.monotonic() + seconds
-        for _ in range(calls):
-            tasks.create_task(_caller(stub, tally, chance, end_at, longest_seconds))
-        tasks.create_task(_watch(gateway.process.pid, tally, end_at, every_seconds))
+        end_at = time.monotonic() + plan.seconds
+        for _ in range(plan.calls):
+            tasks.create_task(_caller(stub, tally, chance, end_at, plan.longest_seconds))
+        tasks.create_task(_watch(gateway, tally, end_at, plan.every_seconds))
     return tally, tally.recoveries_seconds(gateway.lines)
 
 
@@ -169,16 +192,40 @@ async def _read(call: RecognizeCall, tally: Tally) -> list[str]:
     return words
 
 
-async def _watch(pid: int, tally: Tally, end_at: float, every_seconds: float) -> None:
-    """Print a line from time to time."""
+async def _watch(gateway: GatewayProcess, tally: Tally, end_at: float, every_seconds: float) -> None:
+    """Print a line from time to time, and at the end how late results were."""
     began = time.monotonic()
     while time.monotonic() < end_at:
         await asyncio.sleep(every_seconds)
+        metrics = await _metrics(gateway)
         print(  # noqa: T201 a command of the developer's
-            f"{time.monotonic() - began:6.0f} s  {_of_process(pid)}  {tally.calls:6} calls  "
+            f"{time.monotonic() - began:6.0f} s  {_of_process(gateway.process.pid)}  "
+            f"{_total(metrics, 'asrgateway_event_loop_tasks'):5.0f} tasks  {tally.calls:6} calls  "
             f"{tally.reconnects:6} takeovers  {tally.wrong.total()} wrong",
             flush=True,
         )
+    lags = [f"{share:.0%} within {_result_lag(metrics, share):g} s" for share in (0.5, 0.99)]
+    print(f"from the end of an utterance's audio to its final result: {', '.join(lags)}")  # noqa: T201 likewise
+
+
+async def _metrics(gateway: GatewayProcess) -> list[Sample]:
+    async with aiohttp.ClientSession() as session, session.get(await gateway.address("metrics")) as response:
+        families = text_string_to_metric_families(await response.text())
+        return [sample for family in families for sample in family.samples]
+
+
+def _total(metrics: Iterable[Sample], name: str) -> float:
+    return sum(sample.value for sample in metrics if sample.name == name)
+
+
+def _result_lag(metrics: Iterable[Sample], share: float) -> float:
+    """Return the least bound of the histogram below which so many of the final results were."""
+    buckets: Counter[float] = Counter()
+    for sample in metrics:
+        if sample.name == "asrgateway_result_lag_seconds_bucket":
+            buckets[float(sample.labels["le"])] += round(sample.value)
+    wanted = share * buckets[math.inf]
+    return min((bound for bound, count in buckets.items() if count >= wanted), default=math.nan)
 
 
 def _of_process(pid: int) -> str:
@@ -196,13 +243,24 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--calls", type=int, default=100, help="calls at the same time")
     parser.add_argument("--longest-seconds", type=float, default=120.0, help="of a call")
+    parser.add_argument(
+        "--fails-after", type=float, nargs=2, default=(3.0, 7.0), metavar="SECONDS", help="of a connection's audio"
+    )
+    parser.add_argument("--starts-per-second", type=float, default=0.0, help="limit of the gateway; 0: none")
     parser.add_argument("--every-seconds", type=float, default=60.0, help="between two lines")
     given = parser.parse_args()
     with tempfile.NamedTemporaryFile("w", encoding="utf-8") as key_file:
         key_file.write("sk-test")
         key_file.flush()
-        arguments = (given.minutes * 60, given.calls, given.longest_seconds, given.every_seconds)
-        tally, recoveries = asyncio.run(soak(Path(key_file.name), *arguments))
+        plan = Plan(
+            seconds=given.minutes * 60,
+            calls=given.calls,
+            longest_seconds=given.longest_seconds,
+            fails_after_seconds=tuple(given.fails_after),
+            starts_per_second=given.starts_per_second,
+            every_seconds=given.every_seconds,
+        )
+        tally, recoveries = asyncio.run(soak(Path(key_file.name), plan))
     middle, late = (recoveries[int(len(recoveries) * share)] if recoveries else math.nan for share in (0.5, 0.99))
     print(  # noqa: T201 likewise
         f"{tally.calls} calls, {tally.words} words, {tally.reconnects} takeovers, "

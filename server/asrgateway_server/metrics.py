@@ -313,6 +313,9 @@ class Metrics:
         self.event_loop_lag = self._histogram(
             "asrgateway_event_loop_lag_seconds", "How late a timer of the event loop rings.", _LOOP_LAG_BUCKETS
         )
+        self.event_loop_tasks = self._gauge(
+            "asrgateway_event_loop_tasks", "Tasks of the event loop; they become more and fewer with the open calls."
+        )
         self.draining = self._gauge("asrgateway_draining", "1 while the process waits for its last calls.")
         self.drain_deadline = self._gauge(
             "asrgateway_drain_deadline_timestamp_seconds",

@@ -27,6 +27,8 @@ Tell = Callable[[str], None]
 
 _START_SECONDS: Final = 30.0
 _END_SECONDS: Final = 60.0
+# A cold opening takes four.
+_ROUND_TRIPS_TO_WARM: Final = 12
 _LIMIT_OF_STREAMS: Final = "100000"
 _TLS_UPSTREAM: Final = (Subject.GATEWAY_TLS, Subject.GATEWAY_TLS_BOTH)
 
@@ -191,24 +193,35 @@ class _Run:
         trusted = str(self._secure.certificate.chain)
         async with distance_to(address.hostname, address.port, self._schedule.round_trip_seconds) as port:
             url = f"wss://127.0.0.1:{port}"
+            cold_only = {"ASRGATEWAY_WARM_CONNECTIONS": "0"}
+            async with _gateway(self._cores, self._secure, url, cold_only) as (_, target):
+                cold = await self._opening(Subject.GATEWAY_TLS, "gateway", target, trusted)
             async with _gateway(self._cores, self._secure, url) as (_, target):
-                by_gateway = await self._opening(Subject.GATEWAY_TLS, "gateway", target, trusted)
+                warm = await self._opening(Subject.GATEWAY_TLS, "gateway", target, trusted, is_warm=True)
             return [
                 await self._opening(Subject.BARE, "bare", url, trusted),
-                by_gateway,
+                cold,
+                warm,
                 await self._opening(Subject.SDK, "sdk", url, trusted),
             ]
 
-    async def _opening(self, subject: Subject, kind: str, target: str, trusted: str) -> Opening:
-        arguments = ["--kind", kind, "--target", target, "--count", str(self._schedule.openings), "--ca-file", trusted]
+    async def _opening(
+        self, subject: Subject, kind: str, target: str, trusted: str, *, is_warm: bool = False
+    ) -> Opening:
+        # A warm gateway has had one call before, and has opened connections since.
+        count = self._schedule.openings + is_warm
+        arguments = ["--kind", kind, "--target", target, "--count", str(count), "--ca-file", trusted]
+        if is_warm:
+            arguments += ["--pause-seconds", str(_ROUND_TRIPS_TO_WARM * self._schedule.round_trip_seconds)]
         # The SDK trusts what OpenSSL trusts.
         environ = {"SSL_CERT_FILE": trusted}
         async with child("benchmarks.opening", *arguments, core=self._cores.load, environ=environ) as process:
             durations = json.loads((await process.line(f'"{DONE}".*', _END_SECONDS)).string)["seconds"]
         return Opening(
             subject=subject,
-            median_ms=statistics.median(durations) * 1000,
+            median_ms=statistics.median(durations[is_warm:]) * 1000,
             round_trip_ms=self._schedule.round_trip_seconds * 1000,
+            is_warm=is_warm,
         )
 
     def _plan(self, streams: int) -> Plan:

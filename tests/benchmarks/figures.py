@@ -78,11 +78,13 @@ class Opening:
         subject: What was measured.
         median_ms: Over a few calls, one after another.
         round_trip_ms: How far away the vendor was.
+        is_warm: A connection to the vendor was open already.
     """
 
     subject: Subject
     median_ms: float
     round_trip_ms: float
+    is_warm: bool = False
 
     def to_json(self) -> dict[str, Any]:  # Any: JSON values
         """Return it as a JSON object."""
@@ -95,7 +97,7 @@ class Figures:
 
     Attributes:
         rows: In the order in which they were measured.
-        openings: Cold ones, with TLS.
+        openings: With TLS.
         highest_streams: The most streams that held, every smaller count included; None if none did.
         search_ended: Why the search went no higher; empty without a search.
         seconds: How long the run took.
@@ -111,9 +113,9 @@ class Figures:
         """Return the row of that subject and count."""
         return next((row for row in self.rows if (row.subject, row.streams) == (subject, streams)), None)
 
-    def opening(self, subject: Subject) -> Opening | None:
+    def opening(self, subject: Subject, *, is_warm: bool = False) -> Opening | None:
         """Return how long that subject takes to open."""
-        return next((opening for opening in self.openings if opening.subject is subject), None)
+        return next((one for one in self.openings if (one.subject, one.is_warm) == (subject, is_warm)), None)
 
     def added_p50_ms(self, row: Row) -> float | None:
         """Return by how much the median lag is above the bare client's."""

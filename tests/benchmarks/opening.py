@@ -1,11 +1,13 @@
 """From the config to `started`: how long a call takes to open, by each way there is.
 
-``python -m benchmarks.opening --kind gateway|bare|sdk --target … --count N`` tells one duration after another.
+``python -m benchmarks.opening --kind gateway|bare|sdk --target … --count N`` tells one duration after another. With
+``--pause-seconds`` a gateway has so long to open connections ahead before each.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import ssl
 import threading
@@ -25,7 +27,7 @@ from benchmarks.workload import MODEL, PACKET, SAMPLE_RATE_HERTZ
 _PATIENCE_SECONDS: Final = 5.0
 
 
-def open_by_gateway(target: str, count: int, _ca_file: str) -> list[float]:
+def open_by_gateway(target: str, count: int, _ca_file: str, pause_seconds: float) -> list[float]:
     """Open calls on one gRPC connection that is open already, as a caller's is."""
 
     async def run() -> list[float]:
@@ -34,6 +36,7 @@ def open_by_gateway(target: str, count: int, _ca_file: str) -> list[float]:
             open_raw = calls_on(channel)
             durations = []
             for _ in range(count):
+                await asyncio.sleep(pause_seconds)
                 began = time.monotonic()
                 async with open_call(open_raw):
                     durations.append(time.monotonic() - began)
@@ -42,7 +45,7 @@ def open_by_gateway(target: str, count: int, _ca_file: str) -> list[float]:
     return uvloop.run(run())
 
 
-def open_by_hand(target: str, count: int, ca_file: str) -> list[float]:
+def open_by_hand(target: str, count: int, ca_file: str, _pause_seconds: float) -> list[float]:
     """Open tasks, each on a WebSocket of its own."""
 
     async def run() -> list[float]:
@@ -58,7 +61,7 @@ def open_by_hand(target: str, count: int, ca_file: str) -> list[float]:
     return uvloop.run(run())
 
 
-def open_by_sdk(target: str, count: int, _ca_file: str) -> list[float]:
+def open_by_sdk(target: str, count: int, _ca_file: str, _pause_seconds: float) -> list[float]:
     """Open the SDK's streams; that a task has started it tells in its debug log only."""
     import dashscope  # noqa: PLC0415 half a second that the other kinds need not wait
     from dashscope.audio.asr import Recognition, RecognitionCallback  # noqa: PLC0415
@@ -99,7 +102,7 @@ class _Started(logging.Handler):
             self.is_seen.set()
 
 
-KINDS: Final[Mapping[str, Callable[[str, int, str], list[float]]]] = {
+KINDS: Final[Mapping[str, Callable[[str, int, str, float], list[float]]]] = {
     "gateway": open_by_gateway,
     "bare": open_by_hand,
     "sdk": open_by_sdk,
@@ -113,8 +116,10 @@ def main() -> None:
     parser.add_argument("--target", required=True)
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--ca-file", default="")
+    parser.add_argument("--pause-seconds", type=float, default=0.0)
     arguments = parser.parse_args()
-    durations = KINDS[arguments.kind](arguments.target, arguments.count, arguments.ca_file)
+    open_all = KINDS[arguments.kind]
+    durations = open_all(arguments.target, arguments.count, arguments.ca_file, arguments.pause_seconds)
     tell(DONE, seconds=durations)
 
 

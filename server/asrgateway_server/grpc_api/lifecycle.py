@@ -119,6 +119,8 @@ async def running_gateway(settings: Settings, vendors: Vendors) -> AsyncIterator
     metrics.build_info.labels(metadata.version("asrgateway-server"), settings.revision).set(1)
     metrics.streams_limit.set(settings.max_streams)
     metrics.serve(catalogue.models)
+    loop = asyncio.get_running_loop()
+    metrics.event_loop_tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
     limits = connection_limits(settings, metrics, sum(vendor.open_files(settings) for vendor in vendors.values()))
     drain = Drain(settings.drain_seconds, settings.drain_finalize_seconds, settings.max_stream_seconds, metrics)
     async with AsyncExitStack() as stack:
