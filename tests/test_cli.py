@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from asrgateway_server.cli import main
+from calls import audio, config, recognize
+from gateways import open_gateway
 
 CONFIG = """
 endpoints:
@@ -50,3 +53,25 @@ def test_a_wrong_setting_is_told_in_one_line(tmp_path: Path, capsys: pytest.Capt
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.startswith("asr-gateway: models[0].like: praformer-realtime-v2 is no model of a vendor")
+
+
+async def test_models_that_a_running_gateway_does_not_call_are_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    nowhere = {"dashscope_api_key": "sk-1", "dashscope_url": "ws://127.0.0.1:1", "embedded_workers": 0}
+    async with open_gateway(**nowhere) as (gateway, stub):
+        for _ in range(5):
+            await recognize(stub, [config(model="fun-asr-realtime"), audio(bytes(3200))])
+        arguments = ["models", "--gateway", str(gateway.http_address)]
+        assert await asyncio.to_thread(main, arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line.endswith("circuit open")] == ["fun-asr-realtime"]
+
+
+def test_an_address_without_a_gateway_is_an_error_that_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--gateway", "127.0.0.1:1"]) == 2
+    assert "no gateway answers at http://127.0.0.1:1/metrics" in capsys.readouterr().err
+
+
+def test_an_address_without_a_port_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["models", "--gateway", "gateway"])
+    assert "must be host:port" in capsys.readouterr().err

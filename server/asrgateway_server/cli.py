@@ -16,9 +16,10 @@ from asrgateway_server.backends.vendor import settings_class
 from asrgateway_server.errors import GatewayError
 from asrgateway_server.grpc_api.keys import hashed_line
 from asrgateway_server.grpc_api.lifecycle import serve
+from asrgateway_server.grpc_api.open_circuits import open_circuits
 from asrgateway_server.models import Model
 from asrgateway_server.served_models import served_models
-from asrgateway_server.settings import CONFIG_VARIABLE, Settings, SettingsError
+from asrgateway_server.settings import CONFIG_VARIABLE, Address, Settings, SettingsError, parse_address
 from asrgateway_server.vendors.registry import VENDORS
 
 
@@ -51,6 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     serving.set_defaults(run=_serve)
     listing = commands.add_parser("models", parents=[config], help="list the models that `serve` would offer")
+    listing.add_argument(
+        "--gateway",
+        type=_address,
+        metavar="HOST:PORT",
+        help="ask the gateway whose http_listen that is too, and mark the models that it does not call at the moment, "
+        "because too many of their tasks were lost",
+    )
     listing.set_defaults(run=_list_models)
     hashing = commands.add_parser(
         "hash-key",
@@ -89,8 +97,16 @@ async def _serve_with_emulator(settings: Settings) -> None:
         await serve(settings, VENDORS)
 
 
+def _address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _list_models(options: argparse.Namespace) -> None:
     settings = _settings(options)
+    unreachable = open_circuits(options.gateway) if options.gateway else frozenset()
     served = served_models(settings, VENDORS)
     width = max(len(name) for name in (*served.models, *served.aliases)) + 2
     places = {name: _place(model) for name, model in served.models.items()}
@@ -98,7 +114,8 @@ def _list_models(options: argparse.Namespace) -> None:
     for name, model in sorted(served.models.items()):
         rates = ", ".join(str(rate) for rate in model.sample_rates_hertz)
         languages = ", ".join(model.language_codes)
-        print(f"{name:{width}}{model.backend:14}{places[name]:{place_width}}{rates:>13} Hz  {languages}")
+        circuit = "  circuit open" if name in unreachable else ""
+        print(f"{name:{width}}{model.backend:14}{places[name]:{place_width}}{rates:>13} Hz  {languages}{circuit}")
     for name, candidates in sorted(served.aliases.items()):
         print(f"{name:{width}}= {', then '.join(candidates)}")
 

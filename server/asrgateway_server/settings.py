@@ -57,7 +57,7 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def parse_address(value: object) -> object:
+def parse_address(value: object) -> Address:
     """Read ``host:port``; an IPv6 host stands in brackets."""
     if isinstance(value, Address):
         return value

@@ -295,7 +295,7 @@ def test_probes_ask_the_health_port_for_services_that_it_serves(file: Path) -> N
     gateway = container(gateway_pod_of(file))
     health = parse_address(environment(gateway_pod_of(file))["ASRGATEWAY_HEALTH_LISTEN"])
     probes = {name: gateway[f"{name}Probe"]["grpc"] for name in ("startup", "liveness", "readiness")}
-    assert {probe["port"] for probe in probes.values()} == {health.port}  # type: ignore[attr-defined] # an Address
+    assert {probe["port"] for probe in probes.values()} == {health.port}
     assert {name: probe["service"] for name, probe in probes.items()} == {name: name for name in probes}
     assert set(probes) <= {*READINESS, LIVENESS}
 
