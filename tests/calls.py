@@ -108,7 +108,7 @@ async def recognize(
     stub: Stub,
     requests: Iterable[pb.RecognizeRequest] | AsyncIterator[pb.RecognizeRequest],
     *,
-    timeout: float = 30.0,  # noqa: ASYNC109 the call's own deadline
+    timeout: float = 120.0,  # noqa: ASYNC109 the call's own deadline; a busy machine recognises slowly
     metadata: Metadata | None = None,
 ) -> Outcome:
     """Send every request, half-close, and read to the end."""

@@ -119,7 +119,7 @@ def faults(chance: random.Random, connections: int, after_seconds: tuple[float, 
 async def soak(key_file: Path, plan: Plan) -> tuple[Tally, list[float]]:
     """Keep so many calls open for so long; print how the gateway does."""
     chance, tally = random.Random(0), Tally()
-    connections = round(plan.seconds * plan.calls / 4) + plan.calls
+    connections = round(plan.seconds * plan.calls / min(4, plan.fails_after_seconds[0])) + plan.calls
     failing = tuple(faults(chance, connections, plan.fails_after_seconds))
     options = EmulatorOptions(recognizer="markers", faults=failing)
     async with (

@@ -223,8 +223,9 @@ async def call(
     limits: Limits = PERSISTENT,
     memory_bytes: float = math.inf,
     route: Route | None = None,
+    client: Client | None = None,
 ) -> Client:
-    client = Client(items)
+    client = client or Client(items)
     route = route or route_to(config.model, backend)
     metrics = Metrics(CollectorRegistry())
     async with asyncio.timeout(60):

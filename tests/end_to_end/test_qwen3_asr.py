@@ -429,7 +429,8 @@ async def speak_at_random(seed: int) -> AsyncIterator[pb.RecognizeRequest]:
 
 
 async def test_a_hundred_calls_lose_repeat_and_confuse_nothing() -> None:
-    async with vendor_and_gateway() as (vendor, _, stub):
+    # On a busy machine so many clients are quiet for a while in the middle of a sentence.
+    async with vendor_and_gateway(quiet_after_seconds=60) as (vendor, _, stub):
         outcomes = await asyncio.gather(*(recognize(stub, speak_at_random(seed), timeout=60) for seed in range(100)))
         assert [outcome.code for outcome in outcomes] == [grpc.StatusCode.OK] * 100
         assert [outcome.texts for outcome in outcomes] == [list(SENTENCES)] * 100

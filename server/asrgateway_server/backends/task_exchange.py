@@ -106,6 +106,9 @@ class TaskExchange:
         self._unanswered = UnansweredSpeech(stall_seconds, sample_rate_hertz) if adapter.answers_speech else None
         self._close_error = close_error
         self._ready = asyncio.Event()
+        # While what one message means is passed on, a commit waits: its own answer must not come in between.
+        self._is_passed_on = asyncio.Event()
+        self._is_passed_on.set()
         self._early_end = EarlyEnd()
         self._emitting = 0
         self._sending_since: float | None = None
@@ -148,6 +151,7 @@ class TaskExchange:
                     if self._unanswered:
                         self._unanswered.sent(item, time.monotonic())
                 case Commit():
+                    await self._is_passed_on.wait()
                     await self._dispatch(self._adapter.commit(), time.monotonic())
                 case Update():
                     await self._dispatch(self._adapter.update(item.adaptation), time.monotonic())
@@ -176,8 +180,10 @@ class TaskExchange:
                     outputs = self._adapter.receive(message.data)
                     if outputs and isinstance(outputs[-1], Finished):
                         self._sending.cancel()  # The adapter takes nothing more, while what it returned is emitted.
+                    self._is_passed_on.clear()
                     if completed := await self._dispatch(outputs, read_at, is_receiving=True):
                         return completed
+                    self._is_passed_on.set()
                 case aiohttp.WSMsgType.PING | aiohttp.WSMsgType.PONG:
                     pass
                 case _:

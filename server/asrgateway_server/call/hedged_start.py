@@ -8,12 +8,13 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from asrgateway_server.backends.base import Commit, Emit, TaskEnd, TaskInput, Upstream, end_of
+from asrgateway_server.backends.base import Commit, Emit, Failed, TaskEnd, TaskInput, Upstream, end_of
 from asrgateway_server.backends.route import Candidate
 from asrgateway_server.call.model_choice import ModelChoice
+from asrgateway_server.call.policy import is_models_fault
 from asrgateway_server.config import RecognitionConfig, Update
 from asrgateway_server.errors import GatewayError, first_error
-from asrgateway_server.events import BackendEvent
+from asrgateway_server.events import BackendEvent, OptionWarning
 
 #: Called when the other model is ready first, with the upstream that it has become, and how the first one's task has
 #: ended (None: it has not); returns what its task recognizes, and what takes its events.
@@ -86,26 +87,26 @@ class HedgedStart:
     async def _run_first(self, config: RecognitionConfig, entry: _Entry) -> TaskEnd:
         contexts = self._contexts
         try:
-            return await self._upstream.run(config, entry, entry.emit)
-        except asyncio.CancelledError:
+            end = await self._upstream.run(config, entry, entry.emit)
+            if isinstance(end, Failed) and not is_models_fault(end):
+                entry.end_race()
+            return end
+        finally:
             if entry.has_lost:
                 await contexts.aclose()
-            raise
 
     async def _run_second(self, other: Candidate, race: _Race) -> TaskEnd | None:
         """Run a task of the other model if the first one is slow; return its end, None if it never began."""
         await asyncio.wait((race.first,), timeout=self._after_seconds)
         if race.first.done() or not self._models.hedge(other):
             return None
-        entry = race.second_entry = _Entry(race, lambda: self._second_is_ready(upstream, race))
+        entry = race.second_entry = _Entry(race, lambda: self._second_is_ready(upstream, contexts, race))
         end: TaskEnd | None = None
         try:
             async with AsyncExitStack() as contexts:
                 config = self._models.config_of(other)
                 upstream = await contexts.enter_async_context(other.backend.open(config))
                 end = await upstream.run(config, entry, entry.emit)
-                if entry.has_won:
-                    self._contexts = contexts.pop_all()
         except GatewayError as error:
             if entry.has_won:
                 raise
@@ -114,9 +115,14 @@ class HedgedStart:
             self._models.ended(end, other)
         return end
 
-    def _second_is_ready(self, upstream: Upstream, race: _Race) -> tuple[TaskInput, Emit]:
-        self._upstream = upstream
-        return self._take_over(self, race.first.result() if race.first.done() else None)
+    def _second_is_ready(self, upstream: Upstream, contexts: AsyncExitStack, race: _Race) -> tuple[TaskInput, Emit]:
+        kept = contexts.pop_all()
+        first_end = None
+        if race.first.done():
+            first_end = race.first.result()
+            kept.push_async_exit(self._contexts)
+        self._upstream, self._contexts = upstream, kept
+        return self._take_over(self, first_end)
 
 
 class _Race:
@@ -158,6 +164,7 @@ class _Entry:
     def __init__(self, race: _Race, begin: Callable[[], tuple[TaskInput, Emit]]) -> None:
         self._race = race
         self._begin = begin
+        self._warnings: list[tuple[OptionWarning, float]] = []
 
     @property
     def has_won(self) -> bool:
@@ -175,9 +182,19 @@ class _Entry:
         return await self._task_input.next()
 
     async def emit(self, event: BackendEvent, read_at: float) -> None:
-        """See ``Emit``."""
+        """See ``Emit``; a warning says nothing of whether the model is ready, and waits until it is."""
+        if isinstance(event, OptionWarning) and not self.has_won:
+            self._warnings.append((event, read_at))
+            return
         await self._win()
+        while self._warnings:
+            await self._emit(*self._warnings.pop(0))
         await self._emit(event, read_at)
+
+    def end_race(self) -> None:
+        """Leave the other one, because the call ends here, unless that has won."""
+        if self._race.winner is None:
+            self._race.win(self)
 
     async def _win(self) -> None:
         if self._race.winner is None:

@@ -101,7 +101,7 @@ def next_step(input_end: InputEnd, end: TaskEnd, failures: Failures) -> Step:
             return Step.FAIL_OVER
         case Step.RECONNECT if failures.is_first_task and _is_refused_here(end):
             return Step.FAIL
-        case Step.FAIL if failures.has_other_model and not failures.is_budget_spent and _is_models_fault(end):
+        case Step.FAIL if failures.has_other_model and not failures.is_budget_spent and is_models_fault(end):
             return Step.FAIL_OVER
         case _:
             return step
@@ -113,7 +113,7 @@ def _is_enough(end: TaskEnd, failures: Failures) -> bool:
     return is_throttled or failures.failed_starts >= _MOST_ATTEMPTS or failures.in_a_row > _MOST_ATTEMPTS
 
 
-def _is_models_fault(end: TaskEnd) -> bool:
+def is_models_fault(end: TaskEnd) -> bool:
     """Whether the upstream refuses this model, key or account, and not what the client asks for."""
     return isinstance(end, Failed) and isinstance(end.error, UpstreamRefused) and not end.error.is_about_request
 

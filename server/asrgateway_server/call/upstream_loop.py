@@ -90,7 +90,8 @@ class UpstreamLoop:
 
     def _open(self) -> AbstractAsyncContextManager[Upstream]:
         config, models, after_seconds = self._config(), self._models, self._limits.hedge_after_seconds
-        if self._is_first and after_seconds and (other := models.other()):
+        # The embedded model is ready at once, whether it has a worker or not.
+        if self._is_first and after_seconds and (other := models.other()) and other.model.is_remote:
             return HedgedStart(models, config, other, after_seconds, partial(self._hedge_wins, other))
         return models.candidate.backend.open(config)
 
@@ -277,8 +278,10 @@ class UpstreamLoop:
 
     def _hedge_wins(self, other: Candidate, upstream: Upstream, first_end: TaskEnd | None) -> tuple[TaskInput, Emit]:
         """Go on with another model that was ready first; nothing of the call has been recognized yet."""
-        reason = "another model was ready first" if first_end is None else _reason(first_end)
-        self._models.ended(first_end)
+        # A model that is too slow counts as one that is lost, or its circuit would never open.
+        end = first_end or Lost(error=UpstreamLost("another model was ready first"))
+        reason = _reason(end)
+        self._models.ended(end)
         before, after = self._models.model.name, other.model.name
         self._models.fail_over(other)
         log.warning("model changed", extra={"reason": reason, "from_model": before, "to_model": after})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http.client import HTTPException
 from typing import Final
 from urllib.request import ProxyHandler, build_opener
 
@@ -23,7 +24,7 @@ def open_circuits(http: Address) -> frozenset[str]:
     try:
         with build_opener(ProxyHandler({})).open(url, timeout=_ANSWER_SECONDS) as response:
             families = list(text_string_to_metric_families(response.read().decode()))
-    except (OSError, ValueError):
+    except (OSError, HTTPException, ValueError):
         raise SettingsError(f"no gateway answers at {url}; name its http_listen, such as 127.0.0.1:9464") from None
     samples = [sample for family in families for sample in family.samples if sample.name == _METRIC]
     return frozenset(sample.labels["model"] for sample in samples if sample.value)

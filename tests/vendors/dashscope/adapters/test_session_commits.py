@@ -168,3 +168,13 @@ def test_commits_that_found_nothing_are_answered_after_those_before_them() -> No
     assert commits.take_empty([spoken]) == []
     assert commits.answer(spoken) == forced("a", 0, 1000)
     assert commits.take_empty([]) == [EMPTY, EMPTY]
+
+
+def test_an_item_that_answers_a_commit_shows_that_those_before_it_found_nothing() -> None:
+    commits = VadCommits(SILENCE_MS)
+    spoken = item("b", start_ms=1200, end_ms=2000)
+    commits.add(1000, probe="p")
+    commits.add(2000, closes=spoken)
+    commits.pass_before(spoken)
+    assert commits.take_empty([]) == [EMPTY]
+    assert commits.answer(spoken) == forced("b", 1200, 2000)

@@ -277,13 +277,16 @@ class RealtimeSessionAdapter:
     def _ends(self, items: Sequence[Item]) -> list[Output]:
         """Return how items ended, and answer commits by them."""
         ends: list[Output] = []
-        for item in items:
+        for place, item in enumerate(items):
+            self._vad_commits.pass_before(item)
+            ends += self._take_empty(items[place:])
             ends.append(self._manual_commits.answer(item) or self._vad_commits.answer(item) or item.end_or_break_off())
-            ends += self._manual_commits.take_empty()
         return ends
 
-    def _take_empty(self) -> list[Output]:
-        return [*self._manual_commits.take_empty(), *self._vad_commits.take_empty(self._items.waiting)]
+    def _take_empty(self, ended: Sequence[Item] = ()) -> list[Output]:
+        """Answer what found nothing; ``ended`` items are still to answer theirs."""
+        items = [*ended, *self._items.waiting]
+        return [*self._manual_commits.take_empty(), *self._vad_commits.take_empty(items)]
 
     def _refused(self, error: ErrorDetails) -> Sequence[Output]:
         """Take a request as refused: the session goes on without it.

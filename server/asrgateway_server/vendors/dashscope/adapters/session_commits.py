@@ -157,6 +157,12 @@ class VadCommits:
         self._open.remove(commit)
         return _answer(item)
 
+    def pass_before(self, item: Item) -> None:
+        """Note that the server has read all audio before the commit that an ended item answers."""
+        if commit := self._answered_by(item):
+            for earlier in self._open[: self._open.index(commit)]:
+                earlier.is_passed = True
+
     def probed(self, probe: str) -> None:
         """Note that a probe was answered."""
         for commit in self._open:
