@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
+from typing import ClassVar, cast
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 import messages
-from asrgateway_server.backends.base import Emit
+from asrgateway_server.backends.adapter import Output
+from asrgateway_server.backends.base import Commit, Emit
 from asrgateway_server.backends.bounded_websocket import BoundedWebSocket
 from asrgateway_server.backends.task_exchange import TaskExchange, UpstreamTimeouts
-from asrgateway_server.config import AudioFormat, RecognitionConfig
+from asrgateway_server.config import Adaptation, AudioFormat, RecognitionConfig
 from asrgateway_server.errors import GatewayError, UpstreamLost
-from asrgateway_server.events import BackendEvent, FinalResult, InterimResult
+from asrgateway_server.events import BackendEvent, CommitEmpty, FinalResult, Finished, InterimResult
 from asrgateway_server.vendors.dashscope.adapters.paraformer import ParaformerAdapter
 from asrgateway_server.vendors.dashscope.adapters.qwen3_asr import Qwen3AsrAdapter
 from asrgateway_server.vendors.dashscope.adapters.run_task import PATH
@@ -159,3 +161,60 @@ async def test_a_task_that_the_vendor_ends_takes_nothing_more_while_its_last_res
     adapter = Qwen3AsrAdapter(config, messages.TASK)
     await TaskExchange(Scripted(*received), adapter, Endless(), slowly, TIMEOUTS, 16_000, close_error).run()
     assert isinstance(emitted[-1], FinalResult)
+
+
+class TwoFinals:
+    """An adapter whose every message is two final results, and which finds nothing at a commit."""
+
+    path = ""
+    ends_at_commit: ClassVar[bool] = False
+    keeps_connection: ClassVar[bool] = False
+    answers_speech = False
+    is_ready = True
+
+    def start(self) -> Sequence[Output]:
+        return []
+
+    def audio(self, pcm: bytes) -> bytes:
+        return pcm
+
+    def commit(self) -> Sequence[Output]:
+        return [CommitEmpty()]
+
+    def update(self, _: Adaptation) -> Sequence[Output]:
+        return []
+
+    def finish(self) -> Sequence[Output]:
+        return []
+
+    def receive(self, message: str) -> Sequence[Output]:
+        return [Finished()] if message == "end" else [FinalResult(text="one"), FinalResult(text="two")]
+
+
+async def test_the_answer_to_a_commit_does_not_come_in_between_the_results_of_one_message() -> None:
+    emitted: list[BackendEvent] = []
+    is_emitting, is_answered = asyncio.Event(), asyncio.Event()
+
+    class OneCommit:
+        async def next(self) -> Commit | None:
+            await is_emitting.wait()
+            return None if is_answered.is_set() else Commit()
+
+    async def slowly(event: BackendEvent, _: float) -> None:
+        emitted.append(event)
+        is_emitting.set()
+        if event == CommitEmpty():
+            is_answered.set()
+        for _turn in range(10):
+            await asyncio.sleep(0)
+
+    class Ending(Scripted):
+        async def receive(self) -> aiohttp.WSMessage:
+            if len(emitted) > 1:
+                await is_answered.wait()
+            return await super().receive()
+
+    exchange = TaskExchange(Ending("two", "end"), TwoFinals(), OneCommit(), slowly, TIMEOUTS, 16_000, close_error)
+    async with asyncio.timeout(60):
+        await exchange.run()
+    assert emitted == [FinalResult(text="one"), FinalResult(text="two"), CommitEmpty()]
