@@ -164,8 +164,11 @@ async def test_a_quiet_client_that_speaks_again_loses_nothing(stub: Stub, decode
         if response.HasField("result"):
             finals.append(response.result)
             first_final.set()
-    assert told(finals) == decode(decoder, samples)
-    assert len(finals) == 2
+    # How long the gateway adds silence depends on the clock, and with it in which frame a word begins.
+    expected = decode(decoder, samples)
+    assert [final[0] for final in told(finals)] == [final[0] for final in expected] == list(WORDS.values())
+    for heard, alone in zip(told(finals), expected, strict=True):
+        assert heard[1:] == pytest.approx(alone[1:], abs=20)
 
 
 async def test_two_utterances_are_numbered_without_gaps(stub: Stub) -> None:
