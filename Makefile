@@ -26,6 +26,7 @@ check: $(VENV)/.development $(VENV)/.generator  ## format, lint, types, contract
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/buf lint protos
+	@$(BIN)/buf breaking protos --against protos/baseline.binpb
 	@$(VENV)/protos/bin/python protos/generate.py --check
 	@$(BIN)/python docs/generate.py --check
 	@$(BIN)/python docs/generate_values.py --check

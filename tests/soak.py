@@ -180,7 +180,7 @@ async def _read(call: RecognizeCall, tally: Tally) -> list[str]:
     times: list[float] = []
     try:
         while isinstance(response := await call.read(), pb.RecognizeResponse):
-            if response.stream_event.type in {pb.STREAM_EVENT_TYPE_RECONNECTED, pb.STREAM_EVENT_TYPE_ROLLED_OVER}:
+            if response.stream_event.event_type in {pb.STREAM_EVENT_TYPE_RECONNECTED, pb.STREAM_EVENT_TYPE_ROLLED_OVER}:
                 tally.reconnects += 1
             if response.HasField("started"):
                 tally.result_times[response.started.call_id] = times

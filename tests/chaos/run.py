@@ -171,9 +171,9 @@ def _wrong_numbers(results: Sequence[pb.RecognitionResult]) -> list[str]:
 def _wrong_answers(schedule: Schedule, outcome: Outcome) -> list[str]:
     """Count the answers to commits; finals that the gateway forced by itself look like answers and may come on top."""
     said = sum(sentence.commits for sentence in schedule.sentences)
-    empty = sum(one.stream_event.type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY for one in outcome.responses)
+    empty = sum(one.stream_event.event_type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY for one in outcome.responses)
     forced = sum(final.forced for final in outcome.finals)
-    updates = sum(one.stream_event.type == pb.STREAM_EVENT_TYPE_UPDATE_APPLIED for one in outcome.responses)
+    updates = sum(one.stream_event.event_type == pb.STREAM_EVENT_TYPE_UPDATE_APPLIED for one in outcome.responses)
     said_updates = sum(one.has_update for one in schedule.sentences) * (FUN_ASR in models_of(schedule))
     # A model that takes no updates gives no answer to them, and may have taken over.
     are_answered = schedule.model == FUN_ASR

@@ -86,12 +86,12 @@ async def test_warnings_and_events_go_to_standard_error(
 ) -> None:
     downgrade = Downgrade(field="language_codes", message="English only")
     dropped = StreamEvent(
-        type=StreamEventType.STREAM_EVENT_TYPE_AUDIO_DROPPED,
+        event_type=StreamEventType.STREAM_EVENT_TYPE_AUDIO_DROPPED,
         reason="too late",
         start_offset=Duration(seconds=1),
         end_offset=Duration(seconds=2),
     )
-    reconnected = StreamEvent(type=StreamEventType.STREAM_EVENT_TYPE_RECONNECTED, reason="the line broke")
+    reconnected = StreamEvent(event_type=StreamEventType.STREAM_EVENT_TYPE_RECONNECTED, reason="the line broke")
     gateway.script.greeting = [
         RecognizeResponse(started=Started(downgrades=[downgrade])),
         RecognizeResponse(warning=Warning(field="features.enable_emotion", message="not supported")),

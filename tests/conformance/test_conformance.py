@@ -170,7 +170,7 @@ async def test_a_commit_in_mid_utterance(world: World, subject: Subject) -> None
 async def test_a_commit_in_silence(world: World, subject: Subject) -> None:
     requests = [asked(subject), *messages(subject, silence(subject, 1.0)), commit()]
     outcome = await recognize(world[2], [*requests, *messages(subject, speech(subject))])
-    events = [response.stream_event.type for response in outcome.responses if response.HasField("stream_event")]
+    events = [response.stream_event.event_type for response in outcome.responses if response.HasField("stream_event")]
     assert events == [pb.STREAM_EVENT_TYPE_COMMIT_EMPTY]
     assert (outcome.code, outcome.texts) == (grpc.StatusCode.OK, [FIRST])
 
@@ -191,7 +191,7 @@ async def test_an_update_is_applied_or_said_to_have_no_effect(world: World, subj
     requests = [asked(subject), *messages(subject, speech(subject)), update, *messages(subject, speech(subject, 150))]
     outcome = await recognize(world[2], requests)
     assert outcome.code is grpc.StatusCode.OK
-    events = [response.stream_event.type for response in outcome.responses if response.HasField("stream_event")]
+    events = [response.stream_event.event_type for response in outcome.responses if response.HasField("stream_event")]
     warned = {response.warning.field for response in outcome.responses if response.HasField("warning")}
     if "update" in subject.lacks:
         assert (events, bool(warned)) == ([], True)

@@ -70,7 +70,7 @@ def words(outcome: Outcome) -> list[str]:
 
 
 def events(outcome: Outcome) -> set[int]:
-    return {one.stream_event.type for one in outcome.responses if one.HasField("stream_event")}
+    return {one.stream_event.event_type for one in outcome.responses if one.HasField("stream_event")}
 
 
 def assert_whole(outcome: Outcome) -> None:
@@ -159,7 +159,7 @@ async def test_every_commit_is_answered_once_through_resets(transport: str) -> N
     for outcome in found.values():
         assert_whole(outcome)
         answers = sum(final.forced for final in outcome.finals) + sum(
-            one.stream_event.type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY for one in outcome.responses
+            one.stream_event.event_type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY for one in outcome.responses
         )
         assert answers == SENTENCES
 

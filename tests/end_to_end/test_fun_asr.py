@@ -103,7 +103,7 @@ async def test_an_update_replaces_the_context() -> None:
         audio = in_messages(MARKED)
         outcome = await recognize(stub, [config(model=STREAMING), *audio[:10], update, *audio[10:]])
         assert [context[0]["content"][0]["text"] for context in vendor.journals[0].contexts] == ["stars"]
-    events = [response.stream_event.type for response in outcome.responses if response.HasField("stream_event")]
+    events = [response.stream_event.event_type for response in outcome.responses if response.HasField("stream_event")]
     assert events == [pb.STREAM_EVENT_TYPE_UPDATE_APPLIED]
     assert outcome.texts == list(SENTENCES)
 
@@ -115,7 +115,7 @@ async def test_an_update_takes_the_context_away(nothing: pb.ConfigUpdate) -> Non
         audio = in_messages(MARKED)
         outcome = await recognize(stub, [config(model=STREAMING, adaptation=birds), *audio[:10], update, *audio[10:]])
         assert vendor.journals[0].contexts[-1] == []
-    events = [response.stream_event.type for response in outcome.responses if response.HasField("stream_event")]
+    events = [response.stream_event.event_type for response in outcome.responses if response.HasField("stream_event")]
     assert events == [pb.STREAM_EVENT_TYPE_UPDATE_APPLIED]
 
 

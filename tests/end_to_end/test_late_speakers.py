@@ -126,7 +126,7 @@ async def test_commits_and_updates_meanwhile_are_answered_and_kept() -> None:
         while len(events) < 2:
             response = await call.read()
             assert isinstance(response, pb.RecognizeResponse)
-            events.append(response.stream_event.type)
+            events.append(response.stream_event.event_type)
         assert await spoken(call) == [WORDS]
         assert vendor.journals[1].contexts == [
             [{"role": "user", "content": [{"type": "input_text", "text": "a window"}]}]

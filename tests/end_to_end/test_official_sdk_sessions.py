@@ -105,7 +105,7 @@ async def test_an_update_is_acknowledged() -> None:
         outcome = await speak(stub, FIRST, update, SECOND)
         (session,) = vendor.journals
     assert session.parameters["input_audio_transcription"] == {"corpus": {"text": "stars"}}
-    events = [response.stream_event.type for response in outcome.responses if response.HasField("stream_event")]
+    events = [response.stream_event.event_type for response in outcome.responses if response.HasField("stream_event")]
     assert events == [pb.STREAM_EVENT_TYPE_UPDATE_APPLIED]
 
 

@@ -67,7 +67,7 @@ def told(outcome: Outcome) -> list[tuple[str, bool]]:
 
 
 def stream_events(outcome: Outcome) -> list[int]:
-    return [response.stream_event.type for response in outcome.responses if response.HasField("stream_event")]
+    return [response.stream_event.event_type for response in outcome.responses if response.HasField("stream_event")]
 
 
 def spans(outcome: Outcome) -> list[tuple[int, int]]:
@@ -138,7 +138,7 @@ async def test_the_bounds_of_speech_are_told() -> None:
     async with vendor_and_gateway() as (_, _, stub):
         outcome = await speak(stub, MARKED, features=wanted, strict=True)
     events = [response.speech_event for response in outcome.responses if response.HasField("speech_event")]
-    assert [(event.type, event.offset.ToMilliseconds()) for event in events] == [
+    assert [(event.event_type, event.offset.ToMilliseconds()) for event in events] == [
         (pb.SPEECH_EVENT_TYPE_BEGIN, 0),
         (pb.SPEECH_EVENT_TYPE_END, 1500),
         (pb.SPEECH_EVENT_TYPE_BEGIN, 3000),

@@ -101,7 +101,9 @@ async def test_speech_events_frame_an_utterance(stub: Stub) -> None:
     wanted = config(features=pb.RecognitionFeatures(enable_voice_activity_events=True))
     outcome = await recognize(stub, [wanted, *in_messages(pcm(MOTHER))])
     assert outcome.kinds == ["started", "speech_event", "result", "finished"]
-    assert [response.speech_event.type for response in outcome.responses if response.HasField("speech_event")] == [
+    assert [
+        response.speech_event.event_type for response in outcome.responses if response.HasField("speech_event")
+    ] == [
         pb.SPEECH_EVENT_TYPE_BEGIN,
         pb.SPEECH_EVENT_TYPE_END,
     ]
@@ -200,7 +202,7 @@ async def test_a_commit_in_mid_utterance_gives_one_forced_final(stub: Stub) -> N
 
 async def test_a_commit_in_silence_is_answered_as_empty(stub: Stub) -> None:
     outcome = await recognize(stub, [config(), *in_messages(silence(0.5)), commit(), commit()])
-    events = [response.stream_event.type for response in outcome.responses if response.HasField("stream_event")]
+    events = [response.stream_event.event_type for response in outcome.responses if response.HasField("stream_event")]
     assert events == [pb.STREAM_EVENT_TYPE_COMMIT_EMPTY] * 2
     assert outcome.results == []
     assert outcome.code is grpc.StatusCode.OK
@@ -216,7 +218,7 @@ async def test_silence_alone_ends_well_and_without_a_first_delay(stub: Stub) -> 
 async def test_cursors_never_go_back_and_end_at_the_audio(stub: Stub) -> None:
     outcome = await recognize(stub, [config(interim_results=True), *in_messages(pcm(MOTHER))])
     cursors = [response.cursor for response in outcome.responses]
-    for name in ("received", "sent_upstream", "final"):
+    for name in ("received", "sent_upstream", "finalized"):
         amounts = [getattr(cursor, name).ToMilliseconds() for cursor in cursors]
         assert amounts == sorted(amounts)
     assert cursors[-1].received.ToMilliseconds() == 2395

@@ -108,7 +108,7 @@ async def test_without_keep_alive_no_limit_of_the_vendor_ends_the_call(model: st
         call = await begun(stub, model, keep_alive=pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_OFF))
         responses: list[pb.RecognizeResponse] = []
         async with asyncio.timeout(60):
-            while pb.STREAM_EVENT_TYPE_HIBERNATED not in {one.stream_event.type for one in responses}:
+            while pb.STREAM_EVENT_TYPE_HIBERNATED not in {one.stream_event.event_type for one in responses}:
                 response = await call.read()
                 assert isinstance(response, pb.RecognizeResponse)
                 responses.append(response)
@@ -118,7 +118,7 @@ async def test_without_keep_alive_no_limit_of_the_vendor_ends_the_call(model: st
         assert sum(journal.silent_bytes for journal in vendor.journals) == 0
     assert [one.result.transcript for one in responses if one.result.is_final] == ["w0 w1 w2 w3 w4"]
     assert (outcome.code, outcome.texts) == (grpc.StatusCode.OK, ["w5 w6 w7 w8 w9"])
-    assert outcome.responses[0].stream_event.type == pb.STREAM_EVENT_TYPE_WOKE
+    assert outcome.responses[0].stream_event.event_type == pb.STREAM_EVENT_TYPE_WOKE
 
 
 async def test_before_the_first_audio_nothing_is_added() -> None:

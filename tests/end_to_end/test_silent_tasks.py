@@ -40,7 +40,7 @@ def answers(outcome: Outcome) -> list[str]:
     return [
         "result" if response.HasField("result") else "empty"
         for response in outcome.responses
-        if response.result.forced or response.stream_event.type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY
+        if response.result.forced or response.stream_event.event_type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY
     ]
 
 

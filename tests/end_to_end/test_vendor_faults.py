@@ -80,7 +80,7 @@ async def test_what_the_vendor_says_twice_is_told_once(model: str, options_set: 
     assert outcome.code is grpc.StatusCode.OK
     assert outcome.texts == [" ".join(f"w{word}" for word in range(first, first + 5)) for first in (0, 5, 10)]
     answers = [final.forced for final in outcome.finals] + [
-        response.stream_event.type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY
+        response.stream_event.event_type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY
         for response in outcome.responses
         if response.HasField("stream_event")
     ]

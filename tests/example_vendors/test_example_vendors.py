@@ -119,7 +119,7 @@ async def test_an_update_is_answered_and_holds(model: str) -> None:
     async with gateway() as (_, stub):
         speech = [*in_messages(SECOND), update("ships"), *in_messages(SECOND)]
         outcome = await recognize(stub, [config(model=model), *speech])
-    events = [response.stream_event.type for response in outcome.responses if response.HasField("stream_event")]
+    events = [response.stream_event.event_type for response in outcome.responses if response.HasField("stream_event")]
     assert events == [pb.STREAM_EVENT_TYPE_UPDATE_APPLIED]
     assert outcome.texts == ["ships 2000 ms"]
 

@@ -177,6 +177,7 @@ def test_endpointing_is_read(
         (resume(next_result_index=2**30 + 1), "resume.next_result_index"),
         (resume(next_result_index=2**31 - 1), "resume.next_result_index"),
         (resume(call_id="x" * 129), "resume.call_id"),
+        (resume(channel_offsets=[duration(0)]), "resume.channel_offsets"),
         (pb.StreamingConfig(model="x" * 129), "model"),
         (pb.StreamingConfig(language_codes=["en", "x" * 36]), "language_codes[1]"),
         (pb.StreamingConfig(adaptation=pb.SpeechAdaptation(vocabulary_id="x" * 129)), "adaptation.vocabulary_id"),

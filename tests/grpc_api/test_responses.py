@@ -23,7 +23,7 @@ def duration(ms: int) -> Duration:
 def response(response: object) -> pb.RecognizeResponse:
     message = response_from(response, CURSOR, "c1")  # type: ignore[arg-type] # whichever response
     assert message.cursor == pb.Cursor(
-        received=duration(1_500), sent_upstream=duration(1_400), final=duration(0), injected_silence=duration(300)
+        received=duration(1_500), sent_upstream=duration(1_400), finalized=duration(0), injected_silence=duration(300)
     )
     return message
 
@@ -97,11 +97,11 @@ def test_a_stability_of_zero_is_present() -> None:
 def test_speech_events_have_their_offset(
     event: SpeechStarted | SpeechEnded, kind: pb.SpeechEventType.ValueType
 ) -> None:
-    assert response(event).speech_event == pb.SpeechEvent(type=kind, offset=duration(1_234))
+    assert response(event).speech_event == pb.SpeechEvent(event_type=kind, offset=duration(1_234))
 
 
 def test_a_commit_without_an_open_utterance_is_a_stream_event() -> None:
-    assert response(CommitEmpty()).stream_event.type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY
+    assert response(CommitEmpty()).stream_event.event_type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY
 
 
 @pytest.mark.parametrize("code", list(WarningCode))

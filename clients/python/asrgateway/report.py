@@ -89,8 +89,8 @@ class Report:
 
 
 def _event(event: StreamEvent) -> str:
-    name = StreamEventType.Name(event.type).removeprefix("STREAM_EVENT_TYPE_").lower().replace("_", " ")
-    is_loss = event.type == StreamEventType.STREAM_EVENT_TYPE_AUDIO_DROPPED
+    name = StreamEventType.Name(event.event_type).removeprefix("STREAM_EVENT_TYPE_").lower().replace("_", " ")
+    is_loss = event.event_type == StreamEventType.STREAM_EVENT_TYPE_AUDIO_DROPPED
     span = (
         f" from {_seconds(event.start_offset):.1f} to {_seconds(event.end_offset):.1f} s"
         if event.HasField("end_offset")

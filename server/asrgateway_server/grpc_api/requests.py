@@ -284,6 +284,11 @@ def _verify_ranges(message: pb.StreamingConfig) -> None:
     _verify("resume.audio_offset", _ms_of(resume.audio_offset), 0, _LONGEST_RESUME_MS, "ms")
     _verify("resume.next_result_index", resume.next_result_index, 0, _MOST_RESULTS, "")
     _verify("resume.call_id", len(resume.call_id), 0, _LONGEST_CALL_ID, "characters")
+    if resume.channel_offsets:
+        raise InvalidRequest(
+            "resume.channel_offsets belongs to channel mode SEPARATE; use resume.audio_offset",
+            field=f"{CONFIG_FIELD}.resume.channel_offsets",
+        )
     _verify_adaptation(f"{CONFIG_FIELD}.adaptation", message.adaptation)
 
 

@@ -24,19 +24,19 @@ def response_from(response: Response | None, cursor: Cursor, call_id: str) -> pb
     message = pb.RecognizeResponse()
     _set(message.cursor.received, cursor.received_ms)
     _set(message.cursor.sent_upstream, cursor.sent_ms)
-    _set(message.cursor.final, cursor.final_ms)
+    _set(message.cursor.finalized, cursor.final_ms)
     _set(message.cursor.injected_silence, cursor.silence_ms)
     match response:
         case Result():
             _fill_result(message.result, response)
         case SpeechStarted():
-            message.speech_event.type = pb.SPEECH_EVENT_TYPE_BEGIN
+            message.speech_event.event_type = pb.SPEECH_EVENT_TYPE_BEGIN
             _set(message.speech_event.offset, response.offset_ms)
         case SpeechEnded():
-            message.speech_event.type = pb.SPEECH_EVENT_TYPE_END
+            message.speech_event.event_type = pb.SPEECH_EVENT_TYPE_END
             _set(message.speech_event.offset, response.offset_ms)
         case CommitEmpty() | UpdateApplied():
-            message.stream_event.type, message.stream_event.reason = _ANSWERS[type(response)]
+            message.stream_event.event_type, message.stream_event.reason = _ANSWERS[type(response)]
         case StreamEvent():
             _fill_stream_event(message.stream_event, response)
         case OptionWarning():
@@ -57,7 +57,7 @@ def response_from(response: Response | None, cursor: Cursor, call_id: str) -> pb
 
 
 def _fill_stream_event(event: pb.StreamEvent, response: StreamEvent) -> None:
-    event.type = pb.StreamEventType.Value(f"STREAM_EVENT_TYPE_{response.type.name}")
+    event.event_type = pb.StreamEventType.Value(f"STREAM_EVENT_TYPE_{response.type.name}")
     event.reason = response.reason
     _set(event.start_offset, response.start_ms)
     _set(event.end_offset, response.end_ms)

@@ -880,13 +880,23 @@ class Resume(_message.Message):
     AUDIO_OFFSET_FIELD_NUMBER: _builtins.int
     NEXT_RESULT_INDEX_FIELD_NUMBER: _builtins.int
     CALL_ID_FIELD_NUMBER: _builtins.int
+    CHANNEL_OFFSETS_FIELD_NUMBER: _builtins.int
     next_result_index: _builtins.int
-    """The `result_index` of the first utterance, at most 2^30. Default: 0."""
+    """The `result_index` of the first utterance, one more than that of the last final result, at most 2^30. Default: 0."""
     call_id: _builtins.str
     """The call id in the earlier call's `started`, for the log, at most 128 characters. Default: none."""
     @_builtins.property
     def audio_offset(self) -> _duration_pb2.Duration:
-        """Added to every offset. Default: 0."""
+        """Where the first audio of this call lies on the earlier call's clock, added to every offset: the last
+        `cursor.finalized` of the earlier call, if all audio from there on is sent again. Default: 0.
+        """
+
+    @_builtins.property
+    def channel_offsets(self) -> _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]:
+        """Where each channel stopped, in the order of the channels: the last `cursor.channel_finalized` of the earlier call.
+        None may lie before `audio_offset`; a channel's audio before its offset is not recognised again. Only with channel
+        mode SEPARATE. Default: `audio_offset` for each channel.
+        """
 
     def __init__(
         self,
@@ -894,10 +904,11 @@ class Resume(_message.Message):
         audio_offset: _duration_pb2.Duration | None = ...,
         next_result_index: _builtins.int = ...,
         call_id: _builtins.str = ...,
+        channel_offsets: _abc.Iterable[_duration_pb2.Duration] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["audio_offset", b"audio_offset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio_offset", b"audio_offset", "call_id", b"call_id", "next_result_index", b"next_result_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio_offset", b"audio_offset", "call_id", b"call_id", "channel_offsets", b"channel_offsets", "next_result_index", b"next_result_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1020,8 +1031,9 @@ class Cursor(_message.Message):
 
     RECEIVED_FIELD_NUMBER: _builtins.int
     SENT_UPSTREAM_FIELD_NUMBER: _builtins.int
-    FINAL_FIELD_NUMBER: _builtins.int
+    FINALIZED_FIELD_NUMBER: _builtins.int
     INJECTED_SILENCE_FIELD_NUMBER: _builtins.int
+    CHANNEL_FINALIZED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def received(self) -> _duration_pb2.Duration:
         """Audio received from the client."""
@@ -1031,24 +1043,31 @@ class Cursor(_message.Message):
         """The client's audio handed to the recogniser."""
 
     @_builtins.property
-    def final(self) -> _duration_pb2.Duration:
-        """Audio covered by final results: its end on the client's clock."""
+    def finalized(self) -> _duration_pb2.Duration:
+        """Audio covered by final results: its end on the client's clock. With channel mode SEPARATE the least of the
+        channels. A call that resumes this one begins with the audio that follows.
+        """
 
     @_builtins.property
     def injected_silence(self) -> _duration_pb2.Duration:
         """Silence that the gateway added."""
+
+    @_builtins.property
+    def channel_finalized(self) -> _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]:
+        """Audio covered by final results of each channel, in the order of the channels. Only with channel mode SEPARATE."""
 
     def __init__(
         self,
         *,
         received: _duration_pb2.Duration | None = ...,
         sent_upstream: _duration_pb2.Duration | None = ...,
-        final: _duration_pb2.Duration | None = ...,
+        finalized: _duration_pb2.Duration | None = ...,
         injected_silence: _duration_pb2.Duration | None = ...,
+        channel_finalized: _abc.Iterable[_duration_pb2.Duration] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["final", b"final", "injected_silence", b"injected_silence", "received", b"received", "sent_upstream", b"sent_upstream"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finalized", b"finalized", "injected_silence", b"injected_silence", "received", b"received", "sent_upstream", b"sent_upstream"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["final", b"final", "injected_silence", b"injected_silence", "received", b"received", "sent_upstream", b"sent_upstream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_finalized", b"channel_finalized", "finalized", b"finalized", "injected_silence", b"injected_silence", "received", b"received", "sent_upstream", b"sent_upstream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1287,9 +1306,9 @@ class SpeechEvent(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    TYPE_FIELD_NUMBER: _builtins.int
+    EVENT_TYPE_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
-    type: Global___SpeechEventType.ValueType
+    event_type: Global___SpeechEventType.ValueType
     """Which of the two."""
     @_builtins.property
     def offset(self) -> _duration_pb2.Duration:
@@ -1298,12 +1317,12 @@ class SpeechEvent(_message.Message):
     def __init__(
         self,
         *,
-        type: Global___SpeechEventType.ValueType = ...,
+        event_type: Global___SpeechEventType.ValueType = ...,
         offset: _duration_pb2.Duration | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_type", b"event_type", "offset", b"offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1315,14 +1334,14 @@ class StreamEvent(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    TYPE_FIELD_NUMBER: _builtins.int
+    EVENT_TYPE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     START_OFFSET_FIELD_NUMBER: _builtins.int
     END_OFFSET_FIELD_NUMBER: _builtins.int
     FROM_MODEL_FIELD_NUMBER: _builtins.int
     TO_MODEL_FIELD_NUMBER: _builtins.int
     DOWNGRADES_FIELD_NUMBER: _builtins.int
-    type: Global___StreamEventType.ValueType
+    event_type: Global___StreamEventType.ValueType
     """What happened."""
     reason: _builtins.str
     """Why, in a sentence."""
@@ -1345,7 +1364,7 @@ class StreamEvent(_message.Message):
     def __init__(
         self,
         *,
-        type: Global___StreamEventType.ValueType = ...,
+        event_type: Global___StreamEventType.ValueType = ...,
         reason: _builtins.str = ...,
         start_offset: _duration_pb2.Duration | None = ...,
         end_offset: _duration_pb2.Duration | None = ...,
@@ -1355,7 +1374,7 @@ class StreamEvent(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_offset", b"end_offset", "start_offset", b"start_offset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["downgrades", b"downgrades", "end_offset", b"end_offset", "from_model", b"from_model", "reason", b"reason", "start_offset", b"start_offset", "to_model", b"to_model", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["downgrades", b"downgrades", "end_offset", b"end_offset", "event_type", b"event_type", "from_model", b"from_model", "reason", b"reason", "start_offset", b"start_offset", "to_model", b"to_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
