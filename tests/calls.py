@@ -78,8 +78,8 @@ class Outcome:
 
     @property
     def kinds(self) -> list[str]:
-        """What each response carried, runs of the same kind once."""
-        kinds = [response.WhichOneof("response") or "cursor" for response in self.responses]
+        """What each response carried, runs of the same kind once, without cursors: a busy machine is quiet for long."""
+        kinds = [kind for response in self.responses if (kind := response.WhichOneof("response"))]
         return [kind for index, kind in enumerate(kinds) if index == 0 or kinds[index - 1] != kind]
 
     @property

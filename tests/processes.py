@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -102,8 +103,11 @@ async def gateway_process(open_files: str = "", **settings: str) -> AsyncIterato
 
 def children(pid: int) -> set[int]:
     """The process ids of a process's children."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return {int(child) for task in tasks for child in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # A thread may end meanwhile.
+            found |= {int(child) for child in (thread / "children").read_text().split()}
+    return found
 
 
 def is_running(pid: int) -> bool:

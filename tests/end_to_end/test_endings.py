@@ -33,6 +33,7 @@ from calls import (
     silence,
 )
 from gateways import eventually, open_gateway
+from processes import children
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -47,7 +48,7 @@ def value(gateway: Gateway, name: str, **labels: str) -> float:
 
 def workers() -> set[int]:
     """The process ids of this process's children."""
-    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+    return children(os.getpid())
 
 
 def open_files() -> int:

@@ -190,8 +190,7 @@ async def test_sigterm_lets_an_open_call_finish() -> None:
         await call.done_writing()
         outcome = await outcome_of(call)
         assert (outcome.code, outcome.texts) == (grpc.StatusCode.OK, [BOYS_WORDS])
-        kinds = [kind for kind in outcome.kinds if kind != "cursor"]  # A busy machine is quiet for long enough for one.
-        assert kinds == ["going_away", "result", "finished"]
+        assert outcome.kinds == ["going_away", "result", "finished"]
         assert 60 < outcome.responses[0].going_away.deadline.ToMilliseconds() / 1000 <= 120
         async with asyncio.timeout(60):
             assert await gateway.exit_code() == 0
@@ -231,7 +230,9 @@ async def test_a_late_call_on_an_open_connection_is_sent_elsewhere() -> None:
         address = await gateway.address("grpc")
         await eventually(lambda: is_refused(address))
         late = await recognize(stub, [config(), audio(BOY)])
-        assert (late.code, late.responses) == (grpc.StatusCode.UNAVAILABLE, ())
+        # CANCELLED: gRPC's core ends so what comes as the gateway stops to listen; clients send both again.
+        assert late.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+        assert late.responses == ()
         call.cancel()
 
 
