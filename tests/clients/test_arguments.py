@@ -1,10 +1,11 @@
 """How the command line is read."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from asrgateway.arguments import ENCODINGS, FileCommand, ModelsCommand, parse
+from asrgateway.arguments import FileCommand, ModelsCommand, parse
 
 
 def test_a_path_alone_is_enough() -> None:
@@ -13,16 +14,6 @@ def test_a_path_alone_is_enough() -> None:
     assert (command.path, command.connection.target) == (Path("speech.wav"), "127.0.0.1:50051")
     assert (command.is_fast, command.is_json, command.timeout_seconds) == (False, False, None)
     assert command.connection.credentials() is None
-
-
-def test_languages_add_up() -> None:
-    command = parse(["file", "a.wav", "--language", "zh", "--language", "en-US"])
-    assert isinstance(command, FileCommand)
-    assert command.language_codes == ("zh", "en-US")
-
-
-def test_encodings_have_the_names_of_the_contract() -> None:
-    assert list(ENCODINGS)[:4] == ["linear16", "wav", "mulaw", "alaw"]
 
 
 def test_a_certificate_file_implies_tls() -> None:
@@ -40,6 +31,11 @@ def test_a_certificate_file_implies_tls() -> None:
         (["file", "a.wav", "--timeout", "nan"], "'nan' is not a number above 0"),
         (["file", "a.wav", "--timeout", "soon"], "'soon' is not a number above 0"),
         (["file", "a.wav", "--encoding", "vinyl"], "vinyl"),
+        (["file", "a.wav", "--encoding", "mp3"], "invalid choice: 'mp3'"),
+        (["file", "a.wav", "--endpointing", "semantic", "--silence", "1"], "--silence, "),
+        (["models", "--target", "http://gateway:50051/"], "write --target gateway:50051"),
+        (["models", "--target", "https://gateway"], "write --target gateway:50051 and add --tls"),
+        (["models", "--target", "gateway"], "'gateway' has no port: write --target gateway:50051"),
         (["models", "--cert", "c.pem"], "--cert and --key belong together"),
         (["models", "--channel-option", "grpc.keepalive_time_ms"], "is not NAME=VALUE"),
     ],
@@ -59,6 +55,21 @@ def test_help_shows_examples(arguments: list[str], capsys: pytest.CaptureFixture
         parse(arguments)
     assert caught.value.code == 0
     assert "asr-client file speech.wav" in capsys.readouterr().out
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"asr-client {version('asrgateway')}\n"
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["127.0.0.1:50051", "dns:///gateway:50051", "ipv4:10.0.0.1:50051,10.0.0.2:50051", "[::1]:50051", "unix:/run/asr"],
+)
+def test_a_target_may_be_any_that_grpc_resolves(target: str) -> None:
+    assert parse(["models", "--target", target]).connection.target == target
 
 
 def test_options_of_the_connection_are_numbers_or_text() -> None:

@@ -1,20 +1,23 @@
 """What is known of a recording before it is sent."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from asrgateway import AudioEncoding, DecodingConfig
-from asrgateway.audio_file import AudioFile, UnusableFile, open_audio
+from asrgateway.audio_file import ENCODINGS, AudioFile, UnusableFile, open_audio
+from calls import ROOT
 
 WAV = AudioEncoding.AUDIO_ENCODING_WAV
 LINEAR16 = AudioEncoding.AUDIO_ENCODING_LINEAR16
+PROTO = ROOT / "protos/asrgateway/v1/recognition.proto"
 
 
 def opened(
     path: Path,
     *,
-    encoding: AudioEncoding.ValueType | None = None,
+    encoding: str | None = None,
     rate: int | None = None,
     channels: int | None = None,
 ) -> AudioFile:
@@ -43,8 +46,7 @@ def test_messages_of_a_wav_file_last_100_ms_and_the_first_carries_the_header(wav
 
 def test_progress_counts_samples_not_the_header(wav_file: Path) -> None:
     audio = opened(wav_file)
-    assert audio.progress(0) == "0.0 of 0.2 s"
-    assert audio.progress(44 + 3200) == "0.1 of 0.2 s"
+    assert (audio.seconds_of(0), audio.seconds_of(44 + 3200), audio.seconds) == (0, 0.1, 0.2)
 
 
 @pytest.mark.parametrize("length", [bytes(4), b"\xff\xff\xff\xff"], ids=["zero", "largest"])
@@ -55,7 +57,7 @@ def test_a_wav_header_without_a_length_covers_the_rest_of_the_file(wav_file: Pat
 
 
 def test_options_that_agree_with_the_header_are_accepted(wav_file: Path) -> None:
-    assert opened(wav_file, encoding=WAV, rate=8000, channels=2).sample_rate_hertz == 8000
+    assert opened(wav_file, encoding="wav", rate=8000, channels=2).sample_rate_hertz == 8000
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_options_that_contradict_the_header_are_refused(
 
 def test_a_wav_file_is_not_sent_as_raw_audio(wav_file: Path) -> None:
     with pytest.raises(UnusableFile, match="use --encoding wav"):
-        opened(wav_file, encoding=LINEAR16, rate=8000)
+        opened(wav_file, encoding="linear16", rate=8000)
 
 
 def test_a_wav_file_that_is_not_pcm_is_refused(wav_file: Path) -> None:
@@ -90,7 +92,7 @@ def test_a_wav_file_that_ends_in_its_header_is_refused(wav_file: Path) -> None:
 def test_a_raw_file_is_16_bit_audio_in_one_channel(raw_file: Path) -> None:
     audio = opened(raw_file, rate=8000)
     assert audio.decoding_config == DecodingConfig(encoding=LINEAR16, sample_rate_hertz=8000)
-    assert audio.progress(8000) == "0.5 of 1.0 s"
+    assert (audio.seconds_of(8000), audio.seconds) == (0.5, 1.0)
 
 
 def test_a_raw_file_needs_a_rate(raw_file: Path) -> None:
@@ -104,11 +106,23 @@ def test_a_rate_that_is_no_multiple_of_10_keeps_its_true_pace(raw_file: Path) ->
     assert audio.message_seconds == 1102 / 11025
 
 
-def test_coded_audio_cannot_be_paced(raw_file: Path) -> None:
-    audio = opened(raw_file, encoding=AudioEncoding.AUDIO_ENCODING_MP3)
-    assert audio.progress(8192) == "8 of 16 KiB"
-    with pytest.raises(UnusableFile, match=r"mp3 .* add --fast"):
-        _ = audio.message_bytes
+def test_coded_audio_is_refused_with_a_way_to_convert_it(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp3"
+    path.touch()
+    with pytest.raises(UnusableFile, match=r"does not decode mp3 files yet: .*ffmpeg -i song.mp3 .* song.wav"):
+        opened(path)
+
+
+def test_the_encodings_are_those_that_the_contract_says_are_built() -> None:
+    comments_and_names = re.findall(r"((?:  //.*\n)+)  AUDIO_ENCODING_(\w+) = [1-9]", PROTO.read_text())
+    assert tuple(name.lower() for comment, name in comments_and_names if "Not built yet" not in comment) == ENCODINGS
+
+
+def test_a_wav_file_without_a_rate_is_refused(wav_file: Path) -> None:
+    content = wav_file.read_bytes()
+    wav_file.write_bytes(content[:24] + bytes(4) + content[28:])
+    with pytest.raises(UnusableFile, match="its rate is 0 Hz"):
+        opened(wav_file)
 
 
 def test_an_unknown_name_needs_an_encoding(tmp_path: Path) -> None:

@@ -1,32 +1,21 @@
 """A recording on disk: its format, its length, and its bytes in messages."""
 
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from asrgateway.v1.recognition_pb2 import AudioEncoding, DecodingConfig
 
-_ENCODING_OF_SUFFIX: Final = {
-    ".wav": AudioEncoding.AUDIO_ENCODING_WAV,
-    ".pcm": AudioEncoding.AUDIO_ENCODING_LINEAR16,
-    ".raw": AudioEncoding.AUDIO_ENCODING_LINEAR16,
-    ".flac": AudioEncoding.AUDIO_ENCODING_FLAC,
-    ".mp3": AudioEncoding.AUDIO_ENCODING_MP3,
-    ".ogg": AudioEncoding.AUDIO_ENCODING_OGG_OPUS,
-    ".opus": AudioEncoding.AUDIO_ENCODING_OGG_OPUS,
-    ".webm": AudioEncoding.AUDIO_ENCODING_WEBM_OPUS,
-    ".aac": AudioEncoding.AUDIO_ENCODING_AAC,
-    ".amr": AudioEncoding.AUDIO_ENCODING_AMR,
-    ".awb": AudioEncoding.AUDIO_ENCODING_AMR_WB,
-    ".spx": AudioEncoding.AUDIO_ENCODING_OGG_SPEEX,
-}
-_SAMPLE_BYTES: Final = {
-    AudioEncoding.AUDIO_ENCODING_LINEAR16: 2,
-    AudioEncoding.AUDIO_ENCODING_MULAW: 1,
-    AudioEncoding.AUDIO_ENCODING_ALAW: 1,
-}
+ENCODINGS: Final = ("linear16", "wav")
+"""What gateways decode so far; the contract names more."""
+
+_ENCODING_OF_SUFFIX: Final[Mapping[str, str]] = {".wav": "wav", ".pcm": "linear16", ".raw": "linear16"}
+_CODED_SUFFIXES: Final = frozenset(
+    {".aac", ".amr", ".awb", ".flac", ".m4a", ".mp3", ".mp4", ".ogg", ".opus", ".spx", ".webm"}
+)
+_SAMPLE_BYTES: Final = 2
 _FAST_MESSAGE_BYTES: Final = 32 << 10  # One second of 16 kHz speech: few messages, and progress still moves.
 
 
@@ -43,16 +32,16 @@ class AudioFile:
         decoding_config: The format that is sent to the gateway.
         header_bytes: Bytes before the first sample.
         audio_bytes: Bytes of samples.
-        frame_bytes: One sample of every channel; None where only a decoder can find it.
-        sample_rate_hertz: None where only a decoder can find it.
+        frame_bytes: One sample of every channel.
+        sample_rate_hertz: Frames per second.
     """
 
     path: Path
     decoding_config: DecodingConfig
     header_bytes: int
     audio_bytes: int
-    frame_bytes: int | None
-    sample_rate_hertz: int | None
+    frame_bytes: int
+    sample_rate_hertz: int
 
     def messages(self, message_bytes: int = _FAST_MESSAGE_BYTES) -> Iterator[bytes]:
         """Read the whole file; the first message holds the header and as much audio as the others.
@@ -68,14 +57,7 @@ class AudioFile:
 
     @property
     def message_bytes(self) -> int:
-        """Bytes of the 100 ms that one message holds at speaking speed.
-
-        Raises:
-            UnusableFile: Only a decoder can find them.
-        """
-        if self.frame_bytes is None or self.sample_rate_hertz is None:
-            name = AudioEncoding.Name(self.decoding_config.encoding).removeprefix("AUDIO_ENCODING_").lower()
-            raise UnusableFile(f"{name} cannot be sent at speaking speed from a file: add --fast")
+        """Bytes of the 100 ms that one message holds at speaking speed."""
         return max(1, self.sample_rate_hertz // 10) * self.frame_bytes
 
     @property
@@ -84,21 +66,23 @@ class AudioFile:
         return self.message_bytes / self._bytes_per_second
 
     @property
-    def _bytes_per_second(self) -> int:
-        return (self.sample_rate_hertz or 0) * (self.frame_bytes or 0)
+    def seconds(self) -> float:
+        """The duration of the whole recording."""
+        return self.audio_bytes / self._bytes_per_second
 
-    def progress(self, sent_bytes: int) -> str:
-        """Return how much was sent, in seconds if they are known, otherwise in KiB."""
-        sent = min(max(0, sent_bytes - self.header_bytes), self.audio_bytes)
-        if bytes_per_second := self._bytes_per_second:
-            return f"{sent / bytes_per_second:.1f} of {self.audio_bytes / bytes_per_second:.1f} s"
-        return f"{sent / 1024:.0f} of {self.audio_bytes / 1024:.0f} KiB"
+    def seconds_of(self, sent_bytes: int) -> float:
+        """Return how much audio the first bytes hold, header included."""
+        return min(max(0, sent_bytes - self.header_bytes), self.audio_bytes) / self._bytes_per_second
+
+    @property
+    def _bytes_per_second(self) -> int:
+        return self.sample_rate_hertz * self.frame_bytes
 
 
 def open_audio(
     path: Path,
     *,
-    encoding: AudioEncoding.ValueType | None,
+    encoding: str | None,
     sample_rate_hertz: int | None,
     channel_count: int | None,
 ) -> AudioFile:
@@ -106,7 +90,7 @@ def open_audio(
 
     Args:
         path: The file.
-        encoding: Of its bytes; None: by its name.
+        encoding: One of ``ENCODINGS``; None: by its name.
         sample_rate_hertz: None: as its header says.
         channel_count: None: as its header says, or 1.
 
@@ -118,22 +102,22 @@ def open_audio(
     if not path.is_file():
         raise UnusableFile(f"{path} is not a file")
     has_wav_header = _has_wav_header(path)
-    if encoding is None:
-        encoding = _encoding_by_name(path)
-    if encoding == AudioEncoding.AUDIO_ENCODING_WAV:
+    if (encoding or _encoding_by_name(path)) == "wav":
         return _open_wav(path, size_bytes, sample_rate_hertz, channel_count)
     if has_wav_header:
         raise UnusableFile(f"{path} is a WAV file: use --encoding wav")
-    config = DecodingConfig(encoding=encoding, sample_rate_hertz=sample_rate_hertz, audio_channel_count=channel_count)
-    sample_bytes = _SAMPLE_BYTES.get(encoding)
-    if sample_bytes is not None and sample_rate_hertz is None:
+    if sample_rate_hertz is None:
         raise UnusableFile(f"{path} has no header with a sample rate: add --rate, such as --rate 16000")
     return AudioFile(
         path=path,
-        decoding_config=config,
+        decoding_config=DecodingConfig(
+            encoding=AudioEncoding.AUDIO_ENCODING_LINEAR16,
+            sample_rate_hertz=sample_rate_hertz,
+            audio_channel_count=channel_count,
+        ),
         header_bytes=0,
         audio_bytes=size_bytes,
-        frame_bytes=None if sample_bytes is None else sample_bytes * (channel_count or 1),
+        frame_bytes=_SAMPLE_BYTES * (channel_count or 1),
         sample_rate_hertz=sample_rate_hertz,
     )
 
@@ -144,11 +128,16 @@ def _has_wav_header(path: Path) -> bool:
     return start[:4] == b"RIFF" and start[8:] == b"WAVE"
 
 
-def _encoding_by_name(path: Path) -> AudioEncoding.ValueType:
-    try:
-        return _ENCODING_OF_SUFFIX[path.suffix.lower()]
-    except KeyError:
-        raise UnusableFile(f"the name {path.name} does not show the encoding: add --encoding") from None
+def _encoding_by_name(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix in _CODED_SUFFIXES:
+        raise UnusableFile(
+            f"{path.name}: the gateway does not decode {suffix[1:]} files yet: convert it, "
+            f"such as with 'ffmpeg -i {path.name} -ac 1 -ar 16000 {path.stem}.wav'"
+        )
+    if suffix not in _ENCODING_OF_SUFFIX:
+        raise UnusableFile(f"the name {path.name} does not show the encoding: add --encoding {' or '.join(ENCODINGS)}")
+    return _ENCODING_OF_SUFFIX[suffix]
 
 
 def _open_wav(path: Path, size_bytes: int, sample_rate_hertz: int | None, channel_count: int | None) -> AudioFile:
@@ -161,6 +150,8 @@ def _open_wav(path: Path, size_bytes: int, sample_rate_hertz: int | None, channe
     except (wave.Error, EOFError) as error:
         cause = str(error) or "it ends inside its header"
         raise UnusableFile(f"{path} is not a WAV file with PCM samples: {cause}") from error
+    if rate == 0:
+        raise UnusableFile(f"{path} is not a WAV file with PCM samples: its rate is 0 Hz")
     _agree("--rate", sample_rate_hertz, rate, "Hz")
     _agree("--channels", channel_count, channels, "channel(s)")
     rest_bytes = size_bytes - header_bytes

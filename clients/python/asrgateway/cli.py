@@ -7,9 +7,10 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
-from asrgateway.arguments import ENCODINGS, Connection, FileCommand, ModelsCommand, parse
+from asrgateway.arguments import Command, FileCommand, ModelsCommand, parse
 from asrgateway.audio_file import AudioFile, UnusableFile, open_audio
 from asrgateway.client import RecognitionClient
+from asrgateway.connection import Connection
 from asrgateway.errors import RecognitionError
 from asrgateway.json_lines import to_json
 from asrgateway.model_table import model_table
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-async def run(command: FileCommand | ModelsCommand) -> int:
+async def run(command: Command) -> int:
     """Run one command and return the exit code.
 
     Raises:
@@ -75,16 +76,12 @@ async def run(command: FileCommand | ModelsCommand) -> int:
 async def _recognize_file(command: FileCommand, terminal: Terminal) -> None:
     audio = open_audio(
         command.path,
-        encoding=None if command.encoding is None else ENCODINGS[command.encoding],
+        encoding=command.encoding,
         sample_rate_hertz=command.sample_rate_hertz,
         channel_count=command.channel_count,
     )
-    config = StreamingConfig(
-        model=command.model,
-        decoding_config=audio.decoding_config,
-        language_codes=command.language_codes,
-        interim_results=True,
-    )
+    config = StreamingConfig(decoding_config=audio.decoding_config)
+    config.MergeFrom(command.config)
     report = Report(terminal, audio, is_json=command.is_json)
     messages = _sent(_messages(audio, is_fast=command.is_fast), report)
     async with (

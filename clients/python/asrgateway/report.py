@@ -82,7 +82,7 @@ class Report:
         )
 
     def _progress(self) -> str:
-        return self._audio.progress(self._sent_bytes)
+        return f"{self._audio.seconds_of(self._sent_bytes):.1f} of {self._audio.seconds:.1f} s"
 
     def _redraw(self) -> None:
         self._terminal.live(f"[{self._progress()}] ", self._interim)
