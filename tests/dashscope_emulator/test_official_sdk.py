@@ -338,7 +338,12 @@ async def test_heartbeats_are_not_shown(start: Any, recognition: Any) -> None:
 
 def run_into_error(recognition: Any) -> None:
     """Speak to a server that will not have it."""
-    recognition.start()
+    from dashscope.common.error import InvalidTask
+
+    try:
+        recognition.start()
+    except InvalidTask:
+        return  # It takes a refusal that came at once for a thread that did not start.
     try:
         for _ in range(10):
             recognition.send_audio_frame(FRAME)

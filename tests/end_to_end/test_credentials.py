@@ -144,17 +144,18 @@ async def test_twenty_calls_at_once_need_one_token() -> None:
 
 
 async def test_a_token_that_expired_too_soon_is_replaced_unseen() -> None:
-    """Ten seconds for the gateway are a tenth of one here, so that it learns of the end from the vendor."""
+    """A minute for the gateway is half a second here, so that it learns of the end from the vendor."""
     scaled = Knobs(first_task_seconds=6000, idle_seconds=6000, no_data_seconds=6000, silence_seconds=6000)
     async with (
         vendor(api_key="sk-1", time_scale=100.0, knobs=scaled) as dashscope,
-        gateway(dashscope.url, dashscope_token_seconds=10, **TOKENS) as stub,
+        gateway(dashscope.url, dashscope_token_seconds=60, **TOKENS) as stub,
     ):
         assert (await call(stub)).code is OK
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.6)
         outcomes = await asyncio.gather(*(call(stub) for _ in range(5)))
         assert {outcome.code for outcome in outcomes} == {OK}
-        assert dashscope.tokens == 2
+        # One for all calls, unless the machine is so busy that it ends before the last of them begins.
+        assert 1 < dashscope.tokens < 1 + len(outcomes)
 
 
 async def test_a_key_that_no_token_is_made_of_is_the_operators_to_mend() -> None:
