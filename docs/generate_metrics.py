@@ -13,7 +13,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Metric
 
-from asrgateway_server.grpc_api.status import endings
+from asrgateway_server.contract.status import endings
 from asrgateway_server.metrics import (
     CALLERS_KEY,
     CONNECT_RESULTS,

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 import messages
-from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.lifecycle import Gateway
 from asrgateway_server.vendors.dashscope.adapters.run_task import PATH
 from calls import Stub
 from dashscope_emulator import Emulator, EmulatorOptions, running_emulator

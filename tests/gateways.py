@@ -10,7 +10,7 @@ import grpc
 
 from all_settings import Settings
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
-from asrgateway_server.grpc_api.lifecycle import Gateway, running_gateway
+from asrgateway_server.lifecycle import Gateway, running_gateway
 from asrgateway_server.vendors.registry import VENDORS
 from calls import Stub
 

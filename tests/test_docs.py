@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from all_settings import Settings
-from asrgateway_server.grpc_api.status import STATUSES
+from asrgateway_server.contract.status import STATUSES
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.served_models import served_models
 from asrgateway_server.vendors.registry import VENDORS

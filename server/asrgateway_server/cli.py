@@ -12,11 +12,11 @@ import uvloop
 
 import dashscope_emulator as emulator
 from asrgateway_server import logs
+from asrgateway_server.admission.keys import hashed_line
 from asrgateway_server.backends.vendor import settings_class
 from asrgateway_server.errors import GatewayError
-from asrgateway_server.grpc_api.keys import hashed_line
-from asrgateway_server.grpc_api.lifecycle import serve
 from asrgateway_server.grpc_api.open_circuits import open_circuits
+from asrgateway_server.lifecycle import serve
 from asrgateway_server.models import Model
 from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import CONFIG_VARIABLE, Address, Settings, SettingsError, parse_address

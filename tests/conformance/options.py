@@ -232,6 +232,6 @@ GATEWAY_OPTIONS: Final[Mapping[str, str]] = {
     "request_id": "tests/grpc_api/test_servicer.py::test_the_log_has_the_names_that_the_client_sent",
     "resume.audio_offset": "tests/end_to_end/test_recognition.py::test_a_resumed_call_goes_on_counting",
     "resume.next_result_index": "tests/end_to_end/test_recognition.py::test_a_resumed_call_goes_on_counting",
-    "resume.channel_offsets": "tests/grpc_api/test_requests.py::test_a_value_out_of_range_names_its_field",
+    "resume.channel_offsets": "tests/contract/test_requests.py::test_a_value_out_of_range_names_its_field",
     "resume.call_id": "tests/grpc_api/test_servicer.py::test_the_log_has_the_names_that_the_client_sent",
 }

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.lifecycle import Gateway
 from asrgateway_server.vendors.dashscope.catalogue import BLANK_MODELS
 from calls import Outcome, RecognizeCall, Stub, audio, commit, config, outcome_of, recognize
 from conformance.subjects import SUBJECTS, Subject

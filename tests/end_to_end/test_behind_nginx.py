@@ -14,7 +14,7 @@ import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
-from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.lifecycle import Gateway
 from calls import RECORDINGS, Outcome, audio, config, in_messages, outcome_of, pcm
 from gateways import open_gateway
 

@@ -18,8 +18,8 @@ import http2
 from asrgateway import tls_credentials
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server import logs
-from asrgateway_server.grpc_api.keys import hashed_line
-from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.admission.keys import hashed_line
+from asrgateway_server.lifecycle import Gateway
 from asrgateway_server.metrics import METHODS, SERVICE
 from calls import Outcome, Stub, audio, commit, config, outcome_of
 from certificates import Certificate, make_certificate

@@ -7,7 +7,7 @@ import asyncio
 import grpc
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.lifecycle import Gateway
 from calls import RecognizeCall, Stub, audio, config, in_messages, outcome_of, recognize
 from dashscope_emulator.faults import Fault, Phase, Stall
 from dashscope_emulator.recognizers.markers import marker_audio

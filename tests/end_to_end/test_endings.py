@@ -17,7 +17,7 @@ import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
-from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.lifecycle import Gateway
 from asrgateway_server.metrics import METHODS, SERVICE
 from calls import (
     RECORDINGS,

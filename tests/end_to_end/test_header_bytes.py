@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from asrgateway_server.grpc_api.keys import hashed_line
+from asrgateway_server.admission.keys import hashed_line
 from asrgateway_server.metrics import SERVICE
 from http2 import DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, call_headers, field, frame
 from processes import GatewayProcess, gateway_process

@@ -19,8 +19,8 @@ import asrgateway.sync
 import http2
 from asrgateway import RecognitionClient, RecognitionError
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.grpc_api.keys import hashed_line
-from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.admission.keys import hashed_line
+from asrgateway_server.lifecycle import Gateway
 from asrgateway_server.metrics import METHODS, SERVICE
 from calls import RECORDINGS, Stub, audio, config, outcome_of
 from emulated_vendor import vendor_and_gateway

@@ -15,8 +15,8 @@ import pytest_asyncio
 
 from all_settings import Settings
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.grpc_api.lifecycle import Gateway
-from asrgateway_server.grpc_api.requests import MAX_CONFIG_BYTES
+from asrgateway_server.contract.requests import MAX_CONFIG_BYTES
+from asrgateway_server.lifecycle import Gateway
 from asrgateway_server.metrics import SERVICE
 from calls import Outcome, config, in_messages, outcome_of
 from cpu_time import LoopWatch

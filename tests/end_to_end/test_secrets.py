@@ -17,7 +17,7 @@ import pytest
 
 from all_settings import Settings
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.grpc_api.keys import hashed_line
+from asrgateway_server.admission.keys import hashed_line
 from calls import Stub, audio, config, in_messages
 from dashscope_emulator import EmulatorOptions, running_emulator
 from dashscope_emulator.faults import Action, Close, Drop, Fail, Fault, Garbage, Garble, Phase, Refuse

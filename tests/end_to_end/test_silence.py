@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.lifecycle import Gateway
 from calls import RecognizeCall, Stub, audio, config, in_messages, outcome_of, recognize
 from dashscope_emulator.recognizers.markers import marker_audio
 from emulated_vendor import vendor_and_gateway

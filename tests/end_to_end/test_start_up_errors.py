@@ -10,7 +10,7 @@ import pytest
 
 from all_settings import Settings
 from asrgateway_server.errors import GatewayError
-from asrgateway_server.grpc_api.lifecycle import running_gateway
+from asrgateway_server.lifecycle import running_gateway
 from asrgateway_server.settings import ModelSettings, SettingsError
 from asrgateway_server.vendors.dashscope.settings import EndpointSettings
 from asrgateway_server.vendors.registry import VENDORS

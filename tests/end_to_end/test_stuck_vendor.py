@@ -19,7 +19,7 @@ from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.backends import task_exchange
 from asrgateway_server.backends.task_exchange import UpstreamTimeouts
 from asrgateway_server.backends.unanswered_speech import UnansweredSpeech
-from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.lifecycle import Gateway
 from asrgateway_server.vendors.dashscope.adapters.realtime_session import PATH as SESSION_PATH
 from asrgateway_server.vendors.dashscope.official_sdk import backend as official_sdk
 from calls import Outcome, RecognizeCall, Stub, audio, commit, config, in_messages, outcome_of, recognize

@@ -21,7 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from asrgateway import tls_credentials
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
-from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.lifecycle import Gateway
 from asrgateway_server.settings import SettingsError
 from calls import RECORDINGS, Stub, audio, config, outcome_of, pcm, recognize
 from certificates import Certificate, make_certificate

@@ -15,7 +15,7 @@ from aiohttp import WSMsgType, web
 
 import messages
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.lifecycle import Gateway
 from calls import Outcome, RecognizeCall, Stub, audio, commit, config, in_messages, outcome_of, recognize
 from dashscope_emulator import Emulator, EmulatorOptions, Fault, running_emulator
 from dashscope_emulator.faults import (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from grpc.aio import Metadata
 
-from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.lifecycle import Gateway
 from calls import Stub, config, in_messages, recognize
 from dashscope_emulator import Emulator, Fault
 from dashscope_emulator.faults import Drop, Phase

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.lifecycle import Gateway
 from calls import MESSAGE_BYTES, RECORDINGS, Stub, audio, commit, config, in_messages, pcm, recognize, silence
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -15,7 +15,7 @@ from aiohttp import WSMsgType, web
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server.backends.vendor import Vendors, settings_class
-from asrgateway_server.grpc_api.lifecycle import Gateway, running_gateway
+from asrgateway_server.lifecycle import Gateway, running_gateway
 from asrgateway_server.settings import Settings, SettingsError
 from calls import Stub, commit, config, in_messages, recognize
 from emulated_vendor import vendor

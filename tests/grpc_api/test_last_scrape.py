@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
+from asrgateway_server.admission.drain import Drain
 from asrgateway_server.errors import Draining
-from asrgateway_server.grpc_api.drain import Drain
 from asrgateway_server.grpc_api.last_scrape import LastScrape
 from asrgateway_server.metrics import Metrics
 

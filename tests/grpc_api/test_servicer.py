@@ -18,6 +18,9 @@ from prometheus_client import CollectorRegistry
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server import logs
+from asrgateway_server.admission.drain import Drain
+from asrgateway_server.admission.edge_limits import EdgeLimits
+from asrgateway_server.admission.vendor_metadata import VendorMetadata
 from asrgateway_server.backends.base import Completed, Emit, TaskEnd, TaskInput
 from asrgateway_server.backends.circuit_breaker import CircuitLimits
 from asrgateway_server.backends.route import Routes
@@ -25,12 +28,9 @@ from asrgateway_server.call.replay_memory import ReplayMemory
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.errors import Overloaded
 from asrgateway_server.events import FinalResult, Ready
-from asrgateway_server.grpc_api.drain import Drain
-from asrgateway_server.grpc_api.edge_limits import EdgeLimits
 from asrgateway_server.grpc_api.interceptor import CallInterceptor
 from asrgateway_server.grpc_api.ports import ONLY_ONE_LISTENER
 from asrgateway_server.grpc_api.servicer import RecognitionServicer
-from asrgateway_server.grpc_api.vendor_metadata import VendorMetadata
 from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.tracing import IdOnlyTracer
 from calls import Outcome, Stub, audio, commit, config, outcome_of, recognize

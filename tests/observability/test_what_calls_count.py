@@ -10,7 +10,7 @@ import pytest
 from grpc.aio import Metadata
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.grpc_api.lifecycle import Gateway
+from asrgateway_server.lifecycle import Gateway
 from asrgateway_server.metrics import SERVICE
 from calls import audio, config, in_messages, recognize
 from dashscope_emulator import Fault

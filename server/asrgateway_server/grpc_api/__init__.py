@@ -1,1 +1,1 @@
-"""The public face: gRPC, its messages and its statuses."""
+"""The door for gRPC clients."""

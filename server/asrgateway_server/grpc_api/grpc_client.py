@@ -14,15 +14,15 @@ from google.protobuf.message import DecodeError
 from pydantic import SecretStr
 
 from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.admission.edge_limits import EdgeLimits
+from asrgateway_server.admission.rate_limit import PerMinute
 from asrgateway_server.backends.base import Commit
 from asrgateway_server.call.responses import CallFinished, Cursor, Response
 from asrgateway_server.config import Update
+from asrgateway_server.contract.requests import CONFIG_FIELD, update_from
+from asrgateway_server.contract.responses import response_from
 from asrgateway_server.early_end import EarlyEnd
 from asrgateway_server.errors import ClientLimitReached, ClientStalled, InvalidRequest
-from asrgateway_server.grpc_api.edge_limits import EdgeLimits
-from asrgateway_server.grpc_api.rate_limit import PerMinute
-from asrgateway_server.grpc_api.requests import CONFIG_FIELD, update_from
-from asrgateway_server.grpc_api.responses import response_from
 from asrgateway_server.metrics import MethodMetrics
 
 # How long gRPC takes to cancel a handler: of 900 calls that were cancelled on two busy cores 30 were not within one

@@ -12,11 +12,11 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from asrgateway_server import logs
+from asrgateway_server.admission.client_identity import identity_of
+from asrgateway_server.admission.peer_calls import PeerCalls
+from asrgateway_server.contract.requests import request_from
+from asrgateway_server.contract.status import CAUSES_WITHOUT_ERROR, cause_of, code_of, details_of, endings
 from asrgateway_server.errors import ClientStalled, GatewayError, InvalidRequest
-from asrgateway_server.grpc_api.client_identity import identity_of
-from asrgateway_server.grpc_api.peer_calls import PeerCalls
-from asrgateway_server.grpc_api.requests import request_from
-from asrgateway_server.grpc_api.status import CAUSES_WITHOUT_ERROR, cause_of, code_of, details_of, endings
 from asrgateway_server.metrics import SERVICE, Metrics
 from asrgateway_server.tracing import Tracer, call_trace
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from asrgateway_server.grpc_api.drain import Drain
-from asrgateway_server.grpc_api.event_wait import is_set_within
+from asrgateway_server.admission.drain import Drain
+from asrgateway_server.admission.event_wait import is_set_within
 
 log = logging.getLogger(__name__)
 

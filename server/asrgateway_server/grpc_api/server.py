@@ -14,9 +14,10 @@ import grpc
 from grpc_reflection.v1alpha import reflection
 
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
-from asrgateway_server.grpc_api.drain import Drain
+from asrgateway_server.admission.drain import Drain
+from asrgateway_server.admission.keys import ClientKeys
 from asrgateway_server.grpc_api.interceptor import CallInterceptor
-from asrgateway_server.grpc_api.keys import ClientKeys, KeyInterceptor
+from asrgateway_server.grpc_api.key_interceptor import KeyInterceptor
 from asrgateway_server.grpc_api.ports import MAX_CONNECTIONS, ONLY_ONE_LISTENER, ListenerOption, bind, handshake_options
 from asrgateway_server.grpc_api.rotation import RotatingServer
 from asrgateway_server.grpc_api.servicer import RecognitionServicer

@@ -11,20 +11,20 @@ from dataclasses import replace
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server import logs
+from asrgateway_server.admission.client_identity import identity_of
+from asrgateway_server.admission.client_limits import ClientLimits
+from asrgateway_server.admission.drain import Drain
+from asrgateway_server.admission.edge_limits import EdgeLimits
 from asrgateway_server.backends.route import Routes
 from asrgateway_server.call.call import recognize
 from asrgateway_server.call.going_away import GoingAwayNotice
 from asrgateway_server.call.limits import Limits
 from asrgateway_server.call.replay_memory import ReplayMemory
 from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.contract.requests import config_from
+from asrgateway_server.contract.responses import models_from
 from asrgateway_server.errors import ClientLimitReached, GatewayError, Overloaded
-from asrgateway_server.grpc_api.client_identity import identity_of
-from asrgateway_server.grpc_api.client_limits import ClientLimits
-from asrgateway_server.grpc_api.drain import Drain
-from asrgateway_server.grpc_api.edge_limits import EdgeLimits
 from asrgateway_server.grpc_api.grpc_client import GrpcClient, RecognizeContext
-from asrgateway_server.grpc_api.requests import config_from
-from asrgateway_server.grpc_api.responses import models_from
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import Catalogue
 from asrgateway_server.tracing import call_trace

@@ -5,8 +5,8 @@ from google.protobuf.duration_pb2 import Duration
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.call.responses import CallFinished, Cursor, Result, Started
+from asrgateway_server.contract.responses import models_from, response_from
 from asrgateway_server.events import CommitEmpty, OptionWarning, SpeechEnded, SpeechStarted, WarningCode, Word
-from asrgateway_server.grpc_api.responses import models_from, response_from
 from asrgateway_server.models import Feature
 from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
 from catalogues import WITHOUT_KEY, served

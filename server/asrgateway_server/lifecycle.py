@@ -14,15 +14,16 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from asrgateway_server.admission.connections import connection_limits, counted_connections
+from asrgateway_server.admission.drain import Drain
+from asrgateway_server.admission.edge_limits import EdgeLimits
+from asrgateway_server.admission.vendor_metadata import VendorMetadata
 from asrgateway_server.backends.base import Backend
 from asrgateway_server.backends.circuit_breaker import CircuitLimits
 from asrgateway_server.backends.route import Routes
 from asrgateway_server.backends.vendor import Vendors
 from asrgateway_server.call.limits import Limits
 from asrgateway_server.call.replay_memory import ReplayMemory
-from asrgateway_server.grpc_api.connections import connection_limits, counted_connections
-from asrgateway_server.grpc_api.drain import Drain
-from asrgateway_server.grpc_api.edge_limits import EdgeLimits
 from asrgateway_server.grpc_api.freed_memory import freed_memory_given_back
 from asrgateway_server.grpc_api.health import HealthServer
 from asrgateway_server.grpc_api.http_server import http_server
@@ -31,7 +32,6 @@ from asrgateway_server.grpc_api.loop_lag import observed_loop
 from asrgateway_server.grpc_api.server import recognition_server, verify_exposure
 from asrgateway_server.grpc_api.servicer import RecognitionServicer
 from asrgateway_server.grpc_api.tracer import open_tracer
-from asrgateway_server.grpc_api.vendor_metadata import VendorMetadata
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import Address, Settings

@@ -6,6 +6,7 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from asrgateway_server.contract.status import CAUSES, STATUSES, cause_of, code_of, details_of, endings
 from asrgateway_server.errors import (
     GatewayError,
     InvalidRequest,
@@ -14,7 +15,6 @@ from asrgateway_server.errors import (
     UpstreamLost,
     UpstreamUnavailable,
 )
-from asrgateway_server.grpc_api.status import CAUSES, STATUSES, cause_of, code_of, details_of, endings
 
 
 def family(root: type[GatewayError]) -> set[type[GatewayError]]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import SecretStr
 
+from asrgateway_server.admission.keys import BLANKS
 from asrgateway_server.backends.vendor import Vendors
 from asrgateway_server.errors import InvalidRequest
-from asrgateway_server.grpc_api.keys import BLANKS
 
 
 class VendorMetadata:

@@ -9,9 +9,9 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry
 
+from asrgateway_server.admission.drain import Drain
 from asrgateway_server.call.going_away import GoingAwayNotice
 from asrgateway_server.errors import Draining, GatewayError, InvalidRequest, StreamExpired
-from asrgateway_server.grpc_api.drain import Drain
 from asrgateway_server.metrics import Metrics
 from gateways import eventually
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from asrgateway_server.grpc_api.rate_limit import PerMinute
+from asrgateway_server.admission.rate_limit import PerMinute
 
 FULL = -math.inf
 

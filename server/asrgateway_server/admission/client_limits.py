@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from asrgateway_server.admission.rate_limit import PerMinute
 from asrgateway_server.errors import ClientLimitReached
-from asrgateway_server.grpc_api.rate_limit import PerMinute
 
 # Clients whose last starts are remembered. Beyond that the oldest are dropped; those may start again too early.
 MAX_REMEMBERED: Final = 10_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asrgateway_server.grpc_api.vendor_metadata import VendorMetadata
+from asrgateway_server.admission.vendor_metadata import VendorMetadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

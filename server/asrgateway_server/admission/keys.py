@@ -1,4 +1,4 @@
-"""Clients' keys: the operator's file of hashed keys, and the interceptor that requires one for every call."""
+"""Clients' keys: the operator's file of hashed keys."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ import hashlib
 import hmac
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
-import grpc
-
+from asrgateway_server.admission.client_identity import ClientIdentity
 from asrgateway_server.early_end import EarlyEnd
 from asrgateway_server.errors import Unauthenticated
 from asrgateway_server.files import read_file
-from asrgateway_server.grpc_api.client_identity import ClientIdentity, key_holder
-from asrgateway_server.grpc_api.status import code_of, details_of
-from asrgateway_server.metrics import SERVICE, Metrics
+from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import SettingsError
 from asrgateway_server.watched_files import CHECK_SECONDS, WatchedFiles
 
@@ -30,7 +27,6 @@ log = logging.getLogger(__name__)
 _SHORTEST_KEY: Final = 16
 _LINE: Final = re.compile(r"sha256:(?P<digest>[0-9a-f]{64})(?:\s+(?P<name>\S+))?")
 _NAME: Final = re.compile(r"[\w.@-]{1,64}")
-_BEARER: Final = "bearer "
 #: Blanks that may surround a header's value (RFC 9110, 5.6.3). Python's ``strip`` removes more, among them bytes
 #: outside UTF-8, which gRPC passes on as letters of Latin-1.
 BLANKS: Final = " \t"
@@ -164,69 +160,6 @@ class ClientKeys:
                 extra={"file": str(self._path), "lines": bad_lines[:_BAD_LINES_NAMED], "bad_lines": len(bad_lines)},
             )
         return _Keys(tuple(names), tuple(bad_lines))
-
-
-class KeyInterceptor(grpc.aio.ServerInterceptor):
-    """Admits only calls with a key: ``authorization: Bearer KEY`` or ``x-api-key: KEY``."""
-
-    def __init__(self, keys: ClientKeys, metrics: Metrics) -> None:
-        self._keys = keys
-        self._rejected = metrics.streams_rejected.labels("auth")
-
-    async def intercept_service(
-        self,
-        # Any: handlers of methods with any messages; gRPC gives them no narrower common type.
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Return the method's handler, or one that refuses the call."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        is_ours = handler_call_details.method.startswith(f"/{SERVICE}/")
-        key = _key_of(handler_call_details.invocation_metadata or ())
-        holder = self._keys.holder_of(key) if key else None
-        if holder is not None:
-            key_holder.set(holder)
-            return self._held(handler, handler.stream_stream, holder) if is_ours and handler.stream_stream else handler
-        self._rejected.inc()
-        return _refusing(handler, is_ours=is_ours, is_key_shown=bool(key))
-
-    def _held(
-        self, handler: grpc.RpcMethodHandler[Any, Any], method: Any, holder: ClientIdentity
-    ) -> grpc.RpcMethodHandler[Any, Any]:
-        async def held(request: Any, context: Any) -> Any:
-            async with self._keys.open_call(holder):
-                return await method(request, context)
-
-        return grpc.stream_stream_rpc_method_handler(held, handler.request_deserializer, handler.response_serializer)
-
-
-def _refusing(
-    handler: grpc.RpcMethodHandler[Any, Any], *, is_ours: bool, is_key_shown: bool
-) -> grpc.RpcMethodHandler[Any, Any]:
-    error = Unauthenticated(
-        "this gateway does not know the key; send a valid one"
-        if is_key_shown
-        else "this gateway requires a key: send the metadata `authorization: Bearer KEY`"
-    )
-
-    async def refuse(_request: Any, context: Any) -> None:
-        if is_ours:
-            raise error  # Our own calls are counted and logged by `CallInterceptor`, which ends them.
-        await context.abort(code_of(error), error.message, details_of(error))
-
-    # As a stream of requests, so that it does not wait for one.
-    make = grpc.stream_stream_rpc_method_handler if handler.stream_stream else grpc.stream_unary_rpc_method_handler
-    return make(refuse, handler.request_deserializer, handler.response_serializer)
-
-
-def _key_of(metadata: Sequence[tuple[str, str | bytes]]) -> str:
-    values = {name: value for name, value in metadata if isinstance(value, str)}
-    authorization = values.get("authorization", "")
-    if authorization[: len(_BEARER)].lower() == _BEARER:
-        return authorization[len(_BEARER) :].strip(BLANKS)
-    return values.get("x-api-key", "").strip(BLANKS)
 
 
 def _digest(key: str) -> str:

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
+from asrgateway_server.admission.event_wait import is_set_within
 from asrgateway_server.call.going_away import GoingAwayNotice
 from asrgateway_server.errors import Draining, GatewayError, StreamExpired
-from asrgateway_server.grpc_api.event_wait import is_set_within
 from asrgateway_server.metrics import Metrics
 
 # How long before its limit a call gets `going_away`; half the limit if that is shorter.

@@ -18,8 +18,8 @@ from asrgateway_server.config import (
     SemanticEndpointing,
     ServerVad,
 )
+from asrgateway_server.contract.requests import MAX_CONFIG_BYTES, config_from, request_from, update_from
 from asrgateway_server.errors import GatewayError, InvalidRequest, NotBuiltYet, UnknownModel
-from asrgateway_server.grpc_api.requests import MAX_CONFIG_BYTES, config_from, request_from, update_from
 from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
 from catalogues import WITHOUT_KEY
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from asrgateway_server.admission.client_identity import ClientIdentity
+from asrgateway_server.admission.keys import ClientKeys, hashed_line
 from asrgateway_server.errors import Unauthenticated
-from asrgateway_server.grpc_api.client_identity import ClientIdentity
-from asrgateway_server.grpc_api.keys import ClientKeys, hashed_line
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import SettingsError
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from asrgateway_server.grpc_api.event_wait import is_set_within
+from asrgateway_server.admission.event_wait import is_set_within
 
 
 async def test_a_set_event_ends_the_wait() -> None:

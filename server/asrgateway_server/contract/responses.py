@@ -9,8 +9,8 @@ from google.protobuf.duration_pb2 import Duration
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.call.responses import CallFinished, Cursor, GoingAway, Response, Result, Started, StreamEvent
+from asrgateway_server.contract.requests import CONFIG_FIELD
 from asrgateway_server.events import CommitEmpty, OptionWarning, SpeechEnded, SpeechStarted, UpdateApplied
-from asrgateway_server.grpc_api.requests import CONFIG_FIELD
 from asrgateway_server.models import Catalogue, Model
 
 _ANSWERS: Final[Mapping[type, tuple[pb.StreamEventType.ValueType, str]]] = {

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from all_settings import Settings
-from asrgateway_server.grpc_api.connections import (
+from asrgateway_server.admission.connections import (
     ConnectionLimits,
     connection_limits,
     counted_connections,

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from asrgateway_server.admission.vendor_metadata import VendorMetadata
 from asrgateway_server.errors import InvalidRequest
-from asrgateway_server.grpc_api.vendor_metadata import VendorMetadata
 from asrgateway_server.vendors.registry import VENDORS
 
 KEY, WORKSPACE = "x-dashscope-api-key", "x-dashscope-workspace"

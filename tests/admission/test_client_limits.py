@@ -4,8 +4,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from asrgateway_server.admission.client_limits import MAX_REMEMBERED, ClientLimits
 from asrgateway_server.errors import ClientLimitReached
-from asrgateway_server.grpc_api.client_limits import MAX_REMEMBERED, ClientLimits
 
 
 class Clock:

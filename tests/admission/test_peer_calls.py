@@ -5,8 +5,8 @@ from contextlib import ExitStack
 import pytest
 from prometheus_client import CollectorRegistry
 
+from asrgateway_server.admission.peer_calls import PeerCalls
 from asrgateway_server.errors import ClientLimitReached
-from asrgateway_server.grpc_api.peer_calls import PeerCalls
 from asrgateway_server.metrics import Metrics
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from asrgateway_server.admission.client_identity import address_of
 from asrgateway_server.errors import ClientLimitReached
-from asrgateway_server.grpc_api.client_identity import address_of
 from asrgateway_server.metrics import Metrics
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from asrgateway_server.grpc_api.client_identity import ClientIdentity, address_of, identity_of, key_holder
+from asrgateway_server.admission.client_identity import ClientIdentity, address_of, identity_of, key_holder
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The contract's messages and statuses, made from and into the gateway's own records."""
