@@ -101,8 +101,8 @@ def _spare_the_collector() -> None:
 
     At 300 streams it took 0.7 to 0.9 s of each 9 s of processor time, in pauses of 80 ms; so it takes 0.14 s.
 
-    Calls that failed upstream leave cycles, which only a collection of the oldest generation frees. With Python's 10 for
-    that generation it came twice in 20 minutes of 100 failing calls, and four of five objects were garbage by then.
+    Calls that failed upstream leave cycles, which only a collection of the oldest generation frees. With Python's 10
+    for that generation it came twice in 20 minutes of 100 failing calls, and four of five objects were garbage by then.
     """
     gc.collect()
     gc.freeze()
