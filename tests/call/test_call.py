@@ -334,6 +334,15 @@ async def test_a_resumed_call_continues_offsets_and_indexes() -> None:
     ]
 
 
+async def test_a_resumed_call_says_what_is_final_on_the_clock_of_the_first_call() -> None:
+    client = ScriptedClient(CHUNK)
+    config = replace(CONFIG, resume=Resume(audio_offset_ms=60_000))
+    await call(client, ScriptedBackend(packets=[[final("good", 10, 90)]]), config)
+    cursors = [cursor for _, cursor in client.sent]
+    assert [cursor.final_ms for cursor in cursors] == [60_000, 60_090, 60_090]
+    assert cursors[-1].received_ms == 100
+
+
 # Options ----------------------------------------------------------------------------------------------------------
 
 

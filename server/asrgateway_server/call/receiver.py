@@ -169,9 +169,8 @@ class Receiver:
 
     def _release(self) -> None:
         """Give up the audio that no task has to recognize again."""
-        final_ms = self._results.delivered_ms - self._clock.offset_ms
-        if final_ms > self._statistics.final_ms:
-            self._statistics.final_ms = final_ms
+        if self._results.delivered_ms > self._statistics.final_ms:
+            self._statistics.final_ms = self._results.delivered_ms
             self._log.release(self._clock.samples(self._results.replay_from_ms - self._clock.offset_ms))
 
     def _observe_lag(self, final: Result) -> None:

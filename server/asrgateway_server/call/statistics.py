@@ -103,7 +103,7 @@ class Statistics:
         sent_ms: The client's audio handed to tasks, each part counted once.
         replayed_ms: Audio handed to a task again.
         reconnects: How often a task took over from a lost one.
-        final_ms: How much of it the final results cover.
+        final_ms: Where the last final result ended, on the client's clock.
         silence_ms: Silence added in the client's place.
         final_results: How many final results were sent.
         request_ids: The upstream's ids of its tasks.
@@ -116,7 +116,7 @@ class Statistics:
         self.sent_ms = 0
         self.replayed_ms = 0
         self.reconnects = 0
-        self.final_ms = 0
+        self.final_ms = config.resume.audio_offset_ms
         self.silence_ms = 0
         self.final_results = 0
         self.request_ids: list[str] = []
