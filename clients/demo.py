@@ -22,7 +22,7 @@ from google.protobuf.message import Message
 from asrgateway import Finished, RecognitionClient, RecognitionError, StreamingConfig
 from asrgateway.audio_file import AudioFile, open_audio
 from asrgateway.pacing import at_speaking_speed
-from asrgateway.terminal import Terminal
+from asrgateway.terminal import Tail, Terminal
 
 # Python 3.11 logs a warning there when a child process has ended before it is terminated.
 logging.getLogger("asyncio").setLevel(logging.ERROR)
@@ -141,7 +141,7 @@ async def recognise(client: RecognitionClient, audio: AudioFile, screen: Termina
 def show_interim(screen: Terminal, text: str) -> None:
     """Redraw the text so far on a terminal; write it as a line anywhere else."""
     if sys.stdout.isatty():
-        screen.live("  ", text)
+        screen.live(Tail(text, "  "))
     else:
         screen.result(f"  ... {text}")
 

@@ -11,8 +11,8 @@ from asrgateway.arguments import FileCommand, ModelsCommand, parse
 def test_a_path_alone_is_enough() -> None:
     command = parse(["file", "speech.wav"])
     assert isinstance(command, FileCommand)
-    assert (command.path, command.connection.target) == (Path("speech.wav"), "127.0.0.1:50051")
-    assert (command.is_fast, command.is_json, command.timeout_seconds) == (False, False, None)
+    assert (command.paths, command.connection.target) == ((Path("speech.wav"),), "127.0.0.1:50051")
+    assert (command.jobs, command.is_fast, command.is_json, command.timeout_seconds) == (4, False, False, None)
     assert command.connection.credentials() is None
 
 
@@ -28,6 +28,7 @@ def test_a_certificate_file_implies_tls() -> None:
         ([], "COMMAND"),
         (["file"], "PATH"),
         (["file", "a.wav", "--rate", "0"], "'0' is not a whole number above 0"),
+        (["file", "a.wav", "--jobs", "0"], "'0' is not a whole number above 0"),
         (["file", "a.wav", "--timeout", "nan"], "'nan' is not a number above 0"),
         (["file", "a.wav", "--timeout", "soon"], "'soon' is not a number above 0"),
         (["file", "a.wav", "--encoding", "vinyl"], "vinyl"),

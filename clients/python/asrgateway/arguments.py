@@ -17,6 +17,8 @@ _EXAMPLES: Final = """\
 examples:
   asr-client file speech.wav
   asr-client file speech.wav --fast --json > responses.jsonl
+  asr-client file recordings/ more.wav --jobs 8
+  arecord -t raw -f S16_LE -r 16000 | asr-client file -
   asr-client file call.raw --rate 8000 --language en-US
   asr-client file speech.wav --hotword Kestrel=5 --hotword "Joe Bloggs"
   asr-client models --target gateway.example.com:443 --tls
@@ -28,23 +30,25 @@ exit status: 0 done, 1 the call failed, 2 wrong usage or unreadable file, 130 in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileCommand:
-    """Recognise one recording.
+    """Recognise recordings.
 
     Attributes:
         connection: The gateway.
-        path: The recording.
-        config: How to recognise it; the format of the audio is still missing.
+        paths: Files and folders; ``-`` is standard input.
+        config: How to recognise them; the format of the audio is still missing.
+        jobs: How many are recognised at the same time.
         is_fast: Send as fast as the gateway accepts it, not at speaking speed.
         is_json: Print every response as JSON.
         encoding: One of ``ENCODINGS``; None: by the file's name.
         sample_rate_hertz: None: as the file says.
         channel_count: None: as the file says, or 1.
-        timeout_seconds: For the whole call; None: no limit.
+        timeout_seconds: For each call; None: no limit.
     """
 
     connection: Connection
-    path: Path
+    paths: tuple[Path, ...]
     config: StreamingConfig
+    jobs: int
     is_fast: bool
     is_json: bool
     encoding: str | None
@@ -89,8 +93,9 @@ def parse(arguments: Sequence[str] | None) -> Command:
 def _file_command(values: argparse.Namespace) -> FileCommand:
     return FileCommand(
         connection=connection_from(values),
-        path=values.path,
+        paths=tuple(values.paths),
         config=config_from(values),
+        jobs=values.jobs,
         is_fast=values.fast,
         is_json=values.json,
         encoding=values.encoding,
@@ -128,17 +133,33 @@ def _parser() -> argparse.ArgumentParser:
 def _add_file(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     file = commands.add_parser(
         "file",
-        help="recognise a recording",
-        usage="asr-client file [OPTION]... PATH",
-        description="Send a recording at speaking speed and print one line per utterance.",
+        help="recognise recordings",
+        usage="asr-client file [OPTION]... PATH...",
+        description=(
+            "Send recordings at speaking speed and print one line per utterance. With several recordings each line\n"
+            "begins with the name of its recording or, where the output is not a terminal, its number from 0 and a tab."
+        ),
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    file.add_argument("path", type=Path, metavar="PATH", help="the recording, such as speech.wav or speech.raw")
+    file.add_argument(
+        "paths",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="a recording, a folder with recordings (.wav, .pcm, .raw), or '-' for raw audio from standard input",
+    )
     file.add_argument("--fast", action="store_true", help="send as fast as the gateway accepts it")
     file.add_argument("--json", action="store_true", help="print every response as one line of JSON")
-    file.add_argument("--timeout", type=positive_number, metavar="S", help="seconds for the whole call")
+    file.add_argument(
+        "--jobs",
+        type=positive_integer,
+        default=4,
+        metavar="N",
+        help="how many recordings are sent at the same time (default: %(default)s)",
+    )
+    file.add_argument("--timeout", type=positive_number, metavar="S", help="seconds for each call")
     _add_audio(file)
     add_options(file)
     add_connection(file)
@@ -146,7 +167,12 @@ def _add_file(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def _add_audio(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("format of the audio")
-    group.add_argument("--rate", type=positive_integer, metavar="HZ", help="samples per second; raw audio needs it")
+    group.add_argument(
+        "--rate",
+        type=positive_integer,
+        metavar="HZ",
+        help="samples per second: raw files need it, standard input has 16000 by default",
+    )
     group.add_argument("--channels", type=positive_integer, metavar="N", help="channels of raw audio (default: 1)")
     group.add_argument(
         "--encoding",

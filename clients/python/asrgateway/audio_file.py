@@ -1,17 +1,21 @@
 """A recording on disk: its format, its length, and its bytes in messages."""
 
 import wave
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from asrgateway.pacing import at_speaking_speed
 from asrgateway.v1.recognition_pb2 import AudioEncoding, DecodingConfig
 
 ENCODINGS: Final = ("linear16", "wav")
 """What gateways decode so far; the contract names more."""
 
 _ENCODING_OF_SUFFIX: Final[Mapping[str, str]] = {".wav": "wav", ".pcm": "linear16", ".raw": "linear16"}
+SUFFIXES: Final = tuple(_ENCODING_OF_SUFFIX)
+"""Names of recordings in a folder end so."""
+
 _CODED_SUFFIXES: Final = frozenset(
     {".aac", ".amr", ".awb", ".flac", ".m4a", ".mp3", ".mp4", ".ogg", ".opus", ".spx", ".webm"}
 )
@@ -54,6 +58,16 @@ class AudioFile:
             while message:
                 yield message
                 message = file.read(message_bytes)
+
+    def stream(self, *, is_fast: bool) -> AsyncIterator[bytes]:
+        """Yield the whole file at speaking speed, or as fast as it is taken.
+
+        Raises:
+            OSError: The file cannot be read any more.
+        """
+        if is_fast:
+            return at_speaking_speed(self.messages(), 0.0)
+        return at_speaking_speed(self.messages(self.message_bytes), self.message_seconds)
 
     @property
     def message_bytes(self) -> int:

@@ -4,22 +4,18 @@ import asyncio
 import io
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 
 from asrgateway.arguments import Command, FileCommand, ModelsCommand, parse
-from asrgateway.audio_file import AudioFile, UnusableFile, open_audio
+from asrgateway.audio_file import UnusableFile
 from asrgateway.client import RecognitionClient
 from asrgateway.connection import Connection
 from asrgateway.errors import RecognitionError
+from asrgateway.exit_codes import FAILED, INTERRUPTED, OK, UNUSABLE
+from asrgateway.file_command import recognize_files
 from asrgateway.json_lines import to_json
 from asrgateway.model_table import model_table
-from asrgateway.pacing import at_speaking_speed
-from asrgateway.report import Report
 from asrgateway.terminal import Terminal
-from asrgateway.v1.recognition_pb2 import StreamingConfig
-
-OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 _MODELS_TIMEOUT_SECONDS = 10.0
 
@@ -51,11 +47,12 @@ async def run(command: Command) -> int:
     """
     terminal = Terminal(sys.stdout, sys.stderr)
     try:
-        match command:
-            case FileCommand():
-                await _recognize_file(command, terminal)
-            case ModelsCommand():
-                await _list_models(command, terminal)
+        async with _client(command.connection) as client:
+            match command:
+                case FileCommand():
+                    return await recognize_files(command, client, terminal)
+                case ModelsCommand():
+                    return await _list_models(command, client, terminal)
     except RecognitionError as error:
         terminal.note(f"asr-client: {error}")
         terminal.note(f"asr-client: {error.advice}")
@@ -70,26 +67,6 @@ async def run(command: Command) -> int:
         return UNUSABLE
     finally:
         terminal.close()
-    return OK
-
-
-async def _recognize_file(command: FileCommand, terminal: Terminal) -> None:
-    audio = open_audio(
-        command.path,
-        encoding=command.encoding,
-        sample_rate_hertz=command.sample_rate_hertz,
-        channel_count=command.channel_count,
-    )
-    config = StreamingConfig(decoding_config=audio.decoding_config)
-    config.MergeFrom(command.config)
-    report = Report(terminal, audio, is_json=command.is_json)
-    messages = _sent(_messages(audio, is_fast=command.is_fast), report)
-    async with (
-        _client(command.connection) as client,
-        aclosing(client.recognize(config, messages, timeout=command.timeout_seconds)) as responses,
-    ):
-        async for response in responses:
-            report.received(response)
 
 
 def _client(connection: Connection) -> RecognitionClient:
@@ -104,21 +81,9 @@ def _client(connection: Connection) -> RecognitionClient:
         raise UnusableFile(str(error)) from None
 
 
-def _messages(audio: AudioFile, *, is_fast: bool) -> AsyncIterator[bytes]:
-    if is_fast:
-        return at_speaking_speed(audio.messages(), 0.0)
-    return at_speaking_speed(audio.messages(audio.message_bytes), audio.message_seconds)
-
-
-async def _sent(messages: AsyncIterator[bytes], report: Report) -> AsyncIterator[bytes]:
-    async for message in messages:
-        yield message
-        report.sent(len(message))
-
-
-async def _list_models(command: ModelsCommand, terminal: Terminal) -> None:
-    async with _client(command.connection) as client:
-        response = await client.list_models(timeout=_MODELS_TIMEOUT_SECONDS)
+async def _list_models(command: ModelsCommand, client: RecognitionClient, terminal: Terminal) -> int:
+    response = await client.list_models(timeout=_MODELS_TIMEOUT_SECONDS)
     lines = [to_json(response)] if command.is_json else model_table(response)
     for line in lines:
         terminal.result(line)
+    return OK

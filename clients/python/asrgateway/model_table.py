@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Final
 
-from asrgateway.terminal import width
+from rich.cells import cell_len
+
 from asrgateway.v1.recognition_pb2 import ListModelsResponse, Model, ModelAlias, ModelFeature
 
 _HEADINGS: Final = ("NAME", "BACKEND", "LANGUAGES", "RATES", "FEATURES", "ALIASES")
@@ -16,7 +17,7 @@ def model_table(response: ListModelsResponse) -> Iterator[str]:
     """Yield the lines of the table; long cells continue in the next line."""
     rows = [_HEADINGS, *(_row(model, response) for model in response.models)]
     cells = [[_wrapped(text) for text in row] for row in rows]
-    columns = [max(width(line) for row in cells for line in row[number]) for number in range(len(_HEADINGS))]
+    columns = [max(cell_len(line) for row in cells for line in row[number]) for number in range(len(_HEADINGS))]
     for row in cells:
         for line in zip_longest(*row, fillvalue=""):
             yield _padded(line, columns)
@@ -50,5 +51,5 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _padded(line: Sequence[str], columns: Sequence[int]) -> str:
-    cells = (text + " " * (count - width(text)) for text, count in zip(line, columns, strict=True))
+    cells = (text + " " * (count - cell_len(text)) for text, count in zip(line, columns, strict=True))
     return "  ".join(cells).rstrip()

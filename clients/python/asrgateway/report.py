@@ -1,10 +1,14 @@
-"""What ``asr-client file`` prints during a call."""
+"""What ``asr-client`` prints about one call."""
+
+from dataclasses import dataclass
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
-from asrgateway.audio_file import AudioFile
-from asrgateway.json_lines import to_json
+from asrgateway.errors import RecognitionError
+from asrgateway.outputs import Output
+from asrgateway.progress_bars import Bar
+from asrgateway.recordings import Recording
 from asrgateway.terminal import Terminal
 from asrgateway.v1.recognition_pb2 import (
     Finished,
@@ -16,47 +20,99 @@ from asrgateway.v1.recognition_pb2 import (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one call went.
+
+    Attributes:
+        name: Of the recording.
+        sent_seconds: Audio that was sent.
+        finals: Number of final results.
+        finished: The last message of a call that ended well; None: it did not.
+        status: ``OK``, the status of the call, or why it was not made.
+        exit_code: Of the process, if this were its only call.
+    """
+
+    name: str
+    sent_seconds: float
+    finals: int
+    finished: Finished | None
+    status: str
+    exit_code: int
+
+
 class Report:
-    """Prints one call: final results as lines of standard output, everything else on standard error.
+    """Shows one call while it runs: final results by its output, everything else on standard error.
 
     Args:
         terminal: Where to print.
-        audio: The recording that is sent.
-        is_json: Print every response as JSON in place of the final text.
+        recording: What is sent.
+        output: Writes the results.
+        bar: Shows the progress.
+        name: Begins every note and names the outcome; empty: a single recording, whose notes need no name.
     """
 
-    def __init__(self, terminal: Terminal, audio: AudioFile, *, is_json: bool) -> None:
+    def __init__(self, terminal: Terminal, recording: Recording, output: Output, bar: Bar, name: str) -> None:
         self._terminal = terminal
-        self._audio = audio
-        self._is_json = is_json
+        self._recording = recording
+        self._output = output
+        self._bar = bar
+        self._name = name
         self._sent_bytes = 0
-        self._interim = ""
+        self._finals = 0
+        self._finished: Finished | None = None
         self._warnings: set[str] = set()
 
     def sent(self, count_bytes: int) -> None:
         """Count bytes that were sent, header included."""
         self._sent_bytes += count_bytes
-        self._redraw()
+        self._bar.sent(self._sent_seconds)
 
     def received(self, response: RecognizeResponse) -> None:
         """Show one response."""
-        if self._is_json:
-            self._terminal.result(to_json(response))
         match response.WhichOneof("response"):
             case "started":
                 self._started(response.started)
             case "result":
                 self._result(response.result)
             case "stream_event":
-                self._terminal.note(_event(response.stream_event))
+                self._note(_event(response.stream_event))
             case "warning":
                 self._warn(response.warning.field, response.warning.message)
             case "going_away":
                 left = _seconds(response.going_away.deadline)
-                self._terminal.note(f"warning: the gateway stops in {left:.0f} s")
+                self._note(f"warning: the gateway stops in {left:.0f} s")
             case "finished":
-                self._finished(response.finished)
-        self._redraw()
+                self._finish(response.finished)
+        self._output.received(response)
+
+    def failed(self, error: RecognitionError, advice: str) -> None:
+        """Say how the call ended and what to do."""
+        self._note(f"asr-client: {error}")
+        self._note(f"asr-client: {advice}")
+
+    def unusable(self, cause: str) -> None:
+        """Say why the recording cannot be read to its end."""
+        self._note(f"asr-client: {cause}")
+
+    def outcome(self, status: str, exit_code: int) -> Outcome:
+        """Remove the bar and return how the call went."""
+        self._bar.end()
+        return Outcome(
+            name=self._name,
+            sent_seconds=self._sent_seconds,
+            finals=self._finals,
+            finished=self._finished,
+            status=status,
+            exit_code=exit_code,
+        )
+
+    @property
+    def _sent_seconds(self) -> float:
+        return self._recording.seconds_of(self._sent_bytes)
+
+    def _note(self, text: str) -> None:
+        self._terminal.note(f"{self._name}: {text}" if self._name else text)
 
     def _started(self, started: Started) -> None:
         for downgrade in started.downgrades:
@@ -66,26 +122,34 @@ class Report:
         """Print a warning once, although the gateway may also list it as a downgrade."""
         if message not in self._warnings:
             self._warnings.add(message)
-            self._terminal.note(f"warning: {field}: {message}")
+            self._note(f"warning: {field}: {message}")
 
     def _result(self, result: RecognitionResult) -> None:
-        self._interim = "" if result.is_final or self._is_json else result.transcript
-        if result.is_final and not self._is_json:
-            self._redraw()  # The interim text is out of date.
-            self._terminal.result(result.transcript)
+        self._bar.interim("" if result.is_final else result.transcript)
+        self._finals += result.is_final
 
-    def _finished(self, finished: Finished) -> None:
-        self._terminal.note(f"sent {self._progress()}")
-        self._terminal.note(
-            f"first package {_delay(finished, 'first_package_delay')}, "
-            f"last package {_delay(finished, 'last_package_delay')}"
-        )
+    def _finish(self, finished: Finished) -> None:
+        self._finished = finished
+        if not self._name:
+            total = self._recording.seconds
+            self._note(f"sent {self._sent_seconds:.1f}{'' if total is None else f' of {total:.1f}'} s")
+            self._note(
+                f"first package {delay(finished, 'first_package_delay')}, "
+                f"last package {delay(finished, 'last_package_delay')}"
+            )
 
-    def _progress(self) -> str:
-        return f"{self._audio.seconds_of(self._sent_bytes):.1f} of {self._audio.seconds:.1f} s"
 
-    def _redraw(self) -> None:
-        self._terminal.live(f"[{self._progress()}] ", self._interim)
+def delay(finished: Finished, field: str) -> str:
+    """Return a delay at the gateway's edge, with the recogniser's part of it."""
+    upstream = milliseconds(finished, f"upstream_{field}")
+    return f"{milliseconds(finished, field)} (upstream {upstream})"
+
+
+def milliseconds(message: Message, field: str) -> str:
+    """Return a Duration of a message as text, or ``none``."""
+    if not message.HasField(field):
+        return "none"
+    return f"{_seconds(getattr(message, field)) * 1000:.0f} ms"
 
 
 def _event(event: StreamEvent) -> str:
@@ -97,18 +161,6 @@ def _event(event: StreamEvent) -> str:
         else ""
     )
     return f"{'warning' if is_loss else 'note'}: {name}{span}: {event.reason}"
-
-
-def _delay(finished: Finished, field: str) -> str:
-    """Return a delay at the gateway's edge, with the recogniser's part of it."""
-    upstream = _milliseconds(finished, f"upstream_{field}")
-    return f"{_milliseconds(finished, field)} (upstream {upstream})"
-
-
-def _milliseconds(message: Message, field: str) -> str:
-    if not message.HasField(field):
-        return "none"
-    return f"{_seconds(getattr(message, field)) * 1000:.0f} ms"
 
 
 def _seconds(duration: Duration) -> float:
