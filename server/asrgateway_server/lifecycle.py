@@ -10,13 +10,18 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from asrgateway_server.admission.admission import Admission
 from asrgateway_server.admission.connections import connection_limits, counted_connections
 from asrgateway_server.admission.drain import Drain
 from asrgateway_server.admission.edge_limits import EdgeLimits
+from asrgateway_server.admission.keys import ClientKeys
+from asrgateway_server.admission.peer_calls import PeerCalls
+from asrgateway_server.admission.recognitions import Recognitions
 from asrgateway_server.admission.vendor_metadata import VendorMetadata
 from asrgateway_server.backends.base import Backend
 from asrgateway_server.backends.circuit_breaker import CircuitLimits
@@ -30,7 +35,6 @@ from asrgateway_server.grpc_api.http_server import http_server
 from asrgateway_server.grpc_api.last_scrape import LastScrape
 from asrgateway_server.grpc_api.loop_lag import observed_loop
 from asrgateway_server.grpc_api.server import recognition_server, verify_exposure
-from asrgateway_server.grpc_api.servicer import RecognitionServicer
 from asrgateway_server.grpc_api.tracer import open_tracer
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.served_models import served_models
@@ -114,7 +118,7 @@ async def running_gateway(settings: Settings, vendors: Vendors) -> AsyncIterator
     """Open everything in the order in which it is needed; at the end let open calls finish, and close it.
 
     Raises:
-        SettingsError: A port is taken, or a setting names something that is not there.
+        SettingsError: A port is taken, a file cannot be used, or a setting names something that is not there.
     """
     verify_exposure(settings)
     catalogue = served_models(settings, vendors)
@@ -147,7 +151,10 @@ async def running_gateway(settings: Settings, vendors: Vendors) -> AsyncIterator
         backends: dict[str, Backend] = {}
         for vendor in vendors.values():
             backends |= await stack.enter_async_context(vendor.open(settings, catalogue, metrics))
-        servicer = RecognitionServicer(
+        keys = ClientKeys(Path(settings.api_keys_file), metrics) if settings.api_keys_file else None
+        if keys:
+            await stack.enter_async_context(keys.watched())
+        recognitions = Recognitions(
             catalogue,
             Routes(catalogue, backends, _circuit_limits(settings), metrics),
             _edge_limits(settings, vendors),
@@ -156,9 +163,15 @@ async def running_gateway(settings: Settings, vendors: Vendors) -> AsyncIterator
             drain,
             ReplayMemory(settings.replay_megabytes * 1024 * 1024),
         )
-        address = await stack.enter_async_context(
-            recognition_server(settings, servicer, metrics, tracer, drain, limits.grpc)
+        admission = Admission(
+            recognitions=recognitions,
+            keys=keys,
+            peer_calls=PeerCalls(settings.max_calls_per_address, metrics),
+            drain=drain,
+            metrics=metrics,
+            tracer=tracer,
         )
+        address = await stack.enter_async_context(recognition_server(settings, catalogue, admission, limits.grpc))
         await stack.enter_async_context(
             counted_connections(
                 {"grpc": address.port, "health": health.address.port},

@@ -20,6 +20,8 @@ from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server import logs
 from asrgateway_server.admission.drain import Drain
 from asrgateway_server.admission.edge_limits import EdgeLimits
+from asrgateway_server.admission.peer_calls import PeerCalls
+from asrgateway_server.admission.recognitions import Recognitions
 from asrgateway_server.admission.vendor_metadata import VendorMetadata
 from asrgateway_server.backends.base import Completed, Emit, TaskEnd, TaskInput
 from asrgateway_server.backends.circuit_breaker import CircuitLimits
@@ -111,10 +113,11 @@ def edge() -> EdgeLimits:
 async def service(edge: EdgeLimits) -> AsyncIterator[Service]:
     metrics, backend = Metrics(CollectorRegistry()), Counting()
     server = grpc.aio.server(
-        interceptors=[CallInterceptor(metrics, IdOnlyTracer(), 10.0, 10.0)], options=[ONLY_ONE_LISTENER]
+        interceptors=[CallInterceptor(metrics, IdOnlyTracer(), 10.0, 10.0, PeerCalls(0, metrics))],
+        options=[ONLY_ONE_LISTENER],
     )
     served = WITHOUT_KEY
-    servicer = RecognitionServicer(
+    recognitions = Recognitions(
         served,
         Routes(served, {"pocketsphinx": backend}, CircuitLimits(), metrics),
         edge,
@@ -123,6 +126,7 @@ async def service(edge: EdgeLimits) -> AsyncIterator[Service]:
         Drain(0.1, 0.1, 0.0, metrics),
         ReplayMemory(math.inf),
     )
+    servicer = RecognitionServicer(served, recognitions, metrics)
     pb_grpc.add_SpeechRecognitionServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

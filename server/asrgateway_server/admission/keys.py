@@ -121,11 +121,15 @@ class ClientKeys:
             if not calls:
                 del self._open[holder.id]
 
-    async def watch(self) -> NoReturn:
-        """Check the file as long as the gateway runs."""
-        while True:
-            await asyncio.sleep(self._check_seconds)
-            self.end_calls_without_key()
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Check the file regularly."""
+        watching = asyncio.create_task(self._watch(), name="watch keys")
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
     def end_calls_without_key(self) -> None:
         """End the open calls whose key has been missing at this check and at the one before.
@@ -142,6 +146,11 @@ class ClientKeys:
             ):
                 log.warning("calls ended because their key was removed", extra={"calls": ended})
         self._missing = missing
+
+    async def _watch(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(self._check_seconds)
+            self.end_calls_without_key()
 
     def _problems(self) -> float:
         return len(self._file.current().bad_lines) + bool(self._file.problem)

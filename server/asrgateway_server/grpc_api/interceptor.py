@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from asrgateway_server import logs
+from asrgateway_server.admission.call_report import INTERNAL_MESSAGE, CallReport
 from asrgateway_server.admission.client_identity import identity_of
 from asrgateway_server.admission.peer_calls import PeerCalls
 from asrgateway_server.contract.requests import request_from
-from asrgateway_server.contract.status import CAUSES_WITHOUT_ERROR, cause_of, code_of, details_of, endings
+from asrgateway_server.contract.status import details_of, endings
 from asrgateway_server.errors import ClientStalled, GatewayError, InvalidRequest
 from asrgateway_server.metrics import SERVICE, Metrics
-from asrgateway_server.tracing import Tracer, call_trace
-
-log = logging.getLogger(__name__)
-
-_INTERNAL_MESSAGE: Final = "the gateway had an internal error; its log has the details under this call's id"
+from asrgateway_server.tracing import Tracer
 
 # The client's clock may reach the deadline first; its cancel then arrives before our own timeout.
 _DEADLINE_TOLERANCE_SECONDS: Final = 0.1
@@ -40,7 +34,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         request_timeout_seconds: How long the one request of a unary method may take to arrive.
         status_timeout_seconds: How long a client may leave an error's status unread, behind responses that it does not
             read either; then its stream is reset.
-        max_calls_per_address: How many calls one address may have open; 0: no limit.
+        peer_calls: Limits the open calls of one address.
     """
 
     def __init__(
@@ -49,13 +43,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         tracer: Tracer,
         request_timeout_seconds: float,
         status_timeout_seconds: float,
-        max_calls_per_address: int = 0,
+        peer_calls: PeerCalls,
     ) -> None:
         self._metrics = metrics
         self._tracer = tracer
         self._request_timeout_seconds = request_timeout_seconds
         self._status_timeout_seconds = status_timeout_seconds
-        self._peer_calls = PeerCalls(max_calls_per_address, metrics)
+        self._peer_calls = peer_calls
         # Series that begin at zero make a rate over their first error correct.
         for code, cause in endings():
             metrics.stream_errors.labels(code, cause)
@@ -108,69 +102,47 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         metrics = self._metrics.of_method(method)
 
         async def wrapped(request: Any, context: Any) -> Any:
-            trace = self._tracer.begin(method, dict(context.invocation_metadata() or ()))
-            call_trace.set(trace)
-            fields: dict[str, Any] = {
-                "method": method,
-                "peer": context.peer(),
-                "client": identity_of(context).name,
-                "trace_id": trace.trace_id,
-            }
-            logs.call_fields.set(fields)
             metrics.started.inc()
-            began = time.monotonic()
-            outcome = _Outcome(self._status_timeout_seconds)
-            log.info("call started")
+            report = CallReport(
+                method,
+                dict(context.invocation_metadata() or ()),
+                context.peer(),
+                identity_of(context).name,
+                metrics=self._metrics,
+                tracer=self._tracer,
+            )
+            outcome = _Outcome(report, self._status_timeout_seconds)
             try:
                 return await outcome.of(self._limited(handler, request, context), context)
             finally:
-                seconds = time.monotonic() - began
-                metrics.handling.observe(seconds)
-                metrics.handled[outcome.code].inc()
-                if method == "Recognize" and outcome.code is not grpc.StatusCode.OK:
-                    self._metrics.stream_errors.labels(outcome.code.name, outcome.cause).inc()
-                trace.end(outcome.code.value[0], outcome.reason or outcome.code.name)
-                log.info(
-                    "call finished",
-                    extra={"grpc_code": outcome.code.name, "seconds": round(seconds, 3), "reason": outcome.reason},
-                )
+                metrics.handling.observe(report.seconds)
+                metrics.handled[report.code].inc()
+                report.finish()
 
         return wrapped
 
 
 class _Outcome:
-    """How a call ended.
+    """How a call ends for its client."""
 
-    Attributes:
-        code: Its status.
-        reason: The reason of its error; empty if there was none.
-        cause: Who caused the error, if its status is not OK.
-    """
-
-    def __init__(self, status_timeout_seconds: float) -> None:
+    def __init__(self, report: CallReport, status_timeout_seconds: float) -> None:
+        self._report = report
         self._status_timeout_seconds = status_timeout_seconds
-        self.code = grpc.StatusCode.OK
-        self.reason = ""
-        self.cause = ""
 
     async def of(self, call: Awaitable[Any], context: Any) -> Any:
         """Run the call; abort it with the status of its error."""
         try:
             return await call
         except GatewayError as error:
-            self.code, self.reason, self.cause = code_of(error), error.reason, cause_of(error)
+            self._report.failed(error)
             await self._abort(context, error.message, details_of(error))
         except asyncio.CancelledError:
             remaining = context.time_remaining()
-            is_late = remaining is not None and remaining <= _DEADLINE_TOLERANCE_SECONDS
-            self.code = grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.CANCELLED
-            self.cause = CAUSES_WITHOUT_ERROR[self.code]
+            self._report.cancelled(is_late=remaining is not None and remaining <= _DEADLINE_TOLERANCE_SECONDS)
             raise
-        except Exception:
-            self.code, self.reason = grpc.StatusCode.INTERNAL, "INTERNAL"
-            self.cause = CAUSES_WITHOUT_ERROR[self.code]
-            log.exception("call failed")
-            await self._abort(context, _INTERNAL_MESSAGE)
+        except Exception as error:  # noqa: BLE001 the report logs it
+            self._report.crashed(error)
+            await self._abort(context, INTERNAL_MESSAGE)
 
     async def _abort(self, context: Any, message: str, details: Any = ()) -> None:
         """End the call with its status.
@@ -181,6 +153,6 @@ class _Outcome:
         """
         try:
             async with asyncio.timeout(self._status_timeout_seconds):
-                await context.abort(self.code, message, details)
+                await context.abort(self._report.code, message, details)
         except TimeoutError:
             raise asyncio.CancelledError from None

@@ -7,24 +7,23 @@ import ipaddress
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
 
 import grpc
 from grpc_reflection.v1alpha import reflection
 
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
+from asrgateway_server.admission.admission import Admission
 from asrgateway_server.admission.drain import Drain
-from asrgateway_server.admission.keys import ClientKeys
 from asrgateway_server.grpc_api.interceptor import CallInterceptor
 from asrgateway_server.grpc_api.key_interceptor import KeyInterceptor
 from asrgateway_server.grpc_api.ports import MAX_CONNECTIONS, ONLY_ONE_LISTENER, ListenerOption, bind, handshake_options
 from asrgateway_server.grpc_api.rotation import RotatingServer
 from asrgateway_server.grpc_api.servicer import RecognitionServicer
 from asrgateway_server.grpc_api.tls import certificate_from
-from asrgateway_server.metrics import SERVICE, Metrics
+from asrgateway_server.metrics import SERVICE
+from asrgateway_server.models import Catalogue
 from asrgateway_server.settings import Address, Settings, SettingsError
-from asrgateway_server.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -64,30 +63,25 @@ def _is_loopback(host: str) -> bool:
 
 @asynccontextmanager
 async def recognition_server(
-    settings: Settings,
-    servicer: RecognitionServicer,
-    metrics: Metrics,
-    tracer: Tracer,
-    drain: Drain,
-    max_connections: int,
+    settings: Settings, catalogue: Catalogue, admission: Admission, max_connections: int
 ) -> AsyncIterator[Address]:
     """Serve clients; at the end let open calls finish.
 
     Raises:
-        SettingsError: The port is in use, or a file of keys or certificates cannot be used.
+        SettingsError: The port is in use, or a file of certificates cannot be used.
     """
     interceptors: list[grpc.aio.ServerInterceptor] = [
         CallInterceptor(
-            metrics,
-            tracer,
+            admission.metrics,
+            admission.tracer,
             settings.config_timeout_seconds,
             settings.write_timeout_seconds,
-            settings.max_calls_per_address,
+            admission.peer_calls,
         )
     ]
-    keys = ClientKeys(Path(settings.api_keys_file), metrics) if settings.api_keys_file else None
-    if keys:
-        interceptors.append(KeyInterceptor(keys, metrics))
+    if admission.keys:
+        interceptors.append(KeyInterceptor(admission.keys, admission.metrics))
+    servicer = RecognitionServicer(catalogue, admission.recognitions, admission.metrics)
 
     def make_server(option: ListenerOption = ONLY_ONE_LISTENER) -> grpc.aio.Server:
         server = grpc.aio.server(interceptors=interceptors, options=[option, *_options(settings, max_connections)])
@@ -104,21 +98,16 @@ async def recognition_server(
             certificate,
             retire_seconds=_OLDEST_CONNECTION * (settings.max_connection_age_seconds or _RETIRE_SECONDS),
         )
-        metrics.tls_certificate_expiry.set_function(lambda: rotating.expires_at)
+        admission.metrics.tls_certificate_expiry.set_function(lambda: rotating.expires_at)
         server, address = rotating, rotating.address
     else:
         server = make_server()
         address = bind(server, settings.listen)
     await server.start()
-    watching = asyncio.create_task(keys.watch(), name="watch keys") if keys else None
     try:
         yield address
     finally:
-        try:
-            await _stop(server, drain)
-        finally:
-            if watching:
-                watching.cancel()
+        await _stop(server, admission.drain)
 
 
 def _options(settings: Settings, max_connections: int) -> list[tuple[str, int]]:

@@ -1,140 +1,36 @@
-"""The methods of the service: who may call, and what is counted of a call."""
+"""The methods of the service."""
 
 from __future__ import annotations
 
-import time
-import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
-from asrgateway_server import logs
 from asrgateway_server.admission.client_identity import identity_of
-from asrgateway_server.admission.client_limits import ClientLimits
-from asrgateway_server.admission.drain import Drain
-from asrgateway_server.admission.edge_limits import EdgeLimits
-from asrgateway_server.backends.route import Routes
-from asrgateway_server.call.call import recognize
-from asrgateway_server.call.going_away import GoingAwayNotice
-from asrgateway_server.call.limits import Limits
-from asrgateway_server.call.replay_memory import ReplayMemory
-from asrgateway_server.config import RecognitionConfig
-from asrgateway_server.contract.requests import config_from
+from asrgateway_server.admission.recognitions import Recognitions
 from asrgateway_server.contract.responses import models_from
-from asrgateway_server.errors import ClientLimitReached, GatewayError, Overloaded
-from asrgateway_server.grpc_api.grpc_client import GrpcClient, RecognizeContext
+from asrgateway_server.grpc_api.grpc_stream import GrpcStream, RecognizeContext
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import Catalogue
-from asrgateway_server.tracing import call_trace
 
 
 class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
     """Answers Recognize and ListModels."""
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        routes: Routes,
-        edge_limits: EdgeLimits,
-        call_limits: Limits,
-        metrics: Metrics,
-        drain: Drain,
-        replay_memory: ReplayMemory,
-    ) -> None:
+    def __init__(self, catalogue: Catalogue, recognitions: Recognitions, metrics: Metrics) -> None:
         self._catalogue = catalogue
-        self._routes = routes
-        self._edge_limits = edge_limits
-        self._call_limits = call_limits
-        self._metrics = metrics
+        self._recognitions = recognitions
         self._recognize_metrics = metrics.of_method("Recognize")
         self._list_metrics = metrics.of_method("ListModels")
-        self._drain = drain
-        self._replay_memory = replay_memory
-        self._open_streams = 0
-        self._clients = ClientLimits(edge_limits.max_client_streams, edge_limits.max_client_starts_per_minute)
 
     async def Recognize(self, request_iterator: object, context: RecognizeContext) -> None:  # type: ignore[override] # noqa: ARG002, N802 gRPC's names; requests are pulled from the context
         """Recognise one stream; raise a GatewayError to end it with another status than OK."""
-        call_id = uuid.uuid4().hex
-        logs.add_to_call(call_id=call_id)
-        call_trace.get().set_attributes(call_id=call_id)
-        client = GrpcClient(context, call_id, self._edge_limits, self._recognize_metrics)
+        stream = GrpcStream(context, self._recognize_metrics)
         try:
-            # Refused before any response header, so that clients may send the call again by themselves.
-            self._drain.refuse_late_calls()
-            with self._admitted(identity_of(context).id):
-                async with self._drain.open_call(client) as going_away:
-                    # By itself the first response would carry it; an error while that is on its way could not be sent.
-                    await context.send_initial_metadata(())
-                    await self._recognize(client, going_away)
+            await self._recognitions.run(stream, identity_of(context).id)
         finally:
-            client.count_messages()
-
-    async def _recognize(self, client: GrpcClient, going_away: GoingAwayNotice) -> None:
-        with self._refusals_counted(client):
-            vendor_metadata = client.vendor_metadata()
-            message = await client.read_config()
-            config = config_from(message, self._catalogue)
-            route = self._routes.find(message.model)
-            model = route.hearing(config.language_codes).candidates[0].model
-            config = replace(config, model=model, vendor_metadata=vendor_metadata)
-        call_trace.get().set_attributes(model=config.model.name)
-        logs.add_to_call(model=config.model.name, request_id=message.request_id, resumes=message.resume.call_id)
-        with self._counted(config):
-            async with client.until_stalled():
-                await recognize(
-                    config, route, client, self._call_limits, self._metrics, going_away, self._replay_memory
-                )
+            stream.count_messages()
 
     async def ListModels(self, request: pb.ListModelsRequest, context: object) -> pb.ListModelsResponse:  # noqa: ARG002, N802 gRPC's names
         """Return the catalogue."""
         self._list_metrics.received.inc()
         self._list_metrics.sent.inc()
         return models_from(self._catalogue)
-
-    @contextmanager
-    def _admitted(self, client_id: str) -> Iterator[None]:
-        with ExitStack() as admissions:
-            try:
-                admissions.enter_context(self._clients.admitted(client_id))
-            except ClientLimitReached:
-                self._metrics.streams_rejected.labels("quota").inc()
-                raise
-            admissions.enter_context(self._within_streams())
-            yield
-
-    @contextmanager
-    def _within_streams(self) -> Iterator[None]:
-        if self._open_streams >= self._edge_limits.max_streams:
-            self._metrics.streams_rejected.labels("capacity").inc()
-            raise Overloaded(
-                f"all {self._edge_limits.max_streams} streams of this gateway are in use; try again later",
-                retry_after_seconds=1.0,
-            )
-        self._open_streams += 1
-        try:
-            yield
-        finally:
-            self._open_streams -= 1
-
-    @contextmanager
-    def _refusals_counted(self, client: GrpcClient) -> Iterator[None]:
-        try:
-            yield
-        except GatewayError:
-            if not client.is_stopped:
-                self._metrics.streams_rejected.labels("invalid").inc()
-            raise
-
-    @contextmanager
-    def _counted(self, config: RecognitionConfig) -> Iterator[None]:
-        metrics = self._metrics.of_model(config.model.name)
-        began = time.monotonic()
-        metrics.streams_active.inc()
-        try:
-            yield
-        finally:
-            metrics.streams_active.dec()
-            metrics.stream_duration.observe(time.monotonic() - began)

@@ -1,16 +1,14 @@
-"""One client's stream, as its call sees it: requests in, responses out, each within its time."""
+"""One client's stream, as its call sees it: requests in, responses out, each within its time; by any door."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final, TypeAlias, cast
+from typing import Protocol
 
-import grpc
-from google.protobuf.message import DecodeError
 from pydantic import SecretStr
 
 from asrgateway.v1 import recognition_pb2 as pb
@@ -23,20 +21,36 @@ from asrgateway_server.contract.requests import CONFIG_FIELD, update_from
 from asrgateway_server.contract.responses import response_from
 from asrgateway_server.early_end import EarlyEnd
 from asrgateway_server.errors import ClientLimitReached, ClientStalled, InvalidRequest
-from asrgateway_server.metrics import MethodMetrics
-
-# How long gRPC takes to cancel a handler: of 900 calls that were cancelled on two busy cores 30 were not within one
-# turn of the event loop, and all within 2 ms.
-_CANCEL_IS_DUE_SECONDS: Final = 0.005
-# The same once its deadline has passed.
-_DEADLINE_IS_DUE_SECONDS: Final = 1.0
-# Messages are counted a second or two of them at a time: counting costs a microsecond each.
-_COUNTED_AT_ONCE: Final = 16
-
-RecognizeContext: TypeAlias = "grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse]"
 
 
-class GrpcClient:
+class Stream(Protocol):
+    """A client's messages, as a door reads and writes them."""
+
+    def metadata(self) -> Iterable[tuple[str, str | bytes]]:
+        """Return what the client sent beside its messages."""
+
+    async def admit(self) -> None:
+        """Show the client, where the door can, that its call is admitted."""
+
+    async def read(self) -> pb.RecognizeRequest | None:
+        """Return the next request; None once the client has half-closed.
+
+        Raises:
+            InvalidRequest: It cannot be read.
+        """
+
+    async def verify_half_close(self) -> None:
+        """Wait for what may yet turn a half-close into another end; CancelledError comes of it."""
+
+    async def write(self, message: pb.RecognizeResponse) -> None:
+        """Send a response; wait until it is on its way.
+
+        Raises:
+            ClientStalled: The client is gone.
+        """
+
+
+class CallClient:
     """See ``call.Client``.
 
     Reads come from one task for the whole call and are not timed out while anything may still come: after a cancelled
@@ -46,14 +60,11 @@ class GrpcClient:
         is_stopped: The gateway reads no more.
     """
 
-    def __init__(self, context: RecognizeContext, call_id: str, limits: EdgeLimits, metrics: MethodMetrics) -> None:
+    def __init__(self, stream: Stream, call_id: str, limits: EdgeLimits) -> None:
         self.is_stopped = False
-        self._context = context
+        self._stream = stream
         self._call_id = call_id
         self._limits = limits
-        self._metrics = metrics
-        self._received = 0
-        self._sent = 0
         self._commit_rate = PerMinute(limits.max_commits_per_minute)
         self._commits_full_at = -math.inf
         self._call = EarlyEnd()
@@ -85,13 +96,7 @@ class GrpcClient:
 
     def vendor_metadata(self) -> Mapping[str, SecretStr]:
         """Return what the client brings for vendors; raise InvalidRequest if it may not."""
-        return self._limits.vendor_metadata.read(self._context.invocation_metadata() or ())
-
-    def count_messages(self) -> None:
-        """Bring the numbers of messages up to date."""
-        self._metrics.received.inc(self._received)
-        self._metrics.sent.inc(self._sent)
-        self._received = self._sent = 0
+        return self._limits.vendor_metadata.read(self._stream.metadata())
 
     # Requests ---------------------------------------------------------------------------------------------------
 
@@ -163,34 +168,13 @@ class GrpcClient:
             return None
         self._is_reading = True
         try:
-            # Typed without the marker for the end of the stream that it also returns.
-            request: object = await self._context.read()
-        except DecodeError:
-            raise InvalidRequest("the request is garbled: its bytes are no RecognizeRequest", field="request") from None
+            request = await self._stream.read()
         finally:
             self._is_reading = False
-        if not isinstance(request, pb.RecognizeRequest):
-            await self._half_closed()
-            return None
-        self._received += 1
-        if self._received >= _COUNTED_AT_ONCE:
-            self.count_messages()
+        if request is None and not self.is_stopped:
+            self._is_half_closed = True
+            await self._stream.verify_half_close()
         return request
-
-    async def _half_closed(self) -> None:
-        """Wait for what may make the end of the stream another one.
-
-        Cancel, deadline and disconnect look like a half-close at first; their CancelledError follows, in the call's own
-        task. An abandoned call must not be finished, and billed, as one that has sent everything.
-        """
-        if self.is_stopped:
-            return
-        self._is_half_closed = True
-        await asyncio.sleep(_CANCEL_IS_DUE_SECONDS)
-        remaining = cast("float | None", self._context.time_remaining())  # None without a deadline, unlike its type
-        if remaining is not None and remaining <= 0:
-            # Too late for a half-close.
-            await asyncio.sleep(_DEADLINE_IS_DUE_SECONDS)
 
     def _audio(self, audio: bytes) -> bytes:
         if len(audio) > self._limits.max_message_bytes:
@@ -220,7 +204,7 @@ class GrpcClient:
     # Responses --------------------------------------------------------------------------------------------------
 
     async def write(self, response: Response | None, cursor: Cursor) -> None:
-        """Hand a response to gRPC; see ``ResponseWriter``.
+        """Send a response; see ``ResponseWriter``.
 
         Raises:
             ClientStalled: The client is gone.
@@ -233,14 +217,9 @@ class GrpcClient:
             if self._write_timer is None:
                 self._watch_write(self._limits.write_timeout_seconds)
             try:
-                await self._context.write(message)
-            except grpc.aio.InternalError as error:
-                # The client has left, and its CancelledError is on the way.
-                await asyncio.sleep(_DEADLINE_IS_DUE_SECONDS)
-                raise ClientStalled("the client is gone") from error
+                await self._stream.write(message)
             finally:
                 self._write_began = None
-            self._sent += 1
 
     def _watch_write(self, seconds: float) -> None:
         """Look in so many seconds whether a response is still unread; a timer for each would cost a third of it."""

@@ -1,0 +1,128 @@
+"""The way of a Recognize call through any door: who may call, and what is counted of a call."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+from asrgateway_server import logs
+from asrgateway_server.admission.call_client import CallClient, Stream
+from asrgateway_server.admission.client_limits import ClientLimits
+from asrgateway_server.admission.drain import Drain
+from asrgateway_server.admission.edge_limits import EdgeLimits
+from asrgateway_server.backends.route import Routes
+from asrgateway_server.call.call import recognize
+from asrgateway_server.call.going_away import GoingAwayNotice
+from asrgateway_server.call.limits import Limits
+from asrgateway_server.call.replay_memory import ReplayMemory
+from asrgateway_server.config import RecognitionConfig
+from asrgateway_server.contract.requests import config_from
+from asrgateway_server.errors import ClientLimitReached, GatewayError, Overloaded
+from asrgateway_server.metrics import Metrics
+from asrgateway_server.models import Catalogue
+from asrgateway_server.tracing import call_trace
+
+
+class Recognitions:
+    """Runs the calls of all doors, within limits that they share."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        routes: Routes,
+        edge_limits: EdgeLimits,
+        call_limits: Limits,
+        metrics: Metrics,
+        drain: Drain,
+        replay_memory: ReplayMemory,
+    ) -> None:
+        self._catalogue = catalogue
+        self._routes = routes
+        self._edge_limits = edge_limits
+        self._call_limits = call_limits
+        self._metrics = metrics
+        self._drain = drain
+        self._replay_memory = replay_memory
+        self._open_streams = 0
+        self._clients = ClientLimits(edge_limits.max_client_streams, edge_limits.max_client_starts_per_minute)
+
+    async def run(self, stream: Stream, client_id: str) -> None:
+        """Recognise one stream.
+
+        Raises:
+            GatewayError: The call ends with another status than OK.
+        """
+        call_id = uuid.uuid4().hex
+        logs.add_to_call(call_id=call_id)
+        call_trace.get().set_attributes(call_id=call_id)
+        client = CallClient(stream, call_id, self._edge_limits)
+        # Refused before any response header, so that clients may send the call again by themselves.
+        self._drain.refuse_late_calls()
+        with self._admitted(client_id):
+            async with self._drain.open_call(client) as going_away:
+                await stream.admit()
+                await self._recognize(client, going_away)
+
+    async def _recognize(self, client: CallClient, going_away: GoingAwayNotice) -> None:
+        with self._refusals_counted(client):
+            vendor_metadata = client.vendor_metadata()
+            message = await client.read_config()
+            config = config_from(message, self._catalogue)
+            route = self._routes.find(message.model)
+            model = route.hearing(config.language_codes).candidates[0].model
+            config = replace(config, model=model, vendor_metadata=vendor_metadata)
+        call_trace.get().set_attributes(model=config.model.name)
+        logs.add_to_call(model=config.model.name, request_id=message.request_id, resumes=message.resume.call_id)
+        with self._counted(config):
+            async with client.until_stalled():
+                await recognize(
+                    config, route, client, self._call_limits, self._metrics, going_away, self._replay_memory
+                )
+
+    @contextmanager
+    def _admitted(self, client_id: str) -> Iterator[None]:
+        with ExitStack() as admissions:
+            try:
+                admissions.enter_context(self._clients.admitted(client_id))
+            except ClientLimitReached:
+                self._metrics.streams_rejected.labels("quota").inc()
+                raise
+            admissions.enter_context(self._within_streams())
+            yield
+
+    @contextmanager
+    def _within_streams(self) -> Iterator[None]:
+        if self._open_streams >= self._edge_limits.max_streams:
+            self._metrics.streams_rejected.labels("capacity").inc()
+            raise Overloaded(
+                f"all {self._edge_limits.max_streams} streams of this gateway are in use; try again later",
+                retry_after_seconds=1.0,
+            )
+        self._open_streams += 1
+        try:
+            yield
+        finally:
+            self._open_streams -= 1
+
+    @contextmanager
+    def _refusals_counted(self, client: CallClient) -> Iterator[None]:
+        try:
+            yield
+        except GatewayError:
+            if not client.is_stopped:
+                self._metrics.streams_rejected.labels("invalid").inc()
+            raise
+
+    @contextmanager
+    def _counted(self, config: RecognitionConfig) -> Iterator[None]:
+        metrics = self._metrics.of_model(config.model.name)
+        began = time.monotonic()
+        metrics.streams_active.inc()
+        try:
+            yield
+        finally:
+            metrics.streams_active.dec()
+            metrics.stream_duration.observe(time.monotonic() - began)
