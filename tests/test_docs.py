@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from google.protobuf import json_format
 from prometheus_client import CollectorRegistry, generate_latest
 
 from all_settings import Settings
+from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.contract.status import STATUSES
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.served_models import served_models
@@ -18,6 +21,7 @@ from asrgateway_server.vendors.registry import VENDORS
 from calls import ROOT
 
 README = ROOT / "README.md"
+API = ROOT / "docs" / "api.md"
 PAGES = [
     README,
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -73,6 +77,28 @@ def test_every_metric_that_is_named_exists(page: Path) -> None:
 def test_the_readme_explains_every_status() -> None:
     text = README.read_text(encoding="utf-8")
     assert [code.name for code in STATUSES.values() if f"| {code.name} |" not in text] == []
+
+
+def test_the_api_page_has_every_error_with_its_status() -> None:
+    table = API.read_text(encoding="utf-8").partition("<!-- errors: ")[2].partition("<!-- end of errors -->")[0]
+    rows = re.findall(r"^\| ([A-Z_]+) \| ([A-Z_]+) \| [^|]+ \| [^|]+ \|$", table, re.MULTILINE)
+    assert sorted(rows) == sorted((error.reason, code.name) for error, code in STATUSES.items())
+
+
+def test_the_api_page_explains_every_event() -> None:
+    text = API.read_text(encoding="utf-8")
+    names = [name.removeprefix("STREAM_EVENT_TYPE_") for name in pb.StreamEventType.keys()]  # noqa: SIM118 no mapping
+    assert [name for name in names[1:] if name not in text] == []
+
+
+def test_the_frames_on_the_api_page_are_messages() -> None:
+    frames = re.findall(r"`(\{.+?\})`", API.read_text(encoding="utf-8"))
+    config, commit, update, finish, response, status, key = map(json.loads, frames)
+    json_format.ParseDict(config, pb.StreamingConfig())
+    for request in (commit, update):
+        json_format.ParseDict(request, pb.RecognizeRequest())
+    json_format.ParseDict(response, pb.RecognizeResponse())
+    assert (finish, status, list(key)) == ({"finish": {}}, {"status": {"code": 0}}, ["apiKey"])
 
 
 def test_the_example_of_a_configuration_is_one(tmp_path: Path) -> None:
