@@ -1,0 +1,131 @@
+package asrgateway
+
+import (
+	"time"
+
+	pb "asrgateway/asrgatewayv1"
+)
+
+// format turns times into bytes of audio, and back.
+type format struct {
+	rate       int64 // samples per second and channel
+	frameBytes int64 // one sample of every channel
+}
+
+func formatOf(config *pb.DecodingConfig) format {
+	return format{
+		rate:       int64(max(1, config.GetSampleRateHertz())),
+		frameBytes: 2 * int64(max(1, config.GetAudioChannelCount())),
+	}
+}
+
+// place returns where the audio of a time begins, in bytes.
+func (f format) place(at time.Duration) int64 {
+	return at.Milliseconds() * f.rate / 1000 * f.frameBytes
+}
+
+// time is the reverse of place; the gateway counts whole milliseconds.
+func (f format) time(place int64) time.Duration {
+	return time.Duration((place/f.frameBytes*1000+f.rate-1)/f.rate) * time.Millisecond
+}
+
+// item is a request after the configuration, and the place where it belongs in the audio.
+type item struct {
+	request *pb.RecognizeRequest
+	begin   int64
+}
+
+func (i item) bytes() int64 { return int64(len(i.request.GetAudio())) }
+
+// kept holds what a new call has to send again, and behind it what has not been sent yet.
+type kept struct {
+	format     format
+	limit      int64 // bytes of audio to keep once they are sent
+	items      []item
+	next       int                  // index of the first item that the present call has not sent
+	begin      int64                // place of the first audio that is kept
+	sent       int64                // bytes of audio before next
+	unsent     int64                // bytes of audio from next on
+	adaptation *pb.SpeechAdaptation // of the last update before the items; nil without one
+}
+
+// add puts a request behind all others.
+func (k *kept) add(request *pb.RecognizeRequest) {
+	added := item{request, k.begin + k.sent + k.unsent}
+	k.items = append(k.items, added)
+	k.unsent += added.bytes()
+}
+
+// take returns the next request to send, or nil when all are sent.
+func (k *kept) take() *pb.RecognizeRequest {
+	if k.next == len(k.items) {
+		return nil
+	}
+	taken := k.items[k.next]
+	k.next++
+	k.sent += taken.bytes()
+	k.unsent -= taken.bytes()
+	if excess := k.sent - k.limit; excess > 0 {
+		frames := (excess + k.format.frameBytes - 1) / k.format.frameBytes
+		k.release(k.begin + frames*k.format.frameBytes)
+	}
+	return taken.request
+}
+
+// rewind makes take begin with the first item again.
+func (k *kept) rewind() {
+	k.next = 0
+	k.unsent += k.sent
+	k.sent = 0
+}
+
+// release drops sent audio that lies before a place, and the updates before what is left.
+func (k *kept) release(place int64) {
+	place = min(place, k.begin+k.sent)
+	if place <= k.begin {
+		return
+	}
+	k.sent -= place - k.begin
+	k.begin = place
+	left := make([]item, 0, len(k.items))
+	next := 0
+	for i, one := range k.items {
+		if update := one.request.GetUpdate(); update != nil && len(left) == 0 && i < k.next {
+			k.adaptation = orEmpty(update.GetAdaptation())
+			continue
+		}
+		if audio := one.request.GetAudio(); len(audio) > 0 && one.begin < place {
+			if one.begin+one.bytes() <= place {
+				continue
+			}
+			one = item{audioRequest(audio[place-one.begin:]), place}
+		}
+		left = append(left, one)
+		if i < k.next {
+			next = len(left)
+		}
+	}
+	k.items, k.next = left, next
+}
+
+// answered drops the oldest commit that was sent.
+func (k *kept) answered() {
+	for i, one := range k.items[:k.next] {
+		if one.request.GetCommit() != nil {
+			k.items = append(k.items[:i:i], k.items[i+1:]...)
+			k.next--
+			return
+		}
+	}
+}
+
+func orEmpty(adaptation *pb.SpeechAdaptation) *pb.SpeechAdaptation {
+	if adaptation == nil {
+		return &pb.SpeechAdaptation{}
+	}
+	return adaptation
+}
+
+func audioRequest(audio []byte) *pb.RecognizeRequest {
+	return &pb.RecognizeRequest{Request: &pb.RecognizeRequest_Audio{Audio: audio}}
+}
