@@ -12,8 +12,19 @@ def test_a_path_alone_is_enough() -> None:
     command = parse(["file", "speech.wav"])
     assert isinstance(command, FileCommand)
     assert (command.paths, command.connection.target) == ((Path("speech.wav"),), "127.0.0.1:50051")
-    assert (command.jobs, command.is_fast, command.is_json, command.timeout_seconds) == (4, False, False, None)
+    assert (command.jobs, command.is_fast, command.output, command.timeout_seconds) == (4, False, "txt", None)
     assert command.connection.credentials() is None
+
+
+@pytest.mark.parametrize("form", ["srt", "vtt"])
+def test_captions_ask_for_the_times_of_the_words(form: str) -> None:
+    command = parse(["file", "a.wav", "--output", form])
+    assert isinstance(command, FileCommand)
+    assert command.config.features.enable_word_time_offsets
+
+
+def test_json_is_short_for_its_output() -> None:
+    assert parse(["file", "a.wav", "--json"]) == parse(["file", "a.wav", "--output", "json"])
 
 
 def test_a_certificate_file_implies_tls() -> None:

@@ -79,6 +79,58 @@ async def test_a_summary_closes_the_command_on_standard_error(
     assert whole.startswith("3 files, none failed: 0.6 s of audio in ")
 
 
+@pytest.mark.usefixtures("script")
+async def test_captions_are_written_to_standard_output(
+    gateway: Gateway, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await asr_client("file", folder / "a.wav", "--output", "srt", "--target", gateway.target) == 0
+    assert capsys.readouterr().out == "1\n00:00:00,000 --> 00:00:01,200\nhello\n\n"
+
+
+@pytest.mark.usefixtures("script")
+@pytest.mark.parametrize(
+    ("form", "suffix", "content"),
+    [
+        ("txt", "txt", "hello\n"),
+        ("srt", "srt", "1\n00:00:00,000 --> 00:00:01,200\nhello\n\n"),
+        ("vtt", "vtt", "WEBVTT\n\n00:00:00.000 --> 00:00:01.200\nhello\n\n"),
+    ],
+)
+async def test_each_recording_gets_a_file_in_the_folder_for_the_output(
+    form: str, suffix: str, content: str, gateway: Gateway, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.joinpath("a.wav").rename(folder / "a take.wav")
+    output = folder.parent / "texts"
+    arguments = ("file", folder, "--output", form, "--output-dir", output, "--fast", "--target", gateway.target)
+    assert await asr_client(*arguments) == 0
+    assert capsys.readouterr().out == ""
+    assert {path.name: path.read_text() for path in output.iterdir()} == {
+        f"a take.{suffix}": content,
+        f"b.{suffix}": content,
+        f"c.{suffix}": content,
+    }
+
+
+@pytest.mark.usefixtures("script")
+async def test_a_file_of_json_holds_only_responses(gateway: Gateway, folder: Path) -> None:
+    arguments = ("file", folder, "--json", "--output-dir", folder, "--fast", "--target", gateway.target)
+    assert await asr_client(*arguments) == 0
+    first, *_ = (folder / "c.jsonl").read_text().splitlines()
+    assert json.loads(first) == {"started": {"call_id": "c1", "model": "embedded"}}
+
+
+async def test_captions_of_several_recordings_need_a_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await asr_client("file", folder, "--output", "vtt") == 2
+    assert capsys.readouterr().err == "asr-client: captions of 3 recordings need a file each: add --output-dir\n"
+
+
+async def test_two_recordings_are_never_written_to_one_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "more").mkdir()
+    other = (folder / "a.wav").rename(folder / "more" / "b.wav")
+    assert await asr_client("file", folder / "b.wav", other, "--output-dir", folder) == 2
+    assert "two recordings would be written to " in capsys.readouterr().err
+
+
 async def test_a_call_that_fails_does_not_stop_the_others(
     gateway: Gateway, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,8 +16,14 @@ def test_a_folder_stands_for_the_recordings_in_it_in_order_of_their_names(tmp_pa
     for name in ("b.wav", "a.WAV", "notes.txt", "more/c.raw"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    expected = [tmp_path / "a.WAV", tmp_path / "b.wav", tmp_path / "more/c.raw"]
-    assert find_recordings([Path("first.wav"), tmp_path]) == [Path("first.wav"), *expected]
+    found = find_recordings([Path("folder/first.wav"), tmp_path])
+    assert [one.path for one in found] == [
+        Path("folder/first.wav"),
+        tmp_path / "a.WAV",
+        tmp_path / "b.wav",
+        tmp_path / "more/c.raw",
+    ]
+    assert [str(one.name) for one in found] == ["first.wav", "a.WAV", "b.wav", "more/c.raw"]
 
 
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:

@@ -11,13 +11,15 @@ from asrgateway.audio_file import ENCODINGS
 from asrgateway.connection import Connection, add_connection, connection_from
 from asrgateway.option_values import positive_integer, positive_number
 from asrgateway.options import add_options, config_from
+from asrgateway.outputs import CAPTION_FORMATS, FORMATS
 from asrgateway.v1.recognition_pb2 import StreamingConfig
 
 _EXAMPLES: Final = """\
 examples:
   asr-client file speech.wav
   asr-client file speech.wav --fast --json > responses.jsonl
-  asr-client file recordings/ more.wav --jobs 8
+  asr-client file speech.wav --output srt > speech.srt
+  asr-client file recordings/ more.wav --jobs 8 --output vtt --output-dir captions
   arecord -t raw -f S16_LE -r 16000 | asr-client file -
   asr-client file call.raw --rate 8000 --language en-US
   asr-client file speech.wav --hotword Kestrel=5 --hotword "Joe Bloggs"
@@ -38,7 +40,8 @@ class FileCommand:
         config: How to recognise them; the format of the audio is still missing.
         jobs: How many are recognised at the same time.
         is_fast: Send as fast as the gateway accepts it, not at speaking speed.
-        is_json: Print every response as JSON.
+        output: One of ``FORMATS``.
+        output_folder: Gets a file for each recording; None: standard output.
         encoding: One of ``ENCODINGS``; None: by the file's name.
         sample_rate_hertz: None: as the file says.
         channel_count: None: as the file says, or 1.
@@ -50,7 +53,8 @@ class FileCommand:
     config: StreamingConfig
     jobs: int
     is_fast: bool
-    is_json: bool
+    output: str
+    output_folder: Path | None
     encoding: str | None
     sample_rate_hertz: int | None
     channel_count: int | None
@@ -91,13 +95,17 @@ def parse(arguments: Sequence[str] | None) -> Command:
 
 
 def _file_command(values: argparse.Namespace) -> FileCommand:
+    config = config_from(values)
+    if values.output in CAPTION_FORMATS:
+        config.features.enable_word_time_offsets = True
     return FileCommand(
         connection=connection_from(values),
         paths=tuple(values.paths),
-        config=config_from(values),
+        config=config,
         jobs=values.jobs,
         is_fast=values.fast,
-        is_json=values.json,
+        output=values.output,
+        output_folder=values.output_dir,
         encoding=values.encoding,
         sample_rate_hertz=values.rate,
         channel_count=values.channels,
@@ -151,7 +159,15 @@ def _add_file(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="a recording, a folder with recordings (.wav, .pcm, .raw), or '-' for raw audio from standard input",
     )
     file.add_argument("--fast", action="store_true", help="send as fast as the gateway accepts it")
-    file.add_argument("--json", action="store_true", help="print every response as one line of JSON")
+    file.add_argument(
+        "--output",
+        choices=FORMATS,
+        default="txt",
+        metavar="FORMAT",
+        help="txt: one line per utterance (default); json: every response; srt or vtt: captions with times",
+    )
+    file.add_argument("--json", dest="output", action="store_const", const="json", help="the same as --output json")
+    file.add_argument("--output-dir", type=Path, metavar="DIR", help="write a file for each recording into this folder")
     file.add_argument(
         "--jobs",
         type=positive_integer,

@@ -1,9 +1,10 @@
-"""What goes to standard output, in the form that was asked for."""
+"""Results as lines, in the format that was asked for."""
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Protocol
 
+from asrgateway.captions import VTT_HEADER, Captions, srt, vtt
 from asrgateway.json_lines import to_json
 from asrgateway.v1.recognition_pb2 import RecognizeResponse
 
@@ -51,3 +52,56 @@ class JsonOutput:
         if self._more:
             line = f"{self._more}, {line[1:]}" if line != "{}" else f"{self._more}}}"
         self._write_line(line)
+
+
+class SrtOutput:
+    """SubRip captions.
+
+    Args:
+        write_line: Takes the lines.
+    """
+
+    def __init__(self, write_line: WriteLine) -> None:
+        self._write_line = write_line
+        self._captions = Captions()
+        self._count = 0
+
+    def received(self, response: RecognizeResponse) -> None:
+        """Write the captions of a final result."""
+        if response.result.is_final:
+            for caption in self._captions.of(response.result, response.cursor.finalized.ToMilliseconds()):
+                self._count += 1
+                for line in srt(self._count, caption):
+                    self._write_line(line)
+
+
+class VttOutput:
+    """WebVTT captions; the header comes with the first response.
+
+    Args:
+        write_line: Takes the lines.
+    """
+
+    def __init__(self, write_line: WriteLine) -> None:
+        self._write_line = write_line
+        self._captions = Captions()
+        self._has_header = False
+
+    def received(self, response: RecognizeResponse) -> None:
+        """Write the captions of a final result."""
+        if not self._has_header:
+            self._has_header = True
+            self._write_lines(VTT_HEADER)
+        if response.result.is_final:
+            for caption in self._captions.of(response.result, response.cursor.finalized.ToMilliseconds()):
+                self._write_lines(vtt(caption))
+
+    def _write_lines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._write_line(line)
+
+
+CAPTION_FORMATS: Final[Mapping[str, Callable[[WriteLine], Output]]] = {"srt": SrtOutput, "vtt": VttOutput}
+"""Files of their own, with times, which lines of several recordings cannot share."""
+
+FORMATS: Final = ("txt", "json", *CAPTION_FORMATS)

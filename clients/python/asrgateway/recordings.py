@@ -1,7 +1,8 @@
 """The recordings that a command line names: files, folders, and standard input."""
 
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
@@ -30,7 +31,20 @@ class Recording(Protocol):
         """Yield its messages, at speaking speed or as fast as they are taken."""
 
 
-def find_recordings(paths: Iterable[Path]) -> list[Path]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A recording that the command line names.
+
+    Attributes:
+        path: Where it is.
+        name: The last part of its path, or its path within the folder that was named.
+    """
+
+    path: Path
+    name: Path
+
+
+def find_recordings(paths: Iterable[Path]) -> list[Found]:
     """Return the files named, and those in the folders named, in order.
 
     Raises:
@@ -39,41 +53,39 @@ def find_recordings(paths: Iterable[Path]) -> list[Path]:
     paths = list(paths)
     if paths.count(STANDARD_INPUT) > 1:
         raise UnusableFile("standard input can be read once only: give '-' once")
-    return [found for path in paths for found in (_in_folder(path) if path.is_dir() else [path])]
+    return [found for path in paths for found in (_in_folder(path) if path.is_dir() else [_found(path, path.parent)])]
 
 
-def open_recordings(
-    paths: Iterable[Path],
-    *,
-    encoding: str | None,
-    sample_rate_hertz: int | None,
-    channel_count: int | None,
-) -> Iterator[Recording]:
-    """Find the format of each; ``-`` is standard input.
+def open_recording(
+    path: Path, *, encoding: str | None, sample_rate_hertz: int | None, channel_count: int | None
+) -> Recording:
+    """Find the format of a recording; ``-`` is standard input.
 
     Args:
-        paths: As `find_recordings` returns them.
-        encoding: Of all files; None: by their names.
-        sample_rate_hertz: Of all raw audio; None: as each header says, and 16000 for standard input.
-        channel_count: None: as each header says, or 1.
+        path: As `find_recordings` returns it.
+        encoding: Of a file; None: by its name.
+        sample_rate_hertz: Of raw audio; None: as the header says, and 16000 for standard input.
+        channel_count: None: as the header says, or 1.
 
     Raises:
-        OSError: A file cannot be read.
-        UnusableFile: A file cannot be sent, or not with these options.
+        OSError: The file cannot be read.
+        UnusableFile: The file cannot be sent, or not with these options.
     """
-    for path in paths:
-        if path == STANDARD_INPUT:
-            yield StandardInput(_stdin(), sample_rate_hertz=sample_rate_hertz, channel_count=channel_count)
-        else:
-            yield open_audio(path, encoding=encoding, sample_rate_hertz=sample_rate_hertz, channel_count=channel_count)
+    if path == STANDARD_INPUT:
+        return StandardInput(_stdin(), sample_rate_hertz=sample_rate_hertz, channel_count=channel_count)
+    return open_audio(path, encoding=encoding, sample_rate_hertz=sample_rate_hertz, channel_count=channel_count)
 
 
 def _stdin() -> BinaryIO:
     return os.fdopen(0, "rb", closefd=False)
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
+def _in_folder(folder: Path) -> list[Found]:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not paths:
         raise UnusableFile(f"{folder} has no recordings: no file whose name ends with {', '.join(SUFFIXES)}")
-    return found
+    return [_found(path, folder) for path in paths]
+
+
+def _found(path: Path, folder: Path) -> Found:
+    return Found(path=path, name=path.relative_to(folder))

@@ -6,7 +6,6 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from asrgateway.errors import RecognitionError
-from asrgateway.outputs import Output
 from asrgateway.progress_bars import Bar
 from asrgateway.recordings import Recording
 from asrgateway.terminal import Terminal
@@ -42,20 +41,18 @@ class Outcome:
 
 
 class Report:
-    """Shows one call while it runs: final results by its output, everything else on standard error.
+    """Shows on standard error how one call goes.
 
     Args:
         terminal: Where to print.
         recording: What is sent.
-        output: Writes the results.
         bar: Shows the progress.
         name: Begins every note and names the outcome; empty: a single recording, whose notes need no name.
     """
 
-    def __init__(self, terminal: Terminal, recording: Recording, output: Output, bar: Bar, name: str) -> None:
+    def __init__(self, terminal: Terminal, recording: Recording, bar: Bar, name: str) -> None:
         self._terminal = terminal
         self._recording = recording
-        self._output = output
         self._bar = bar
         self._name = name
         self._sent_bytes = 0
@@ -84,7 +81,6 @@ class Report:
                 self._note(f"warning: the gateway stops in {left:.0f} s")
             case "finished":
                 self._finish(response.finished)
-        self._output.received(response)
 
     def failed(self, error: RecognitionError, advice: str) -> None:
         """Say how the call ended and what to do."""
