@@ -104,3 +104,27 @@ def test_silence_that_a_slow_upstream_missed_is_not_made_up_for() -> None:
     quiet.add(10.0, 0.0)
     quiet.add_silence(70.0, 100)
     assert quiet.silence_at == pytest.approx(69.1)
+
+
+def test_a_late_question_gets_silence_a_moment_later() -> None:
+    """Whoever was stopped meanwhile, a container without processor time for one, has not read what arrived."""
+    quiet = QuietDetector(0.5)
+    quiet.add(10.0, 0.1)
+    assert not quiet.is_silence_due(12.0)
+    assert quiet.silence_at == pytest.approx(12.1)
+    assert quiet.is_silence_due(12.1)
+
+
+def test_audio_that_was_read_late_is_no_quiet() -> None:
+    quiet = QuietDetector(0.5)
+    quiet.add(10.0, 0.1)
+    assert not quiet.is_silence_due(12.0)
+    quiet.add(12.0, 0.1)
+    assert quiet.silence_at == pytest.approx(12.6)
+
+
+def test_one_who_is_always_late_gets_silence_all_the_same() -> None:
+    quiet = QuietDetector(0.5)
+    quiet.add(10.0, 0.1)
+    assert not quiet.is_silence_due(12.0)
+    assert quiet.is_silence_due(14.0)

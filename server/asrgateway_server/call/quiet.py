@@ -9,6 +9,8 @@ from typing import Final
 _MOST_SECONDS: Final = 2.0
 # Silence that a slow upstream could not take is not made up for beyond this.
 _MOST_OWED_SECONDS: Final = 1.0
+# Whoever asks so long after silence was due had no processor: the client's audio may wait unread meanwhile.
+_LATE_SECONDS: Final = 0.1
 
 
 class QuietDetector:
@@ -28,11 +30,13 @@ class QuietDetector:
         self._silence_ms = 0
         self._used_up_at: float | None = None
         self._next_silence_at = 0.0
+        self._was_late = False
 
     def add(self, now: float, seconds: float) -> None:
         """Count the audio of a message."""
         if seconds > 0:
             self._silence_ms = 0
+            self._was_late = False
         used_up_at = now if self._used_up_at is None else max(now, self._used_up_at)
         self._used_up_at = min(used_up_at + seconds, now + _MOST_SECONDS)
 
@@ -45,12 +49,24 @@ class QuietDetector:
         """Count silence that was sent in the client's place."""
         due_at = self.silence_at or now
         self._silence_ms += length_ms
+        self._was_late = False
         self._next_silence_at = max(due_at, now - _MOST_OWED_SECONDS) + length_ms / 1000
 
     @property
     def silence_seconds(self) -> float:
         """The silence sent since the last audio."""
         return self._silence_ms / 1000
+
+    def is_silence_due(self, now: float) -> bool:
+        """Return whether silence is due; if the question comes late, only after a moment more to read audio in."""
+        due_at = self.silence_at
+        if due_at is None or now < due_at:
+            return False
+        if now - due_at < _LATE_SECONDS or self._was_late:
+            return True
+        self._was_late = True
+        self._next_silence_at = now + _LATE_SECONDS
+        return False
 
     @property
     def silence_at(self) -> float | None:

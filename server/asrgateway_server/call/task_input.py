@@ -194,12 +194,11 @@ class TaskInput:
         while item is None:
             if self._ends_when_quiet and not log.is_writing:
                 return self._rest_or_end()
-            due_at = self._due_at
             now = loop.time()
             # While the writer has more, an empty log is not quiet: one large message is many packets.
-            if due_at is not None and now >= due_at and not log.is_writing:
+            if not log.is_writing and self._is_due(now):
                 return self._at_due_time()
-            await log.wait(self._packet_samples, due_at)
+            await log.wait(self._packet_samples, self._due_at)
             item = log.read(self._packet_samples)
             if delays.audio_sent is not None:
                 delays.idle_seconds += loop.time() - now
@@ -209,9 +208,19 @@ class TaskInput:
     def _due_at(self) -> float | None:
         """When something is to be done if no audio comes."""
         quiet = self._audio.quiet
-        if self._idle_at is not None and not self._audio.log.end_samples:
+        if self._waits_for_first_audio:
             return self._idle_at
         return quiet.silence_at if quiet else None
+
+    def _is_due(self, now: float) -> bool:
+        quiet = self._audio.quiet
+        if self._waits_for_first_audio:
+            return self._idle_at is not None and now >= self._idle_at
+        return quiet is not None and quiet.is_silence_due(now)
+
+    @property
+    def _waits_for_first_audio(self) -> bool:
+        return self._idle_at is not None and not self._audio.log.end_samples
 
     def _at_due_time(self) -> bytes | Mark | End | None:
         """Return the audio that is less than a packet, None for silence, or the end of a task that is not needed."""
