@@ -438,9 +438,9 @@ async def test_a_client_that_reads_slowly_is_no_stall() -> None:
 
 
 async def test_a_client_that_says_nothing_is_no_stall() -> None:
-    async with pool_of(fakes.Echo, stall_seconds=0.05) as pool:
+    async with pool_of(fakes.Echo, stall_seconds=1.0) as pool:
         call = open_call(PACKET)
-        asyncio.get_running_loop().call_later(0.3, call.may_end.set)
+        asyncio.get_running_loop().call_later(1.2, call.may_end.set)
         assert await call.through(pool) == summary(3_200)
 
 
