@@ -19,7 +19,7 @@ ROWS = (
     ("__main__",),
     ("cli",),
     ("lifecycle",),
-    ("grpc_api",),
+    ("grpc_api", "web_api"),
     ("admission",),
     ("contract",),
     ("call",),
@@ -111,9 +111,19 @@ def test_what_is_pure_reaches_for_nothing_outside() -> None:
 
 
 def test_only_the_doors_and_what_they_share_know_protobuf_and_grpc() -> None:
-    known = {"grpc_api", "admission", "contract"}
+    known = {"grpc_api", "web_api", "admission", "contract"}
     offences = [(path, name) for path, name in LIBRARIES if part(path) not in known and name in WIRE]
     assert told(offences) == ["metrics.py imports grpc"]
+
+
+def test_no_door_knows_another_one() -> None:
+    doors = {"grpc_api", "web_api"}
+    assert told([(path, name) for path, name in OURS if part(path) in doors and name in doors - {part(path)}]) == []
+
+
+def test_the_door_for_browsers_needs_no_grpc() -> None:
+    foreign = WIRE - {"asrgateway"}
+    assert told([(path, name) for path, name in LIBRARIES if part(path) == "web_api" and name in foreign]) == []
 
 
 def test_metrics_take_only_the_names_of_statuses_from_grpc() -> None:

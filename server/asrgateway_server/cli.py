@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from getpass import getpass
+from typing import Final
 
 import uvloop
 
@@ -21,6 +22,9 @@ from asrgateway_server.models import Model
 from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import CONFIG_VARIABLE, Address, Settings, SettingsError, parse_address
 from asrgateway_server.vendors.registry import VENDORS
+
+#: Where `serve --web` serves browsers, unless `web_listen` says otherwise.
+WEB_LISTEN: Final = Address("127.0.0.1", 8080)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,6 +53,11 @@ def _parser() -> argparse.ArgumentParser:
         "--emulator",
         action="store_true",
         help="run an emulator of the vendor beside it, so that the vendor's models can be tried without an account",
+    )
+    serving.add_argument(
+        "--web",
+        action="store_true",
+        help="serve browsers too: a page with captions at http://127.0.0.1:8080, or where web_listen says",
     )
     serving.set_defaults(run=_serve)
     listing = commands.add_parser("models", parents=[config], help="list the models that `serve` would offer")
@@ -86,6 +95,8 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def _serve(options: argparse.Namespace) -> None:
     settings = _settings(options)
+    if options.web and settings.web_listen is None:
+        settings = settings.model_copy(update={"web_listen": WEB_LISTEN})
     logs.configure(settings.log_level)
     uvloop.run(_serve_with_emulator(settings) if options.emulator else serve(settings, VENDORS))
 

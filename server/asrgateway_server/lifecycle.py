@@ -19,6 +19,7 @@ from asrgateway_server.admission.admission import Admission
 from asrgateway_server.admission.connections import connection_limits, counted_connections
 from asrgateway_server.admission.drain import Drain
 from asrgateway_server.admission.edge_limits import EdgeLimits
+from asrgateway_server.admission.exposure import verify_exposure
 from asrgateway_server.admission.keys import ClientKeys
 from asrgateway_server.admission.peer_calls import PeerCalls
 from asrgateway_server.admission.recognitions import Recognitions
@@ -34,11 +35,12 @@ from asrgateway_server.grpc_api.health import HealthServer
 from asrgateway_server.grpc_api.http_server import http_server
 from asrgateway_server.grpc_api.last_scrape import LastScrape
 from asrgateway_server.grpc_api.loop_lag import observed_loop
-from asrgateway_server.grpc_api.server import recognition_server, verify_exposure
+from asrgateway_server.grpc_api.server import recognition_server
 from asrgateway_server.grpc_api.tracer import open_tracer
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import Address, Settings
+from asrgateway_server.web_api.web_server import web_server
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Gateway:
         address: Where clients reach it.
         health_address: Where probes reach it.
         http_address: Where Prometheus reaches it.
+        web_address: Where browsers reach it; None if they do not.
         metrics: What it counts.
         drain: How its calls end when it stops.
         last_scrape: Whether its metrics outlive its calls.
@@ -61,6 +64,7 @@ class Gateway:
     address: Address
     health_address: Address
     http_address: Address
+    web_address: Address | None
     metrics: Metrics
     drain: Drain
     last_scrape: LastScrape
@@ -80,6 +84,7 @@ async def serve(settings: Settings, vendors: Vendors) -> None:
                 "grpc": str(gateway.address),
                 "health": str(gateway.health_address),
                 "metrics": f"http://{gateway.http_address}/metrics",
+                "web": web_url(settings, gateway),
             },
         )
         if await stop is signal.SIGTERM:
@@ -88,6 +93,13 @@ async def serve(settings: Settings, vendors: Vendors) -> None:
             loop.add_signal_handler(number, _hurry, gateway)
         log.info("stopping", extra={"drain_seconds": settings.drain_seconds})
     log.info("stopped")
+
+
+def web_url(settings: Settings, gateway: Gateway) -> str:
+    """Return where a browser finds the page; empty if there is none."""
+    if gateway.web_address is None:
+        return ""
+    return f"{'https' if settings.tls_cert_file else 'http'}://{gateway.web_address}"
 
 
 def _resolve(stop: asyncio.Future[signal.Signals], number: signal.Signals) -> None:
@@ -171,6 +183,8 @@ async def running_gateway(settings: Settings, vendors: Vendors) -> AsyncIterator
             metrics=metrics,
             tracer=tracer,
         )
+        # Closed after the gRPC port, whose end is the drain of all calls.
+        web_address = await stack.enter_async_context(web_server(settings, admission, limits.web))
         address = await stack.enter_async_context(recognition_server(settings, catalogue, admission, limits.grpc))
         await stack.enter_async_context(
             counted_connections(
@@ -184,6 +198,7 @@ async def running_gateway(settings: Settings, vendors: Vendors) -> AsyncIterator
             address=address,
             health_address=health.address,
             http_address=http_address,
+            web_address=web_address,
             metrics=metrics,
             drain=drain,
             last_scrape=last_scrape,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Collection, Mapping
 from datetime import date
@@ -111,7 +112,28 @@ def _read_route(value: object) -> object:
     return names
 
 
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine reaches a listener's host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _read_optional_address(value: object) -> Address | None:
+    return parse_address(value) if value else None
+
+
+def _verify_origin(text: str) -> str:
+    parts = urlsplit(text)
+    if text != "*" and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.path not in {"", "/"}):
+        raise ValueError("must be an origin: scheme and host, with a port where it is not the usual one, or *")
+    return text
+
+
 ListenAddress = Annotated[Address, NoDecode, BeforeValidator(parse_address), PlainSerializer(str)]
+OptionalAddress = Annotated[Address | None, NoDecode, BeforeValidator(_read_optional_address), PlainSerializer(str)]
+Origin = Annotated[str, AfterValidator(_verify_origin)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 ApiKey = Annotated[SecretStr, AfterValidator(_verify_key)]
 Name = Annotated[str, Field(pattern=_NAME_PATTERN)]
@@ -185,6 +207,14 @@ class Settings(BaseSettings):
 
     http_listen: ListenAddress = Address("127.0.0.1", 9464)
     """Where Prometheus finds `/metrics`."""
+
+    web_listen: OptionalAddress = None
+    """Where browsers reach the gateway: WebSocket, and a [page](web.md). With TLS if `tls_cert_file` is set. Default:
+    nowhere; `serve --web` opens 127.0.0.1:8080."""
+
+    web_origins: tuple[Origin, ...] = ()
+    """The origins whose pages may call through `web_listen`, such as `https://app.example.com`. Default: only pages
+    from there. `*`: any page."""
 
     tls_cert_file: str = ""
     """Certificate chain in PEM that clients see on the gRPC port. Read again when it changes; so are the next three."""
@@ -268,6 +298,12 @@ class Settings(BaseSettings):
 
     max_http_connections_per_peer: Annotated[int, Field(ge=1, le=10_000)] = 20
     """The same, of one address."""
+
+    max_web_connections: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Open connections to `web_listen`; one more is closed at once."""
+
+    max_web_connections_per_peer: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """The same, of one address. 0: all of them, because browsers behind a proxy share its address."""
 
     max_utterance_seconds: Annotated[float, Field(ge=1, le=60)] = 20.0
     """An utterance that goes on for longer is ended as a commit would end it."""

@@ -36,12 +36,14 @@ class ConnectionLimits:
         health: Probes.
         http: Prometheus.
         http_per_peer: Those to the same port from one address.
+        web: Browsers; 0 without a listener for them.
     """
 
     grpc: int
     health: int
     http: int
     http_per_peer: int
+    web: int = 0
 
 
 def connection_limits(settings: Settings, metrics: Metrics, vendor_files: int) -> ConnectionLimits:
@@ -57,6 +59,7 @@ def connection_limits(settings: Settings, metrics: Metrics, vendor_files: int) -
         health=_MAX_HEALTH_CONNECTIONS,
         http=settings.max_http_connections,
         http_per_peer=settings.max_http_connections_per_peer,
+        web=settings.max_web_connections if settings.web_listen else 0,
     )
     needed = needed_files(wanted, settings, vendor_files)
     files = raise_file_limit(needed)
@@ -66,21 +69,28 @@ def connection_limits(settings: Settings, metrics: Metrics, vendor_files: int) -
             "the limit of open files is too low; fewer connections are accepted",
             extra={"files": files, "needed": needed, "max_connections": limits.grpc},
         )
-    for port, limit in (("grpc", limits.grpc), ("health", limits.health), ("http", limits.http)):
-        metrics.connections_limit.labels(port).set(limit)
+    ports = {"grpc": limits.grpc, "health": limits.health, "http": limits.http, "web": limits.web}
+    for port, limit in ports.items():
+        if limit:
+            metrics.connections_limit.labels(port).set(limit)
     return limits
 
 
 def needed_files(limits: ConnectionLimits, settings: Settings, vendor_files: int) -> int:
     """Return how many files are open when every limit is reached; each call may have a connection to a vendor."""
-    return limits.grpc + limits.health + limits.http + settings.max_streams + _OWN_FILES + vendor_files
+    return limits.grpc + limits.health + limits.http + limits.web + settings.max_streams + _OWN_FILES + vendor_files
 
 
 def fitting(wanted: ConnectionLimits, files: int) -> ConnectionLimits:
     """Return limits that leave half of the files to connections to vendors."""
-    grpc, others = max(1, files * 3 // 8), max(2, files // 16)
+    clients, others = max(1, files * 3 // 8), max(2, files // 16)
+    web = min(wanted.web, clients // 2)
     return replace(
-        wanted, grpc=min(wanted.grpc, grpc), health=min(wanted.health, others), http=min(wanted.http, others)
+        wanted,
+        grpc=min(wanted.grpc, clients - web),
+        web=web,
+        health=min(wanted.health, others),
+        http=min(wanted.http, others),
     )
 
 

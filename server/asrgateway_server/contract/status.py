@@ -97,8 +97,8 @@ def endings() -> set[tuple[str, str]]:
     }
 
 
-def details_of(error: GatewayError) -> tuple[tuple[str, bytes], ...]:
-    """Return the trailing metadata that holds ErrorInfo and, where they apply, BadRequest and RetryInfo."""
+def status_of(error: GatewayError) -> Status:
+    """Return the status with ErrorInfo and, where they apply, BadRequest and RetryInfo."""
     upstream = {"upstream_code": error.upstream_code, "upstream_request_id": error.upstream_request_id}
     details: list[ErrorInfo | BadRequest | RetryInfo] = [
         ErrorInfo(reason=error.reason, domain=DOMAIN, metadata={key: value for key, value in upstream.items() if value})
@@ -115,4 +115,9 @@ def details_of(error: GatewayError) -> tuple[tuple[str, bytes], ...]:
         packed = AnyMessage()
         packed.Pack(detail)
         status.details.append(packed)
-    return ((DETAILS_KEY, status.SerializeToString()),)
+    return status
+
+
+def details_of(error: GatewayError) -> tuple[tuple[str, bytes], ...]:
+    """Return the trailing metadata that holds ``status_of``."""
+    return ((DETAILS_KEY, status_of(error).SerializeToString()),)

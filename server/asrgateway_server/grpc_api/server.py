@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,7 +22,7 @@ from asrgateway_server.grpc_api.servicer import RecognitionServicer
 from asrgateway_server.grpc_api.tls import certificate_from
 from asrgateway_server.metrics import SERVICE
 from asrgateway_server.models import Catalogue
-from asrgateway_server.settings import Address, Settings, SettingsError
+from asrgateway_server.settings import Address, Settings
 
 log = logging.getLogger(__name__)
 
@@ -35,30 +34,6 @@ _OLDEST_CONNECTION: Final = 1.2
 _RETIRE_SECONDS: Final = 1800.0
 # Calls of one connection beyond `max_streams`: they get RESOURCE_EXHAUSTED.
 _MORE_STREAMS: Final = 100
-
-
-def verify_exposure(settings: Settings) -> None:
-    """Refuse a port that every client on the network may use, unless the operator allows it.
-
-    Raises:
-        SettingsError: Other machines reach the port, and no setting says which clients may call.
-    """
-    if _is_loopback(settings.listen.host) or settings.allow_anonymous:
-        return
-    if not settings.api_keys_file and not settings.tls_client_ca_file:
-        raise SettingsError(
-            f"listen is {settings.listen}: every client on the network could call. Set api_keys_file or "
-            "tls_client_ca_file to admit known clients only, or allow_anonymous=true if the network restricts them"
-        )
-    if settings.api_keys_file and not settings.tls_cert_file:
-        log.warning("clients send their keys without TLS; let a proxy or mesh encrypt them, or set tls_cert_file")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @asynccontextmanager

@@ -1,0 +1,1 @@
+"""The door for browsers: WebSocket with protobuf JSON, and the page that uses it."""
