@@ -9,7 +9,7 @@ from typing import Final
 
 from asrgateway.audio_file import ENCODINGS
 from asrgateway.connection import Connection, add_connection, connection_from
-from asrgateway.option_values import positive_integer, positive_number
+from asrgateway.option_values import not_negative, positive_integer, positive_number
 from asrgateway.options import add_options, config_from
 from asrgateway.outputs import CAPTION_FORMATS, FORMATS
 from asrgateway.v1.recognition_pb2 import StreamingConfig
@@ -23,6 +23,7 @@ examples:
   arecord -t raw -f S16_LE -r 16000 | asr-client file -
   asr-client file call.raw --rate 8000 --language en-US
   asr-client file speech.wav --hotword Kestrel=5 --hotword "Joe Bloggs"
+  asr-client load speech.wav --streams 50 --ramp 10 --duration 60
   asr-client models --target gateway.example.com:443 --tls
 
 Transcripts go to standard output, everything else to standard error.
@@ -74,7 +75,36 @@ class ModelsCommand:
     is_json: bool
 
 
-Command = FileCommand | ModelsCommand
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadCommand:
+    """Send a recording many times at once, and measure.
+
+    Attributes:
+        connection: The gateway.
+        path: The recording; each stream repeats it.
+        config: How to recognise it; the format of the audio is still missing.
+        streams: How many there are in the end.
+        ramp_seconds: The time in which they begin, one after another.
+        duration_seconds: How long all of them run after that.
+        is_json: Print JSON, not a table.
+        encoding: One of ``ENCODINGS``; None: by the file's name.
+        sample_rate_hertz: None: as the file says.
+        channel_count: None: as the file says, or 1.
+    """
+
+    connection: Connection
+    path: Path
+    config: StreamingConfig
+    streams: int
+    ramp_seconds: float
+    duration_seconds: float
+    is_json: bool
+    encoding: str | None
+    sample_rate_hertz: int | None
+    channel_count: int | None
+
+
+Command = FileCommand | LoadCommand | ModelsCommand
 
 
 def parse(arguments: Sequence[str] | None) -> Command:
@@ -113,12 +143,28 @@ def _file_command(values: argparse.Namespace) -> FileCommand:
     )
 
 
+def _load_command(values: argparse.Namespace) -> LoadCommand:
+    return LoadCommand(
+        connection=connection_from(values),
+        path=values.path,
+        config=config_from(values),
+        streams=values.streams,
+        ramp_seconds=values.ramp,
+        duration_seconds=values.duration,
+        is_json=values.json,
+        encoding=values.encoding,
+        sample_rate_hertz=values.rate,
+        channel_count=values.channels,
+    )
+
+
 def _models_command(values: argparse.Namespace) -> ModelsCommand:
     return ModelsCommand(connection=connection_from(values), is_json=values.json)
 
 
 _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], Command]]] = {
     "file": _file_command,
+    "load": _load_command,
     "models": _models_command,
 }
 
@@ -135,6 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_file(commands)
     _add_models(commands)
+    _add_load(commands)
     return parser
 
 
@@ -207,3 +254,33 @@ def _add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     models.add_argument("--json", action="store_true", help="print JSON, not a table")
     add_connection(models)
+
+
+def _add_load(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    load = commands.add_parser(
+        "load",
+        help="send a recording many times at once, and measure",
+        usage="asr-client load [OPTION]... PATH",
+        description=(
+            "Send a recording in many streams at speaking speed, again and again until the time is up. Then print how\n"
+            "long the first text and each final result took, how much audio was lost, and which errors there were.\n"
+            "The result lag of a final result begins when the audio at its end is sent, so it holds the silence that\n"
+            "the recogniser waits for. If audio is 'sent later than due', this machine or the gateway is too slow."
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    load.add_argument("path", type=Path, metavar="PATH", help="the recording, such as speech.wav")
+    load.add_argument(
+        "--streams", type=positive_integer, default=10, metavar="N", help="streams at the same time (default: 10)"
+    )
+    load.add_argument(
+        "--ramp", type=not_negative, default=0.0, metavar="S", help="seconds in which they begin (default: 0)"
+    )
+    load.add_argument(
+        "--duration", type=positive_number, default=30.0, metavar="S", help="seconds after that (default: 30)"
+    )
+    load.add_argument("--json", action="store_true", help="print JSON, not a table")
+    _add_audio(load)
+    add_options(load)
+    add_connection(load)

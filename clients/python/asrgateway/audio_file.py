@@ -69,6 +69,25 @@ class AudioFile:
             return at_speaking_speed(self.messages(), 0.0)
         return at_speaking_speed(self.messages(self.message_bytes), self.message_seconds)
 
+    def samples(self) -> bytes:
+        """Read the audio without its header.
+
+        Raises:
+            OSError: The file cannot be read any more.
+            UnusableFile: There is none.
+        """
+        with self.path.open("rb") as file:
+            file.seek(self.header_bytes)
+            samples = file.read(self.audio_bytes)
+        if not samples:
+            raise UnusableFile(f"{self.path} holds no audio")
+        return samples
+
+    @property
+    def channel_count(self) -> int:
+        """Interleaved channels."""
+        return self.frame_bytes // _SAMPLE_BYTES
+
     @property
     def message_bytes(self) -> int:
         """Bytes of the 100 ms that one message holds at speaking speed."""
@@ -164,6 +183,11 @@ def _open_wav(path: Path, size_bytes: int, sample_rate_hertz: int | None, channe
     except (wave.Error, EOFError) as error:
         cause = str(error) or "it ends inside its header"
         raise UnusableFile(f"{path} is not a WAV file with PCM samples: {cause}") from error
+    if header.getsampwidth() != _SAMPLE_BYTES:
+        raise UnusableFile(
+            f"{path} has samples of {header.getsampwidth() * 8} bits, the gateway takes 16: "
+            f"convert it, such as with 'ffmpeg -i {path.name} -c:a pcm_s16le converted.wav'"
+        )
     if rate == 0:
         raise UnusableFile(f"{path} is not a WAV file with PCM samples: its rate is 0 Hz")
     _agree("--rate", sample_rate_hertz, rate, "Hz")

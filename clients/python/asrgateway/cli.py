@@ -6,14 +6,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from asrgateway.arguments import Command, FileCommand, ModelsCommand, parse
+from asrgateway.arguments import Command, FileCommand, LoadCommand, ModelsCommand, parse
 from asrgateway.audio_file import UnusableFile
-from asrgateway.client import RecognitionClient
-from asrgateway.connection import Connection
 from asrgateway.errors import RecognitionError
 from asrgateway.exit_codes import FAILED, INTERRUPTED, OK, UNUSABLE
 from asrgateway.file_command import recognize_files
 from asrgateway.json_lines import to_json
+from asrgateway.load_command import run_load
 from asrgateway.model_table import model_table
 from asrgateway.terminal import Terminal
 
@@ -47,12 +46,13 @@ async def run(command: Command) -> int:
     """
     terminal = Terminal(sys.stdout, sys.stderr)
     try:
-        async with _client(command.connection) as client:
-            match command:
-                case FileCommand():
-                    return await recognize_files(command, client, terminal)
-                case ModelsCommand():
-                    return await _list_models(command, client, terminal)
+        match command:
+            case FileCommand():
+                return await recognize_files(command, terminal)
+            case LoadCommand():
+                return await run_load(command, terminal)
+            case ModelsCommand():
+                return await _list_models(command, terminal)
     except RecognitionError as error:
         terminal.note(f"asr-client: {error}")
         terminal.note(f"asr-client: {error.advice}")
@@ -69,20 +69,9 @@ async def run(command: Command) -> int:
         terminal.close()
 
 
-def _client(connection: Connection) -> RecognitionClient:
-    try:
-        return RecognitionClient(
-            connection.target,
-            credentials=connection.credentials(),
-            api_key=connection.api_key(),
-            channel_options=connection.channel_options,
-        )
-    except ValueError as error:
-        raise UnusableFile(str(error)) from None
-
-
-async def _list_models(command: ModelsCommand, client: RecognitionClient, terminal: Terminal) -> int:
-    response = await client.list_models(timeout=_MODELS_TIMEOUT_SECONDS)
+async def _list_models(command: ModelsCommand, terminal: Terminal) -> int:
+    async with command.connection.client() as client:
+        response = await client.list_models(timeout=_MODELS_TIMEOUT_SECONDS)
     lines = [to_json(response)] if command.is_json else model_table(response)
     for line in lines:
         terminal.result(line)

@@ -9,7 +9,9 @@ from typing import Final
 
 import grpc
 
+from asrgateway.audio_file import UnusableFile
 from asrgateway.channel import ChannelOptions, tls_credentials
+from asrgateway.client import RecognitionClient
 
 API_KEY_VARIABLE: Final = "ASR_API_KEY"
 
@@ -58,6 +60,23 @@ class Connection:
         if not self.is_tls:
             return None
         return tls_credentials(ca_file=self.ca_file, cert_file=self.cert_file, key_file=self.key_file)
+
+    def client(self, *options: tuple[str, int | str]) -> RecognitionClient:
+        """Return a client of this gateway, with more options of gRPC's.
+
+        Raises:
+            OSError: A file cannot be read.
+            UnusableFile: The key cannot be sent.
+        """
+        try:
+            return RecognitionClient(
+                self.target,
+                credentials=self.credentials(),
+                api_key=self.api_key(),
+                channel_options=(*options, *self.channel_options),
+            )
+        except ValueError as error:
+            raise UnusableFile(str(error)) from None
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:

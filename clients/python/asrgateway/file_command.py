@@ -42,7 +42,7 @@ class Job:
     output_path: Path | None
 
 
-async def recognize_files(command: FileCommand, client: RecognitionClient, terminal: Terminal) -> int:
+async def recognize_files(command: FileCommand, terminal: Terminal) -> int:
     """Recognise all recordings and return the exit code; no call begins before all files are found to be readable.
 
     Raises:
@@ -52,7 +52,8 @@ async def recognize_files(command: FileCommand, client: RecognitionClient, termi
     """
     began = time.monotonic()
     jobs = _jobs(command)
-    outcomes = await _Jobs(command, client, terminal, jobs).run()
+    async with command.connection.client() as client:
+        outcomes = await _Jobs(command, client, terminal, jobs).run()
     if len(jobs) > 1:
         terminal.table(summary_table(outcomes))
         terminal.note(summary_line(outcomes, time.monotonic() - began))

@@ -42,6 +42,14 @@ def positive_number(value: str) -> float:
     return number
 
 
+def not_negative(value: str) -> float:
+    """Read a number that is 0 or above."""
+    number = any_number(value)
+    if number < 0:
+        raise ArgumentTypeError(f"{value!r} is not a number from 0")
+    return number
+
+
 def any_number(value: str) -> float:
     """Read a number."""
     result = _number(value)

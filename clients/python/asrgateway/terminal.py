@@ -1,5 +1,6 @@
 """Standard output for transcripts and standard error for the rest, even if both are the same terminal."""
 
+import io
 import time
 import unicodedata
 from collections.abc import Callable
@@ -49,8 +50,11 @@ class Terminal:
     def table(self, table: Table) -> None:
         """Write a table to standard error, without colours where that is no terminal."""
         self.live(None)
-        console = self._console or Console(file=self._err, width=_PLAIN_COLUMNS, color_system=None)
-        console.print(table)
+        if self._console is not None:
+            self._console.print(table)
+        else:
+            for line in plain_lines(table):
+                self.note(line)
 
     def live(self, display: RenderableType | None, *, at_once: bool = True) -> None:
         """Replace the live display, or remove it; only a terminal shows it.
@@ -120,6 +124,13 @@ class Tail:
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement(1, options.max_width)
+
+
+def plain_lines(table: Table) -> list[str]:
+    """Return the lines of a table, without colours."""
+    text = io.StringIO()
+    Console(file=text, width=_PLAIN_COLUMNS, color_system=None).print(table)
+    return [line.rstrip() for line in text.getvalue().splitlines()]
 
 
 def cut(text: str, columns: int) -> str:
