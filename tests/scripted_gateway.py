@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,10 @@ from asrgateway.v1.recognition_pb2 import (
     RecognizeResponse,
     Started,
 )
-from asrgateway.v1.recognition_pb2_grpc import SpeechRecognitionServiceServicer
+from asrgateway.v1.recognition_pb2_grpc import (
+    SpeechRecognitionServiceServicer,
+    add_SpeechRecognitionServiceServicer_to_server,
+)
 
 Context = grpc.aio.ServicerContext[RecognizeRequest, RecognizeResponse]
 
@@ -36,8 +40,10 @@ class Script:
 
     Attributes:
         greeting: Sent as soon as the configuration is there.
+        hears_bytes: How much audio it waits for after the greeting.
+        answer: Sent then.
+        failure: Ends the call then.
         going_away: Sent after the half-close.
-        failure: Ends the call after the greeting.
         has_no_end: Wait after the half-close too; a cancelled call looks half-closed at first.
         models: The answer to ListModels; None: the failure.
         received: Every request.
@@ -48,6 +54,8 @@ class Script:
     """
 
     greeting: Sequence[RecognizeResponse] = ()
+    hears_bytes: int = 0
+    answer: Sequence[RecognizeResponse] = ()
     going_away: Sequence[RecognizeResponse] = ()
     failure: Failure | None = None
     has_no_end: bool = False
@@ -72,27 +80,33 @@ class Gateway:
 
 
 class ScriptedServicer(SpeechRecognitionServiceServicer):
-    def __init__(self, script: Script) -> None:
-        self._script = script
+    """Answers each call by the next script; the last one serves all calls that follow."""
+
+    def __init__(self, *scripts: Script) -> None:
+        self._scripts = list(scripts)
 
     async def Recognize(  # type: ignore[override]  # noqa: N802 - a coroutine that writes by itself
         self, request_iterator: AsyncIterator[RecognizeRequest], context: Context
     ) -> None:
+        script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         try:
-            await self._run(request_iterator, context)
+            await self._run(script, request_iterator, context)
         except asyncio.CancelledError:
-            self._script.is_cancelled = True
+            script.is_cancelled = True
             raise
         finally:
-            self._script.is_over.set()
+            script.is_over.set()
 
-    async def _run(self, requests: AsyncIterator[RecognizeRequest], context: Context) -> None:
-        script = self._script
+    async def _run(self, script: Script, requests: AsyncIterator[RecognizeRequest], context: Context) -> None:
         script.metadata = dict(context.invocation_metadata() or ())
         script.received.append(await anext(requests))
         for response in script.greeting:
             await context.write(response)
         script.is_greeted.set()
+        while len(script.audio) < script.hears_bytes:
+            script.received.append(await anext(requests))
+        for response in script.answer:
+            await context.write(response)
         if script.failure is not None:
             await abort(context, script.failure)
         async for request in requests:
@@ -104,10 +118,24 @@ class ScriptedServicer(SpeechRecognitionServiceServicer):
 
     async def ListModels(self, request: ListModelsRequest, context: Any) -> ListModelsResponse:  # noqa: ARG002, N802
         # Any: the generated base class has its own idea of the context.
-        self._script.metadata = dict(context.invocation_metadata() or ())
-        if self._script.failure is not None:
-            await abort(context, self._script.failure)
-        return self._script.models or ListModelsResponse()
+        script = self._scripts[0]
+        script.metadata = dict(context.invocation_metadata() or ())
+        if script.failure is not None:
+            await abort(context, script.failure)
+        return script.models or ListModelsResponse()
+
+
+@asynccontextmanager
+async def running_scripts(*scripts: Script) -> AsyncIterator[str]:
+    """Run a gateway that answers each call by the next script; yields its target."""
+    server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+    add_SpeechRecognitionServiceServicer_to_server(ScriptedServicer(*scripts), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)
 
 
 async def abort(context: Context, failure: Failure) -> None:

@@ -4,23 +4,17 @@ import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import grpc
 import pytest
 
 from asrgateway import AudioEncoding, DecodingConfig, StreamingConfig
-from asrgateway.v1.recognition_pb2_grpc import add_SpeechRecognitionServiceServicer_to_server
-from scripted_gateway import Gateway, Script, ScriptedServicer
+from scripted_gateway import Gateway, Script, running_scripts
 
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
     script = Script()
-    server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
-    add_SpeechRecognitionServiceServicer_to_server(ScriptedServicer(script), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield Gateway(target=f"127.0.0.1:{port}", script=script)
-    await server.stop(None)
+    async with running_scripts(script) as target:
+        yield Gateway(target=target, script=script)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from asrgateway.channel import ChannelOptions, Metadata, tls_credentials
 from asrgateway.client import RecognitionClient
 from asrgateway.errors import RecognitionError
 from asrgateway.requests import AudioItem
+from asrgateway.retries import Reconnect
 from asrgateway.v1.recognition_pb2 import (
     AudioEncoding,
     ChannelMode,
@@ -78,6 +79,7 @@ __all__ = [
     "RecognitionFeatures",
     "RecognitionResult",
     "RecognizeResponse",
+    "Reconnect",
     "Resume",
     "SemanticEndpointing",
     "SensitiveWordFilter",

@@ -7,7 +7,7 @@ from typing import cast
 import grpc
 
 from asrgateway.ending import Ending, GrpcCall
-from asrgateway.errors import RecognitionError, decode
+from asrgateway.errors import CLIENT_CLOSED, RecognitionError, decode
 from asrgateway.requests import AudioItem, first_request, requests_for
 from asrgateway.v1.recognition_pb2 import RecognizeRequest, RecognizeResponse, StreamingConfig
 
@@ -66,15 +66,18 @@ class RecognizeCall:
             if _is_cancelled(asyncio.current_task()):
                 raise
             # grpc.aio raises it for every call that this side ended, also in a task that was not cancelled.
-            message = "the client was closed during the call"
-            raise self._audio_error or RecognitionError(grpc.StatusCode.CANCELLED, message) from None
+            raise self._audio_error or RecognitionError(grpc.StatusCode.CANCELLED, CLIENT_CLOSED) from None
         if response is None and self._audio_error is not None:
             raise self._audio_error
         return response
 
-    async def cancel(self) -> None:
-        """End the call now, if it has not ended yet."""
+    def end(self) -> None:
+        """End the call now; ``receive`` then raises CANCELLED."""
         self._call.cancel()
+
+    async def cancel(self) -> None:
+        """End the call now, if it has not ended yet, and nobody receives."""
+        self.end()
         await self._responses.aclose()
 
     async def _write_item(self, item: AudioItem) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
@@ -9,8 +10,11 @@ import grpc
 
 from asrgateway.call import RecognizeCall
 from asrgateway.channel import ChannelOptions, Metadata, with_api_key, with_defaults
+from asrgateway.ending import GrpcCall
 from asrgateway.errors import decode
+from asrgateway.reconnecting import recognize_in_calls
 from asrgateway.requests import AudioItem
+from asrgateway.retries import Reconnect, reconnect_from
 from asrgateway.v1.recognition_pb2 import (
     ListModelsRequest,
     ListModelsResponse,
@@ -72,6 +76,7 @@ class RecognitionClient:
         audio: AsyncIterable[AudioItem] | Iterable[AudioItem],
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - sent with the call, so that the gateway knows it too
+        reconnect: bool | Reconnect = False,
     ) -> AsyncGenerator[RecognizeResponse, None]:
         """Send audio and receive text; the call begins with the first iteration.
 
@@ -79,11 +84,17 @@ class RecognitionClient:
         iteration earlier cancels the call: at once inside ``contextlib.aclosing``, otherwise as soon as Python drops
         the iterator. ``audio`` itself is never closed, so another call can continue with it.
 
+        With ``reconnect`` the recognition goes on in another call when one is lost or its gateway is going away: audio
+        without a final result, a minute of it at most, is sent again. A second ``started`` arrives, offsets and
+        indexes go on, and no final result is lost or doubled; ``revision`` of the open utterance begins at 1 again.
+        Only LINEAR16 and WAV can be continued. ``audio`` is then read up to a minute ahead of what is sent.
+
         Args:
             config: How to recognise.
             audio: Bytes in the declared encoding, in pieces of any size, and between them commits and updates. A
                 plain iterable must not block.
             timeout: Seconds until the call ends with DEADLINE_EXCEEDED, counted from its beginning; None: no limit.
+            reconnect: Whether another call may continue this one, or how; ``timeout`` then spans all of them.
 
         Yields:
             Responses in the order in which the gateway sent them.
@@ -92,7 +103,12 @@ class RecognitionClient:
             RecognitionError: The call ended with a status other than OK.
             Exception: The error that ``audio`` raised; the call is cancelled.
         """
-        call = RecognizeCall(self._stub.Recognize(timeout=timeout, metadata=self._metadata))
+        if (policy := reconnect_from(reconnect)) is not None:
+            async with aclosing(recognize_in_calls(self._open_call, config, audio, policy, timeout)) as continued:
+                async for one in continued:
+                    yield one
+            return
+        call = RecognizeCall(self._open_call(timeout))
         # No task group: a generator must not yield inside one (PEP 789).
         sender = asyncio.create_task(call.send(config, audio), name="send audio")
         try:
@@ -102,6 +118,9 @@ class RecognitionClient:
             sender.cancel()
             await call.cancel()
             await asyncio.gather(sender, return_exceptions=True)
+
+    def _open_call(self, timeout: float | None) -> GrpcCall:
+        return self._stub.Recognize(timeout=timeout, metadata=self._metadata)
 
     async def list_models(self, *, timeout: float | None = None) -> ListModelsResponse:  # noqa: ASYNC109 - as above
         """Return the models and their aliases.

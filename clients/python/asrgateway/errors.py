@@ -11,6 +11,8 @@ from google.rpc import error_details_pb2, status_pb2
 DETAILS_KEY: Final = "grpc-status-details-bin"
 """Trailing metadata that carries a serialised ``google.rpc.Status``."""
 
+CLIENT_CLOSED: Final = "the client was closed during the call"
+
 _KINDS: Final = (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo)
 
 _REPORT: Final = "Report this to the gateway's operator."

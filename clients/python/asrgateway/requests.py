@@ -32,4 +32,9 @@ def requests_for(item: AudioItem) -> Iterator[RecognizeRequest]:
         case ConfigUpdate():
             yield RecognizeRequest(update=item)
         case _:
-            raise TypeError(f"audio yields bytes, Commit or ConfigUpdate, not {type(item).__name__}")
+            raise wrong_item(item)
+
+
+def wrong_item(item: object) -> TypeError:
+    """Return the error for an item that is none of the three kinds."""
+    return TypeError(f"audio yields bytes, Commit or ConfigUpdate, not {type(item).__name__}")

@@ -10,6 +10,9 @@ import grpc
 from asrgateway.channel import ChannelOptions, Metadata, with_api_key, with_defaults
 from asrgateway.errors import decode
 from asrgateway.requests import AudioItem, first_request, requests_for
+from asrgateway.retries import Reconnect, reconnect_from
+from asrgateway.sync_outgoing import GrpcCall
+from asrgateway.sync_reconnecting import recognize_in_calls
 from asrgateway.v1.recognition_pb2 import (
     ListModelsRequest,
     ListModelsResponse,
@@ -70,6 +73,7 @@ class RecognitionClient:
         audio: Iterable[AudioItem],
         *,
         timeout: float | None = None,
+        reconnect: bool | Reconnect = False,
     ) -> Generator[RecognizeResponse, None, None]:
         """Send audio and receive text; the call begins with the first iteration.
 
@@ -80,6 +84,7 @@ class RecognitionClient:
             config: How to recognise.
             audio: Bytes in the declared encoding, in pieces of any size, and between them commits and updates.
             timeout: Seconds until the call ends with DEADLINE_EXCEEDED, counted from its beginning; None: no limit.
+            reconnect: Whether another call may continue this one, or how; ``timeout`` then spans all of them.
 
         Yields:
             Responses in the order in which the gateway sent them.
@@ -88,8 +93,11 @@ class RecognitionClient:
             RecognitionError: The call ended with a status other than OK.
             Exception: The error that ``audio`` raised; the call is cancelled.
         """
+        if (policy := reconnect_from(reconnect)) is not None:
+            yield from recognize_in_calls(self._open_call, config, audio, policy, timeout)
+            return
         requests = _Requests(config, audio)
-        call = self._stub.Recognize(iter(requests), timeout=timeout, metadata=self._metadata)
+        call = self._open_call(iter(requests), timeout)
         requests.call.set_result(call)
         try:
             yield from call
@@ -100,6 +108,9 @@ class RecognitionClient:
             call.cancel()
         if requests.error is not None:
             raise requests.error
+
+    def _open_call(self, requests: Iterator[RecognizeRequest], timeout: float | None) -> GrpcCall:
+        return self._stub.Recognize(requests, timeout=timeout, metadata=self._metadata)
 
     def list_models(self, *, timeout: float | None = None) -> ListModelsResponse:
         """Return the models and their aliases.
@@ -125,7 +136,7 @@ class _Requests:
     """
 
     def __init__(self, config: StreamingConfig, audio: Iterable[AudioItem]) -> None:
-        self.call: Future[grpc.Call] = Future()
+        self.call: Future[GrpcCall] = Future()
         self.error: Exception | None = None
         self._config = config
         self._audio = audio

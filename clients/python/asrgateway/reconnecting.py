@@ -1,0 +1,180 @@
+"""A recognition that goes on in another call when one is lost; for asyncio."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+
+import grpc
+
+from asrgateway.call import RecognizeCall
+from asrgateway.ending import GrpcCall
+from asrgateway.errors import CLIENT_CLOSED, RecognitionError
+from asrgateway.outgoing import Outgoing
+from asrgateway.requests import AudioItem
+from asrgateway.resumption import Resumption, half_deadline_seconds
+from asrgateway.retries import Reconnect, Retries
+from asrgateway.v1.recognition_pb2 import RecognizeResponse, StreamingConfig
+
+OpenCall = Callable[[float | None], GrpcCall]
+"""Starts a call with so many seconds to its deadline."""
+
+
+async def recognize_in_calls(
+    open_call: OpenCall,
+    config: StreamingConfig,
+    audio: AsyncIterable[AudioItem] | Iterable[AudioItem],
+    reconnect: Reconnect,
+    timeout_seconds: float | None,
+) -> AsyncGenerator[RecognizeResponse, None]:
+    """Send audio and receive text in as many calls as it takes.
+
+    Yields:
+        The responses of all calls, one after the other.
+
+    Raises:
+        RecognitionError: A call ended with a status other than OK, and none could continue it.
+        Exception: The error that ``audio`` raised.
+    """
+    outgoing = Outgoing(Resumption(config))
+    recognition = _Recognition(open_call, outgoing, reconnect, timeout_seconds)
+    # No task group: a generator must not yield inside one (PEP 789).
+    reading = asyncio.create_task(outgoing.read(audio), name="read audio")
+    try:
+        while not recognition.is_complete:
+            call = await recognition.begin_call()
+            try:
+                while (response := await recognition.receive(call)) is not None:
+                    yield response
+            finally:
+                await call.close()
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+class _Recognition:
+    """Opens one call after the other, and decides whether another one follows.
+
+    Attributes:
+        is_complete: A call ended with OK.
+    """
+
+    def __init__(
+        self, open_call: OpenCall, outgoing: Outgoing, reconnect: Reconnect, timeout_seconds: float | None
+    ) -> None:
+        self.is_complete = False
+        self._open_call = open_call
+        self._outgoing = outgoing
+        self._on_retry = reconnect.on_retry
+        self._retries = Retries(reconnect.give_up_seconds)
+        self._pause_seconds = 0.0
+        self._now = asyncio.get_running_loop().time
+        self._deadline = None if timeout_seconds is None else self._now() + timeout_seconds
+
+    async def begin_call(self) -> "_Call":
+        """Begin the first or next call, after the pause that is due.
+
+        Raises:
+            RecognitionError: The deadline has passed, or the client is closed.
+            Exception: The error that the audio raised.
+        """
+        await self._outgoing.pause(self._pause_seconds)
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                config = await self._outgoing.begin_call()
+        except TimeoutError as error:
+            raise RecognitionError(grpc.StatusCode.DEADLINE_EXCEEDED, "no audio came in time") from error
+        try:
+            call = self._open_call(self._seconds_left())
+        except grpc.aio.UsageError as error:
+            raise RecognitionError(grpc.StatusCode.CANCELLED, CLIENT_CLOSED) from error
+        return _Call(call, config, self._outgoing, self._retries.give_up_at)
+
+    async def receive(self, call: "_Call") -> RecognizeResponse | None:
+        """Return the next response of a call; None if it is over, well or so that another one follows.
+
+        Raises:
+            RecognitionError: It has failed, and no other one may follow.
+            Exception: The error that the audio raised.
+        """
+        try:
+            response = await call.receive()
+        except RecognitionError as error:
+            self._pause_seconds = 0.0 if call.has_left else self._pause_after(call, error)
+            return None
+        if response is None:
+            self.is_complete = True
+        else:
+            self._retries.answered()
+        return response
+
+    def _pause_after(self, call: "_Call", error: RecognitionError) -> float:
+        if call.has_given_up:
+            raise self._retries.give_up() from error
+        if not self._outgoing.can_resume:
+            raise error
+        pause = self._retries.pause_seconds(error, self._now(), random.random())  # noqa: S311 - no secret
+        if self._on_retry is not None:
+            self._on_retry(error, pause)
+        left = self._seconds_left()
+        return pause if left is None else min(pause, left)
+
+    def _seconds_left(self) -> float | None:
+        return None if self._deadline is None else max(0.0, self._deadline - self._now())
+
+
+class _Call:
+    """One call of a recognition.
+
+    Attributes:
+        has_left: It was ended because its gateway is going away.
+        has_given_up: It was ended because it gave no response in time.
+    """
+
+    def __init__(self, call: GrpcCall, config: StreamingConfig, outgoing: Outgoing, give_up_at: float | None) -> None:
+        self.has_left = False
+        self.has_given_up = False
+        self._call = RecognizeCall(call)
+        self._outgoing = outgoing
+        self._sender = asyncio.create_task(self._call.send(config, outgoing), name="send audio")
+        self._loop = asyncio.get_running_loop()
+        self._leaving: asyncio.TimerHandle | None = None
+        self._giving_up = None if give_up_at is None else self._loop.call_at(give_up_at, self._give_up)
+
+    async def receive(self) -> RecognizeResponse | None:
+        """Return the next response, as `RecognizeCall.receive` does."""
+        response = await self._call.receive()
+        if response is not None:
+            _cancel(self._giving_up)
+            self._outgoing.received(response)
+            self._follow(response)
+        return response
+
+    async def close(self) -> None:
+        """End the call now, if it has not ended yet."""
+        _cancel(self._leaving)
+        _cancel(self._giving_up)
+        self._sender.cancel()
+        await self._call.cancel()
+        await asyncio.gather(self._sender, return_exceptions=True)
+
+    def _follow(self, response: RecognizeResponse) -> None:
+        """Leave a gateway that is going away: after the next final result, or when half of its time has passed."""
+        if response.HasField("going_away") and self._leaving is None:
+            self._leaving = self._loop.call_later(half_deadline_seconds(response.going_away), self._leave)
+        elif response.result.is_final and self._leaving is not None:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._outgoing.can_leave:
+            self.has_left = True
+            self._call.end()
+
+    def _give_up(self) -> None:
+        self.has_given_up = True
+        self._call.end()
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
