@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from asrgateway.arguments import FileCommand, ModelsCommand, parse
+from asrgateway.arguments import parse
+from asrgateway.commands import FileCommand, ModelsCommand
 
 
 def test_a_path_alone_is_enough() -> None:

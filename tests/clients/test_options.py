@@ -11,8 +11,9 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
 from asrgateway import Hotword, StreamingConfig
-from asrgateway.arguments import FileCommand, parse
+from asrgateway.arguments import parse
 from asrgateway.cli import run
+from asrgateway.commands import FileCommand
 from scripted_gateway import Gateway
 
 #: What each group of flags sets, as protobuf JSON.

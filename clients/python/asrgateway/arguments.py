@@ -2,13 +2,13 @@
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from asrgateway.audio_file import ENCODINGS
-from asrgateway.connection import Connection, add_connection, connection_from
+from asrgateway.commands import Command, FileCommand, LoadCommand, MicCommand, ModelsCommand
+from asrgateway.connection import add_connection, connection_from
 from asrgateway.option_values import not_negative, positive_integer, positive_number
 from asrgateway.options import add_options, config_from
 from asrgateway.outputs import CAPTION_FORMATS, FORMATS
@@ -21,6 +21,7 @@ examples:
   asr-client file speech.wav --output srt > speech.srt
   asr-client file recordings/ more.wav --jobs 8 --output vtt --output-dir captions
   arecord -t raw -f S16_LE -r 16000 | asr-client file -
+  asr-client mic --language en-US
   asr-client file call.raw --rate 8000 --language en-US
   asr-client file speech.wav --hotword Kestrel=5 --hotword "Joe Bloggs"
   asr-client load speech.wav --streams 50 --ramp 10 --duration 60
@@ -29,82 +30,6 @@ examples:
 Transcripts go to standard output, everything else to standard error.
 exit status: 0 done, 1 the call failed, 2 wrong usage or unreadable file, 130 interrupted
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileCommand:
-    """Recognise recordings.
-
-    Attributes:
-        connection: The gateway.
-        paths: Files and folders; ``-`` is standard input.
-        config: How to recognise them; the format of the audio is still missing.
-        jobs: How many are recognised at the same time.
-        is_fast: Send as fast as the gateway accepts it, not at speaking speed.
-        output: One of ``FORMATS``.
-        output_folder: Gets a file for each recording; None: standard output.
-        encoding: One of ``ENCODINGS``; None: by the file's name.
-        sample_rate_hertz: None: as the file says.
-        channel_count: None: as the file says, or 1.
-        timeout_seconds: For each call; None: no limit.
-    """
-
-    connection: Connection
-    paths: tuple[Path, ...]
-    config: StreamingConfig
-    jobs: int
-    is_fast: bool
-    output: str
-    output_folder: Path | None
-    encoding: str | None
-    sample_rate_hertz: int | None
-    channel_count: int | None
-    timeout_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelsCommand:
-    """List the models.
-
-    Attributes:
-        connection: The gateway.
-        is_json: Print JSON, not a table.
-    """
-
-    connection: Connection
-    is_json: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadCommand:
-    """Send a recording many times at once, and measure.
-
-    Attributes:
-        connection: The gateway.
-        path: The recording; each stream repeats it.
-        config: How to recognise it; the format of the audio is still missing.
-        streams: How many there are in the end.
-        ramp_seconds: The time in which they begin, one after another.
-        duration_seconds: How long all of them run after that.
-        is_json: Print JSON, not a table.
-        encoding: One of ``ENCODINGS``; None: by the file's name.
-        sample_rate_hertz: None: as the file says.
-        channel_count: None: as the file says, or 1.
-    """
-
-    connection: Connection
-    path: Path
-    config: StreamingConfig
-    streams: int
-    ramp_seconds: float
-    duration_seconds: float
-    is_json: bool
-    encoding: str | None
-    sample_rate_hertz: int | None
-    channel_count: int | None
-
-
-Command = FileCommand | LoadCommand | ModelsCommand
 
 
 def parse(arguments: Sequence[str] | None) -> Command:
@@ -125,13 +50,10 @@ def parse(arguments: Sequence[str] | None) -> Command:
 
 
 def _file_command(values: argparse.Namespace) -> FileCommand:
-    config = config_from(values)
-    if values.output in CAPTION_FORMATS:
-        config.features.enable_word_time_offsets = True
     return FileCommand(
         connection=connection_from(values),
         paths=tuple(values.paths),
-        config=config,
+        config=_config_for_output(values),
         jobs=values.jobs,
         is_fast=values.fast,
         output=values.output,
@@ -141,6 +63,27 @@ def _file_command(values: argparse.Namespace) -> FileCommand:
         channel_count=values.channels,
         timeout_seconds=values.timeout,
     )
+
+
+def _mic_command(values: argparse.Namespace) -> MicCommand:
+    return MicCommand(
+        connection=connection_from(values),
+        config=_config_for_output(values),
+        output=values.output,
+        is_list=values.list_devices,
+        device=values.device,
+        sample_rate_hertz=values.rate,
+        is_push_to_talk=values.push_to_talk,
+        duration_seconds=values.duration,
+    )
+
+
+def _config_for_output(values: argparse.Namespace) -> StreamingConfig:
+    """Return the options; captions need the times of words."""
+    config = config_from(values)
+    if values.output in CAPTION_FORMATS:
+        config.features.enable_word_time_offsets = True
+    return config
 
 
 def _load_command(values: argparse.Namespace) -> LoadCommand:
@@ -164,6 +107,7 @@ def _models_command(values: argparse.Namespace) -> ModelsCommand:
 
 _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], Command]]] = {
     "file": _file_command,
+    "mic": _mic_command,
     "load": _load_command,
     "models": _models_command,
 }
@@ -180,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"asr-client {version('asrgateway')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_file(commands)
+    _add_mic(commands)
     _add_models(commands)
     _add_load(commands)
     return parser
@@ -206,14 +151,7 @@ def _add_file(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="a recording, a folder with recordings (.wav, .pcm, .raw), or '-' for raw audio from standard input",
     )
     file.add_argument("--fast", action="store_true", help="send as fast as the gateway accepts it")
-    file.add_argument(
-        "--output",
-        choices=FORMATS,
-        default="txt",
-        metavar="FORMAT",
-        help="txt: one line per utterance (default); json: every response; srt or vtt: captions with times",
-    )
-    file.add_argument("--json", dest="output", action="store_const", const="json", help="the same as --output json")
+    _add_output(file)
     file.add_argument("--output-dir", type=Path, metavar="DIR", help="write a file for each recording into this folder")
     file.add_argument(
         "--jobs",
@@ -226,6 +164,17 @@ def _add_file(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     _add_audio(file)
     add_options(file)
     add_connection(file)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output",
+        choices=FORMATS,
+        default="txt",
+        metavar="FORMAT",
+        help="txt: one line per utterance (default); json: every response; srt or vtt: captions with times",
+    )
+    parser.add_argument("--json", dest="output", action="store_const", const="json", help="the same as --output json")
 
 
 def _add_audio(parser: argparse.ArgumentParser) -> None:
@@ -243,6 +192,35 @@ def _add_audio(parser: argparse.ArgumentParser) -> None:
         metavar="E",
         help=f"what the bytes are: {' or '.join(ENCODINGS)} (default: by the file's name)",
     )
+
+
+def _add_mic(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    mic = commands.add_parser(
+        "mic",
+        help="recognise what you say into a microphone",
+        usage="asr-client mic [OPTION]...",
+        description=(
+            "Send what a microphone records and print one line per utterance. The space bar ends the utterance, q\n"
+            "ends the recording and waits for the last text, Ctrl-C stops at once. It needs the package sounddevice:\n"
+            "pip install 'asrgateway[mic]'"
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    mic.add_argument("--list-devices", action="store_true", help="print the microphones and exit")
+    mic.add_argument("--device", metavar="D", help="number or part of the name of a microphone (default: the system's)")
+    mic.add_argument(
+        "--push-to-talk",
+        action="store_true",
+        help="send nothing until the space bar is pressed; the next press ends the utterance, whose text is final then",
+    )
+    mic.add_argument("--duration", type=positive_number, metavar="S", help="end the recording after so many seconds")
+    mic.add_argument(
+        "--rate", type=positive_integer, metavar="HZ", help="samples per second (default: 16000, or the device's own)"
+    )
+    _add_output(mic)
+    add_options(mic)
+    add_connection(mic)
 
 
 def _add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

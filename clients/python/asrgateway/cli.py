@@ -6,13 +6,16 @@ import os
 import sys
 from collections.abc import Sequence
 
-from asrgateway.arguments import Command, FileCommand, LoadCommand, ModelsCommand, parse
+from asrgateway.arguments import parse
 from asrgateway.audio_file import UnusableFile
+from asrgateway.commands import Command, FileCommand, LoadCommand, MicCommand, ModelsCommand
 from asrgateway.errors import RecognitionError
 from asrgateway.exit_codes import FAILED, INTERRUPTED, OK, UNUSABLE
 from asrgateway.file_command import recognize_files
 from asrgateway.json_lines import to_json
 from asrgateway.load_command import run_load
+from asrgateway.mic_command import run_mic
+from asrgateway.microphone import UnusableDevice
 from asrgateway.model_table import model_table
 from asrgateway.terminal import Terminal
 
@@ -46,13 +49,7 @@ async def run(command: Command) -> int:
     """
     terminal = Terminal(sys.stdout, sys.stderr)
     try:
-        match command:
-            case FileCommand():
-                return await recognize_files(command, terminal)
-            case LoadCommand():
-                return await run_load(command, terminal)
-            case ModelsCommand():
-                return await _list_models(command, terminal)
+        return await _run(command, terminal)
     except RecognitionError as error:
         terminal.note(f"asr-client: {error}")
         terminal.note(f"asr-client: {error.advice}")
@@ -62,11 +59,23 @@ async def run(command: Command) -> int:
     except OSError as error:
         terminal.note(f"asr-client: {error.filename or 'input and output'}: {error.strerror}")
         return UNUSABLE
-    except UnusableFile as error:
+    except (UnusableFile, UnusableDevice) as error:
         terminal.note(f"asr-client: {error}")
         return UNUSABLE
     finally:
         terminal.close()
+
+
+async def _run(command: Command, terminal: Terminal) -> int:
+    match command:
+        case FileCommand():
+            return await recognize_files(command, terminal)
+        case LoadCommand():
+            return await run_load(command, terminal)
+        case MicCommand():
+            return await run_mic(command, terminal)
+        case ModelsCommand():
+            return await _list_models(command, terminal)
 
 
 async def _list_models(command: ModelsCommand, terminal: Terminal) -> int:

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from asrgateway.arguments import FileCommand
 from asrgateway.audio_file import UnusableFile
 from asrgateway.client import RecognitionClient
+from asrgateway.commands import FileCommand
 from asrgateway.errors import RecognitionError
 from asrgateway.exit_codes import FAILED, OK, UNUSABLE
-from asrgateway.outputs import CAPTION_FORMATS, JsonOutput, Output, TextOutput, WriteLine
+from asrgateway.outputs import CAPTION_FORMATS, Output, WriteLine, open_output
 from asrgateway.progress_bars import ProgressBars
 from asrgateway.recordings import STANDARD_INPUT, Found, Recording, find_recordings, open_recording
 from asrgateway.report import Outcome, Report
@@ -166,13 +166,9 @@ class _Jobs:
         return f"{printable(str(job.found.name))}: " if self._terminal.has_names else f"{job.number}\t"
 
     def _output(self, job: Job, write_line: WriteLine) -> Output:
-        kind = self._command.output
-        if kind in CAPTION_FORMATS:
-            return CAPTION_FORMATS[kind](write_line)
-        if kind == "txt":
-            return TextOutput(write_line)
         has_own_file = self._is_alone or job.output_path is not None
-        return JsonOutput(write_line, {} if has_own_file else {"file": job.number, "path": str(job.found.path)})
+        more = {} if has_own_file else {"file": job.number, "path": str(job.found.path)}
+        return open_output(self._command.output, write_line, more)
 
 
 async def _counted(messages: AsyncIterator[bytes], report: Report) -> AsyncIterator[bytes]:

@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack, aclosing
 
 from rich.text import Text
 
-from asrgateway.arguments import LoadCommand
 from asrgateway.audio_file import AudioFile, open_audio
 from asrgateway.client import RecognitionClient
+from asrgateway.commands import LoadCommand
 from asrgateway.errors import RecognitionError
 from asrgateway.exit_codes import FAILED, OK
 from asrgateway.load_report import load_json, load_table

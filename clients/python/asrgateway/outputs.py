@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from asrgateway.captions import VTT_HEADER, Captions, srt, vtt
@@ -101,7 +102,21 @@ class VttOutput:
             self._write_line(line)
 
 
-CAPTION_FORMATS: Final[Mapping[str, Callable[[WriteLine], Output]]] = {"srt": SrtOutput, "vtt": VttOutput}
+CAPTION_FORMATS: Final[dict[str, Callable[[WriteLine], Output]]] = {"srt": SrtOutput, "vtt": VttOutput}
 """Files of their own, with times, which lines of several recordings cannot share."""
+
+
+def open_output(kind: str, write_line: WriteLine, more: Mapping[str, object] = MappingProxyType({})) -> Output:
+    """Return the output of this format.
+
+    Args:
+        kind: One of ``FORMATS``.
+        write_line: Takes the lines.
+        more: Stands in JSON before the fields of each response.
+    """
+    if kind == "json":
+        return JsonOutput(write_line, more)
+    return (CAPTION_FORMATS | {"txt": TextOutput})[kind](write_line)
+
 
 FORMATS: Final = ("txt", "json", *CAPTION_FORMATS)

@@ -7,25 +7,19 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from asrgateway.audio_file import SUFFIXES, UnusableFile, open_audio
+from asrgateway.report import Measured
 from asrgateway.standard_input import StandardInput
 from asrgateway.v1.recognition_pb2 import DecodingConfig
 
 STANDARD_INPUT: Final = Path("-")
 
 
-class Recording(Protocol):
+class Recording(Measured, Protocol):
     """Audio that can be sent."""
 
     @property
     def decoding_config(self) -> DecodingConfig:
         """The format that is sent to the gateway."""
-
-    @property
-    def seconds(self) -> float | None:
-        """Its length; None: nobody knows."""
-
-    def seconds_of(self, sent_bytes: int) -> float:
-        """Return how much audio the first bytes hold."""
 
     def stream(self, *, is_fast: bool) -> AsyncIterator[bytes]:
         """Yield its messages, at speaking speed or as fast as they are taken."""

@@ -1,13 +1,12 @@
 """What ``asr-client`` prints about one call."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from asrgateway.errors import RecognitionError
-from asrgateway.progress_bars import Bar
-from asrgateway.recordings import Recording
 from asrgateway.terminal import Terminal
 from asrgateway.v1.recognition_pb2 import (
     Finished,
@@ -40,20 +39,44 @@ class Outcome:
     exit_code: int
 
 
+class Display(Protocol):
+    """Shows how far a call is."""
+
+    def sent(self, seconds: float) -> None:
+        """Show how much audio was sent."""
+
+    def interim(self, text: str) -> None:
+        """Show the text so far of the open utterance."""
+
+    def end(self) -> None:
+        """Remove what is shown."""
+
+
+class Measured(Protocol):
+    """Audio of a known format."""
+
+    @property
+    def seconds(self) -> float | None:
+        """Its length; None: nobody knows."""
+
+    def seconds_of(self, sent_bytes: int) -> float:
+        """Return how much audio the first bytes hold."""
+
+
 class Report:
     """Shows on standard error how one call goes.
 
     Args:
         terminal: Where to print.
-        recording: What is sent.
-        bar: Shows the progress.
+        audio: What is sent.
+        display: Shows the progress.
         name: Begins every note and names the outcome; empty: a single recording, whose notes need no name.
     """
 
-    def __init__(self, terminal: Terminal, recording: Recording, bar: Bar, name: str) -> None:
+    def __init__(self, terminal: Terminal, audio: Measured, display: Display, name: str) -> None:
         self._terminal = terminal
-        self._recording = recording
-        self._bar = bar
+        self._audio = audio
+        self._display = display
         self._name = name
         self._sent_bytes = 0
         self._finals = 0
@@ -63,7 +86,7 @@ class Report:
     def sent(self, count_bytes: int) -> None:
         """Count bytes that were sent, header included."""
         self._sent_bytes += count_bytes
-        self._bar.sent(self._sent_seconds)
+        self._display.sent(self._sent_seconds)
 
     def received(self, response: RecognizeResponse) -> None:
         """Show one response."""
@@ -93,7 +116,7 @@ class Report:
 
     def outcome(self, status: str, exit_code: int) -> Outcome:
         """Remove the bar and return how the call went."""
-        self._bar.end()
+        self._display.end()
         return Outcome(
             name=self._name,
             sent_seconds=self._sent_seconds,
@@ -105,7 +128,7 @@ class Report:
 
     @property
     def _sent_seconds(self) -> float:
-        return self._recording.seconds_of(self._sent_bytes)
+        return self._audio.seconds_of(self._sent_bytes)
 
     def _note(self, text: str) -> None:
         self._terminal.note(f"{self._name}: {text}" if self._name else text)
@@ -121,13 +144,13 @@ class Report:
             self._note(f"warning: {field}: {message}")
 
     def _result(self, result: RecognitionResult) -> None:
-        self._bar.interim("" if result.is_final else result.transcript)
+        self._display.interim("" if result.is_final else result.transcript)
         self._finals += result.is_final
 
     def _finish(self, finished: Finished) -> None:
         self._finished = finished
         if not self._name:
-            total = self._recording.seconds
+            total = self._audio.seconds
             self._note(f"sent {self._sent_seconds:.1f}{'' if total is None else f' of {total:.1f}'} s")
             self._note(
                 f"first package {delay(finished, 'first_package_delay')}, "
