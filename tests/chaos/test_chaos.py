@@ -11,6 +11,7 @@ import os
 import random
 from typing import Final
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,8 @@ AT_ONCE: Final = 6
 SEED: Final = int(os.environ.get("CHAOS_SEED") or random.randrange(2**32))
 
 
+# A schedule takes half a second; the search for the simplest one that fails takes longer.
+@pytest.mark.timeout(300 + 4 * COUNT)
 @seed(SEED)
 @given(schedules=st.lists(SCHEDULES, min_size=1, max_size=AT_ONCE))
 @settings(
