@@ -16,6 +16,7 @@ from calls import ROOT
 COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "python": (str(Path(sys.executable).with_name("asr-client")), "file", "--jobs", "50"),
     "go": (str(ROOT / "clients" / "go" / "bin" / "asr-client-go"),),
+    "java": (str(ROOT / "clients" / "java" / "target" / "asr-client-java"),),
 }
 
 
