@@ -19,6 +19,7 @@ from calls import Stub
 
 # A process may take 20 s to start where others load the machine.
 _PATIENCE_SECONDS: Final = 50
+COMMAND: Final = str(Path(sys.executable).with_name("asr-gateway"))
 _ANYWHERE: Final = {
     "listen": "127.0.0.1:0",
     "health_listen": "127.0.0.1:0",
@@ -72,6 +73,12 @@ class GatewayProcess:
             self._new_line.set()
 
 
+def environment(**settings: str) -> dict[str, str]:
+    """The variables of a gateway with these settings and no others, on free ports unless told otherwise."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("ASRGATEWAY_", "DASHSCOPE_"))}
+    return others | {f"ASRGATEWAY_{name.upper()}": value for name, value in (_ANYWHERE | settings).items()}
+
+
 async def start(*arguments: str, open_files: str = "", **settings: str) -> asyncio.subprocess.Process:
     """Start `asr-gateway` with these settings and no others, on free ports unless told otherwise.
 
@@ -80,12 +87,10 @@ async def start(*arguments: str, open_files: str = "", **settings: str) -> async
         open_files: How many it may have; empty: as many as the tests.
         settings: By name.
     """
-    others = {name: value for name, value in os.environ.items() if not name.startswith(("ASRGATEWAY_", "DASHSCOPE_"))}
-    given = {f"ASRGATEWAY_{name.upper()}": value for name, value in (_ANYWHERE | settings).items()}
-    command = [str(Path(sys.executable).with_name("asr-gateway")), *arguments]
+    command = [COMMAND, *arguments]
     if open_files:
         command = ["sh", "-c", f'ulimit -n {open_files}; exec "$0" "$@"', *command]
-    return await asyncio.create_subprocess_exec(*command, env=others | given, stderr=asyncio.subprocess.PIPE)
+    return await asyncio.create_subprocess_exec(*command, env=environment(**settings), stderr=asyncio.subprocess.PIPE)
 
 
 @asynccontextmanager

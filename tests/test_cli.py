@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from all_settings import Settings
 from asrgateway_server.cli import main
 from calls import audio, config, recognize
 from gateways import open_gateway
@@ -75,3 +78,28 @@ def test_an_address_without_a_port_is_refused(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         main(["models", "--gateway", "gateway"])
     assert "must be host:port" in capsys.readouterr().err
+
+
+# What it says of itself --------------------------------------------------------------------------------------------
+
+
+def output_of(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command prints that ends by itself."""
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(arguments)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"), [(["--version"], "asr-gateway"), (["emulator", "--version"], "dashscope_emulator")]
+)
+def test_each_command_says_its_version(arguments: list[str], name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert output_of(*arguments, capsys=capsys) == f"{name} {version('asrgateway-server')}\n"
+
+
+def test_the_help_of_serve_names_every_port_and_only_settings_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    said = output_of("serve", "--help", capsys=capsys)
+    named = set(re.findall(r"ASRGATEWAY_([A-Z_]+)", said))
+    known = {name.upper() for name in Settings.model_fields} | {"CONFIG"}
+    assert named <= known
+    assert named >= {name for name in known if name.endswith("LISTEN")}

@@ -18,6 +18,7 @@ EMULATOR = Path(dashscope_emulator.__file__).parent
 ROWS = (
     ("__main__",),
     ("cli",),
+    ("guidance",),
     ("lifecycle",),
     ("grpc_api", "web_api"),
     ("admission",),

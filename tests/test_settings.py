@@ -50,6 +50,17 @@ def test_a_variable_sets_the_setting_of_its_name() -> None:
     assert read(ASRGATEWAY_MAX_UTTERANCE_SECONDS="12.5").max_utterance_seconds == 12.5
 
 
+def test_one_setting_moves_every_port_but_port_0() -> None:
+    settings = read(ASRGATEWAY_LISTEN_OFFSET="10", ASRGATEWAY_HEALTH_LISTEN="[::1]:0")
+    moved = {"listen": Address("127.0.0.1", 50061), "http_listen": Address("127.0.0.1", 9474)}
+    assert settings.listeners().items() >= (moved | {"health_listen": Address("::1", 0)}).items()
+
+
+def test_a_port_beyond_the_last_one_is_an_error_that_names_it() -> None:
+    with pytest.raises(SettingsError, match=r"^ASRGATEWAY_LISTEN_OFFSET: with it listen would be beyond port 65535$"):
+        read(ASRGATEWAY_LISTEN_OFFSET="20000")
+
+
 def test_variables_of_others_are_none_of_our_business() -> None:
     assert read(PATH="/bin", HOME="/root", LISTEN="0.0.0.0:1", MAX_STREAMS="1") == read()
 

@@ -7,24 +7,26 @@ import os
 import sys
 from collections.abc import Sequence
 from getpass import getpass
+from importlib.metadata import version
 from typing import Final
 
 import uvloop
 
 import dashscope_emulator as emulator
-from asrgateway_server import logs
+from asrgateway_server import guidance, logs
 from asrgateway_server.admission.keys import hashed_line
 from asrgateway_server.backends.vendor import settings_class
 from asrgateway_server.errors import GatewayError
 from asrgateway_server.grpc_api.open_circuits import open_circuits
-from asrgateway_server.lifecycle import serve
+from asrgateway_server.lifecycle import Gateway, log_ready, serve
 from asrgateway_server.models import Model
 from asrgateway_server.served_models import served_models
-from asrgateway_server.settings import CONFIG_VARIABLE, Address, Settings, SettingsError, parse_address
+from asrgateway_server.settings import CONFIG_VARIABLE, Address, CannotListen, Settings, SettingsError, parse_address
 from asrgateway_server.vendors.registry import VENDORS
 
 #: Where `serve --web` serves browsers, unless `web_listen` says otherwise.
 WEB_LISTEN: Final = Address("127.0.0.1", 8080)
+_VERSION: Final = f"asr-gateway {version('asrgateway-server')}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,10 +47,18 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Every setting is an environment variable, ASRGATEWAY_LISTEN=127.0.0.1:6000 for example, or a line of "
         "the configuration file, such as `listen: 127.0.0.1:6000`. docs/settings.md lists them.",
     )
+    parser.add_argument("--version", action="version", version=_VERSION)
     config = argparse.ArgumentParser(add_help=False)
     config.add_argument("--config", metavar="FILE", help=f"a YAML file of settings (or set {CONFIG_VARIABLE})")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    serving = commands.add_parser("serve", parents=[config], help="run the gateway until SIGTERM or Ctrl-C")
+    serving = commands.add_parser(
+        "serve",
+        parents=[config],
+        help="run the gateway until SIGTERM or Ctrl-C",
+        description=guidance.SERVE_DESCRIPTION,
+        epilog=guidance.serve_epilog(VENDORS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     serving.add_argument(
         "--emulator",
         action="store_true",
@@ -96,16 +106,28 @@ def _settings(options: argparse.Namespace) -> Settings:
 def _serve(options: argparse.Namespace) -> None:
     settings = _settings(options)
     if options.web and settings.web_listen is None:
-        settings = settings.model_copy(update={"web_listen": WEB_LISTEN})
+        web_listen = WEB_LISTEN._replace(port=WEB_LISTEN.port + settings.listen_offset)
+        settings = settings.model_copy(update={"web_listen": web_listen})
     logs.configure(settings.log_level)
-    uvloop.run(_serve_with_emulator(settings) if options.emulator else serve(settings, VENDORS))
+    try:
+        uvloop.run(_serve_with_emulator(settings) if options.emulator else _serve_with(settings))
+    except CannotListen as error:
+        raise SettingsError(guidance.port_hint(settings, error)) from None
+
+
+async def _serve_with(settings: Settings) -> None:
+    await serve(settings, VENDORS, _greet if sys.stderr.isatty() else log_ready)
+
+
+def _greet(settings: Settings, gateway: Gateway) -> None:
+    print(guidance.ready_line(settings, gateway), file=sys.stderr, flush=True)
 
 
 async def _serve_with_emulator(settings: Settings) -> None:
     async with emulator.running_emulator(emulator.EmulatorOptions()) as running:
         for vendor in VENDORS.values():
             settings = vendor.at_emulator(settings, running.url)
-        await serve(settings, VENDORS)
+        await _serve_with(settings)
 
 
 def _address(text: str) -> Address:

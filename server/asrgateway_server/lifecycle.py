@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -38,6 +38,7 @@ from asrgateway_server.grpc_api.loop_lag import observed_loop
 from asrgateway_server.grpc_api.server import recognition_server
 from asrgateway_server.grpc_api.tracer import open_tracer
 from asrgateway_server.metrics import Metrics
+from asrgateway_server.models import Catalogue
 from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import Address, Settings
 from asrgateway_server.web_api.web_server import web_server
@@ -52,6 +53,7 @@ class Gateway:
     """A running gateway.
 
     Attributes:
+        models: What it serves.
         address: Where clients reach it.
         health_address: Where probes reach it.
         http_address: Where Prometheus reaches it.
@@ -61,6 +63,7 @@ class Gateway:
         last_scrape: Whether its metrics outlive its calls.
     """
 
+    models: Catalogue
     address: Address
     health_address: Address
     http_address: Address
@@ -70,23 +73,36 @@ class Gateway:
     last_scrape: LastScrape
 
 
-async def serve(settings: Settings, vendors: Vendors) -> None:
-    """Run a gateway until SIGTERM or SIGINT; a second one ends its wait for open calls, and for Prometheus."""
+def log_ready(settings: Settings, gateway: Gateway) -> None:
+    """Log where the gateway listens."""
+    log.info(
+        "listening",
+        extra={
+            "grpc": str(gateway.address),
+            "health": str(gateway.health_address),
+            "metrics": f"http://{gateway.http_address}/metrics",
+            "web": web_url(settings, gateway),
+        },
+    )
+
+
+async def serve(
+    settings: Settings, vendors: Vendors, announce: Callable[[Settings, Gateway], None] = log_ready
+) -> None:
+    """Run a gateway until SIGTERM or SIGINT; a second one ends its wait for open calls, and for Prometheus.
+
+    Args:
+        settings: The operator's.
+        vendors: By name.
+        announce: Says that the gateway is ready.
+    """
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[signal.Signals] = loop.create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _resolve, stop, number)
     async with running_gateway(settings, vendors) as gateway:
         _spare_the_collector()
-        log.info(
-            "listening",
-            extra={
-                "grpc": str(gateway.address),
-                "health": str(gateway.health_address),
-                "metrics": f"http://{gateway.http_address}/metrics",
-                "web": web_url(settings, gateway),
-            },
-        )
+        announce(settings, gateway)
         if await stop is signal.SIGTERM:
             gateway.last_scrape.expect()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -195,6 +211,7 @@ async def running_gateway(settings: Settings, vendors: Vendors) -> AsyncIterator
         )
         await health.set_ready(is_ready=True)
         yield Gateway(
+            models=catalogue,
             address=address,
             health_address=health.address,
             http_address=http_address,

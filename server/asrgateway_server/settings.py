@@ -36,6 +36,7 @@ from asrgateway_server.files import read_file, shown
 
 PREFIX: Final = "ASRGATEWAY_"
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
+MAX_PORT: Final = 65_535
 _NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 #: Models of a route; each may cost a call some seconds before it tries the next one.
 MAX_CANDIDATES: Final = 8
@@ -63,7 +64,7 @@ def parse_address(value: object) -> Address:
     if isinstance(value, Address):
         return value
     host, colon, port = str(value).rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65_535:
+    if not colon or not host or not port.isdecimal() or int(port) > MAX_PORT:
         raise ValueError("must be host:port, such as 127.0.0.1:50051 or [::]:50051")
     return Address(host.strip("[]"), int(port))
 
@@ -129,6 +130,18 @@ def _verify_origin(text: str) -> str:
     if text != "*" and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.path not in {"", "/"}):
         raise ValueError("must be an origin: scheme and host, with a port where it is not the usual one, or *")
     return text
+
+
+class CannotListen(SettingsError):
+    """A port is taken, or its address is not one of this machine.
+
+    Attributes:
+        address: Where the gateway should have listened.
+    """
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(f"cannot listen on {address}: the port is in use, or the address is not one of this machine")
+        self.address = address
 
 
 ListenAddress = Annotated[Address, NoDecode, BeforeValidator(parse_address), PlainSerializer(str)]
@@ -215,6 +228,10 @@ class Settings(BaseSettings):
     web_origins: tuple[Origin, ...] = ()
     """The origins whose pages may call through `web_listen`, such as `https://app.example.com`. Default: only pages
     from there. `*`: any page."""
+
+    listen_offset: int = Field(default=0, ge=0, le=MAX_PORT)
+    """Added to every port that this gateway listens on, except port 0: one setting, such as 10, for a second gateway on
+    the same machine."""
 
     tls_cert_file: str = ""
     """Certificate chain in PEM that clients see on the gRPC port. Read again when it changes; so are the next three."""
@@ -450,7 +467,22 @@ class Settings(BaseSettings):
             raise SettingsError(_explain(cls, error)) from None
         except SourceError as error:
             raise SettingsError(f"{error}; lists and mappings are written in JSON there") from None
-        return settings.completed(environ)
+        return settings.shifted().completed(environ)
+
+    def listeners(self) -> dict[str, Address]:
+        """Return where the gateway listens, by setting."""
+        return {name: value for name, value in self if isinstance(value, Address)}
+
+    def shifted(self) -> Self:
+        """Return the settings with ``listen_offset`` added to the ports.
+
+        Raises:
+            SettingsError: There is no such port.
+        """
+        ports = {name: at.port + self.listen_offset for name, at in self.listeners().items() if at.port}
+        if beyond := [name for name, port in ports.items() if port > MAX_PORT]:
+            raise SettingsError(f"{PREFIX}LISTEN_OFFSET: with it {beyond[0]} would be beyond port {MAX_PORT}")
+        return self.model_copy(update={name: getattr(self, name)._replace(port=port) for name, port in ports.items()})
 
     @classmethod
     def values_from(cls, environ: Mapping[str, str]) -> dict[str, Any]:  # noqa: ARG003  Any: as above

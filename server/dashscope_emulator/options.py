@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, get_args
@@ -83,6 +84,7 @@ _LOADERS: Final[Mapping[str, Callable[[Path], Script | MarkerScript]]] = Mapping
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the emulator's arguments and what its help says."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
+    parser.add_argument("--version", action="version", version=f"dashscope_emulator {version('asrgateway-server')}")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port; 0 = any free one (%(default)s)")

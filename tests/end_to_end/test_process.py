@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -21,7 +23,7 @@ from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.metrics import SERVICE
 from calls import RECORDINGS, RecognizeCall, Stub, audio, config, in_messages, outcome_of, pcm, recognize
 from gateways import eventually
-from processes import GatewayProcess, children, gateway_process, is_running, start
+from processes import COMMAND, GatewayProcess, children, environment, gateway_process, is_running, start
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -77,6 +79,15 @@ async def scrape(gateway: GatewayProcess, accept: str = "text/plain") -> tuple[s
     async with aiohttp.ClientSession() as session, session.get(url, headers={"Accept": accept}) as response:
         assert response.status == 200
         return response.headers["Content-Type"], await response.text()
+
+
+def free_port() -> int:
+    """A port that nobody listens on, nor 100 further on."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = int(server.getsockname()[1])
+        if port < 65_000 and is_refused(f"127.0.0.1:{port + 100}"):
+            return port
 
 
 def is_refused(address: str) -> bool:
@@ -314,8 +325,47 @@ async def test_a_port_that_is_taken_is_told(port: str) -> None:
         code, said = await ended("serve", embedded_workers="0", **{port: address})
     assert (code, said) == (
         2,
-        f"asr-gateway: cannot listen on {address}: the port is in use, or the address is not one of this machine\n",
+        (
+            f"asr-gateway: cannot listen on {address}: the port is in use, or the address is not one of this machine. "
+            f"Choose another one with ASRGATEWAY_{port.upper()}; if a second gateway runs on this machine, "
+            "ASRGATEWAY_LISTEN_OFFSET=10 moves all ports of this one\n"
+        ),
     )
+
+
+async def test_on_a_terminal_it_says_in_one_line_that_it_is_ready() -> None:
+    terminal, its_end = pty.openpty()
+    variables = environment(embedded_workers="1", log_level="WARNING")
+    process = await asyncio.create_subprocess_exec(COMMAND, "serve", env=variables, stderr=its_end)
+    os.close(its_end)
+    screen = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(screen), os.fdopen(terminal, "rb")
+    )
+    try:
+        async with asyncio.timeout(60):
+            line = (await screen.readline()).decode()
+            process.terminate()
+            assert await process.wait() == 0
+    finally:
+        transport.close()
+        if process.returncode is None:
+            process.kill()
+    address = line.split()[2].rstrip(":")
+    assert line == (
+        f"Ready on {address}: model embedded. Try in another terminal: "
+        f"asr-client file SPEECH.wav --target {address}\r\n"
+    )
+
+
+async def test_a_second_gateway_on_the_machine_needs_one_setting() -> None:
+    first = {name: str(free_port()) for name in ("listen", "health_listen", "http_listen")}
+    ports = {name: f"127.0.0.1:{port}" for name, port in first.items()}
+    async with gateway_process(**ports) as (one, _), gateway_process(**ports, listen_offset="100") as (other, stub):
+        for port, name in {"grpc": "listen", "health": "health_listen"}.items():
+            assert await one.address(port) == ports[name]
+            assert await other.address(port) == f"127.0.0.1:{int(first[name]) + 100}"
+        assert (await recognize(stub, [config(), audio(BOY)])).texts == [BOYS_WORDS]
 
 
 async def test_a_wrong_setting_is_told() -> None:

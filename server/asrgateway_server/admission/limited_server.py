@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from asrgateway_server.metrics import Metrics
-from asrgateway_server.settings import Address, SettingsError
+from asrgateway_server.settings import Address, CannotListen
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ async def listening(server: web.Server, listen: Address, shutdown_seconds: float
         shutdown_seconds: How long requests may take to end by themselves.
 
     Raises:
-        SettingsError: The port cannot be opened.
+        CannotListen: The port cannot be opened.
     """
     runner = web.ServerRunner(server, shutdown_timeout=shutdown_seconds)
     await runner.setup()
@@ -62,9 +62,7 @@ async def listening(server: web.Server, listen: Address, shutdown_seconds: float
         try:
             await _site(runner, listen).start()
         except OSError:
-            raise SettingsError(
-                f"cannot listen on {listen}: the port is in use, or the address is not one of this machine"
-            ) from None
+            raise CannotListen(listen) from None
         yield Address(listen.host, runner.addresses[0][1])
     finally:
         await runner.cleanup()

@@ -36,6 +36,10 @@ class Vendor(Protocol[S]):
         """The model for clients that name none."""
 
     @property
+    def first_settings(self) -> Mapping[str, str]:
+        """What an operator sets first, as ``VARIABLE=VALUE``, and what each does, in a few words."""
+
+    @property
     def metadata(self) -> Collection[str]:
         """Names of the metadata that clients may bring for this vendor, in lower case."""
 
@@ -78,6 +82,7 @@ class Vendor(Protocol[S]):
 class PlainVendor(Generic[S]):
     """What a vendor need not write that has no account, no endpoints and no emulator; see ``Vendor``."""
 
+    first_settings: Mapping[str, str] = {}
     metadata: Collection[str] = ()
 
     def verify_metadata(self, brought: Mapping[str, str]) -> None:

@@ -25,7 +25,7 @@ async def http_server(
     """Answer GET /metrics; see ``PortLimits``.
 
     Raises:
-        SettingsError: The port cannot be opened.
+        CannotListen: The port cannot be opened.
     """
     limits = PortLimits(
         port="http",

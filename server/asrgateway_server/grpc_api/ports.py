@@ -6,7 +6,7 @@ from typing import Final
 
 import grpc
 
-from asrgateway_server.settings import Address, SettingsError
+from asrgateway_server.settings import Address, CannotListen
 
 #: Further connections are closed as soon as they are accepted.
 MAX_CONNECTIONS: Final = "grpc.max_allowed_incoming_connections"
@@ -31,13 +31,11 @@ def bind(server: grpc.aio.Server, listen: Address, credentials: grpc.ServerCrede
     """Open a port, plaintext without credentials; return its address, with the real number in place of port 0.
 
     Raises:
-        SettingsError: It cannot be opened.
+        CannotListen: It cannot be opened.
     """
     try:
         if credentials is None:
             return Address(listen.host, server.add_insecure_port(str(listen)))
         return Address(listen.host, server.add_secure_port(str(listen), credentials))
     except RuntimeError:
-        raise SettingsError(
-            f"cannot listen on {listen}: the port is in use, or the address is not one of this machine"
-        ) from None
+        raise CannotListen(listen) from None

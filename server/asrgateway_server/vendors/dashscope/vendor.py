@@ -54,7 +54,9 @@ class DashScope:
     catalogue: Sequence[Model] = DASHSCOPE_MODELS
     backends: Mapping[str, Model] = BLANK_MODELS
     default_model = DEFAULT_MODEL
-
+    first_settings: Mapping[str, str] = {
+        "DASHSCOPE_API_KEY=KEY": "a key of Alibaba Cloud's Model Studio, whose models are then served"
+    }
     metadata: Collection[str] = CALLER_METADATA
 
     def verify_metadata(self, brought: Mapping[str, str]) -> None:

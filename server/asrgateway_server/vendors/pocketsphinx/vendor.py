@@ -27,6 +27,9 @@ class PocketSphinx(PlainVendor[PocketSphinxSettings]):
     catalogue: Sequence[Model] = (EMBEDDED,)
     backends: Mapping[str, Model] = {EMBEDDED.backend: replace(EMBEDDED, options=frozenset())}
     default_model = EMBEDDED.name
+    first_settings: Mapping[str, str] = {
+        "ASRGATEWAY_EMBEDDED_WORKERS=4": "calls at a time of the embedded recogniser; one for each core by default"
+    }
 
     def has_account(self, settings: PocketSphinxSettings) -> bool:
         """See ``Vendor``; where its workers run, it needs none."""
