@@ -45,21 +45,149 @@ and Java work with it; set these before the SDK is imported:
     DASHSCOPE_HTTP_BASE_URL=http://127.0.0.1:8765/api/v1
 
 Dialect A is `/api-ws/v1/inference` (Paraformer, Fun-ASR, Qwen-Audio), dialect B is `/api-ws/v1/realtime` (Qwen3-ASR).
-`--help` lists the arguments. In a test of your own, in Python:
+`--help` lists the arguments.
+
+## By example
+
+Emulator and gateway run until Ctrl-C, each in a terminal of its own. The gateway stays for all examples; stop only the
+emulator, and start it anew for the next one:
+
+    ASRGATEWAY_DASHSCOPE_URL=ws://127.0.0.1:8765 DASHSCOPE_API_KEY=any asr-gateway serve
+
+### Texts of your own
+
+A script says what is recognised, and when, whatever the audio is:
+
+```yaml
+# script.yaml
+events:
+  - {at_ms: 500, text: "please open"}
+  - {at_ms: 1500, text: "Please open the door.", final: true}
+```
+
+    asr-gateway emulator --recognizer script --script script.yaml
+
+Any recording of two seconds will do:
+
+    asr-client file clients/recordings/boy.wav --model paraformer-realtime-v2
+
+```text
+Please open the door.
+```
+
+### A connection that drops
+
+A fault says what goes wrong, and where. The first task loses its connection after a second of audio:
+
+```yaml
+# faults.yaml
+faults:
+  - {action: drop, audio_ms: 1000, times: 1}
+```
+
+    asr-gateway emulator --recognizer script --script script.yaml --faults faults.yaml
+
+The gateway reconnects, and the text is the same. `--json` shows the event:
+
+    asr-client file clients/recordings/boy.wav --model paraformer-realtime-v2 --json | grep -o EVENT_TYPE_RECONNECTED
+
+```text
+EVENT_TYPE_RECONNECTED
+```
+
+### A vendor that refuses
+
+Every handshake is answered with 403, which no other attempt would change:
+
+```yaml
+# refused.yaml
+faults:
+  - {action: refuse, status: 403}
+```
+
+    asr-gateway emulator --faults refused.yaml
+
+    asr-client file clients/recordings/boy.wav --model paraformer-realtime-v2
+
+```text
+asr-client: FAILED_PRECONDITION: the vendor rejected the gateway's key or its right to the workspace
+```
+
+With `{action: throttle, starts_per_second: 0}` it is RESOURCE_EXHAUSTED. With `{action: stall}` the gateway starts
+another task after `upstream_stall_timeout_seconds`.
+
+### Behaviour that nobody has documented
+
+A knob chooses what the emulator does where no source says what the vendor does. Here a connection lives for one
+second, so that a call of two seconds needs several:
+
+```yaml
+# knobs.yaml
+connection_seconds: 1
+```
+
+    asr-gateway emulator --recognizer script --script script.yaml --knobs knobs.yaml --journal journal.jsonl
+
+    asr-client file clients/recordings/boy.wav --model paraformer-realtime-v2
+
+```text
+Please open the door.
+```
+
+The journal has a line for each task, here the lost one and its successor:
+
+    grep -o '"outcome": "[a-z]*"' journal.jsonl | sort -u
+
+```text
+"outcome": "disconnected"
+"outcome": "finished"
+```
+
+### A test of your own
+
+In Python the emulator runs inside the test. This one lets the vendor's SDK recognise a second of anything:
 
 ```python
-from dashscope_emulator import EmulatorOptions, Fault, Knobs, running_emulator
-from dashscope_emulator.faults import Drop
+import asyncio
+import os
 
-options = EmulatorOptions(
-    recognizer="markers",
-    faults=(Fault(action=Drop(), audio_ms=7000),),
-    knobs=Knobs(session_finish_closes=True),
-    time_scale=100,
-)
-async with running_emulator(options) as emulator:
-    ...  # emulator.url is ws://127.0.0.1:<port>; emulator.journals is what arrived
+from dashscope_emulator import EmulatorOptions, Fault, Knobs, running_emulator
+from dashscope_emulator.faults import Delay
+from dashscope_emulator.recognizers.script import Script, say
+
+
+def recognise(url: str) -> list[str]:
+    os.environ |= {"DASHSCOPE_API_KEY": "any", "DASHSCOPE_WEBSOCKET_BASE_URL": f"{url}/api-ws/v1/inference"}
+    from dashscope.audio.asr import Recognition, RecognitionCallback
+
+    model = "paraformer-realtime-v2"
+    recognition = Recognition(model=model, format="pcm", sample_rate=16000, callback=RecognitionCallback())
+    with open("second.pcm", "wb") as file:
+        file.write(bytes(32_000))
+    return [sentence["text"] for sentence in recognition.call("second.pcm").get_sentence()]
+
+
+async def main() -> None:
+    options = EmulatorOptions(
+        recognizer="script",
+        script=Script(lines=(say(500, "Good morning.", final=True),)),
+        faults=(Fault(action=Delay(delay_ms=20)),),
+        knobs=Knobs(start_seconds=0.1),
+    )
+    async with running_emulator(options) as emulator:
+        print(await asyncio.to_thread(recognise, emulator.url))
+        print([(task.model, task.audio_ms, task.outcome) for task in emulator.journals])
+
+
+asyncio.run(main())
 ```
+
+```text
+['Good morning.']
+[('paraformer-realtime-v2', 1000, 'finished')]
+```
+
+`time_scale=100` makes the vendor's limits of seconds fit for tests: 23 s without audio become 0.23 s.
 
 ## Recognisers
 
