@@ -50,14 +50,23 @@ async def test_standard_output_holds_one_line_per_final_result(
     assert capsys.readouterr().out == "hello\nworld\n"
 
 
-async def test_the_file_is_sent_whole_with_its_options(gateway: Gateway, wav_file: Path) -> None:
+async def test_the_samples_of_a_file_are_sent_with_its_options(gateway: Gateway, wav_file: Path) -> None:
     await asr_client("file", wav_file, "--target", gateway.target, "--model", "embedded", "--language", "en-US")
     assert gateway.script.received[0].streaming_config == StreamingConfig(
         model="embedded",
-        decoding_config=DecodingConfig(encoding=AudioEncoding.AUDIO_ENCODING_WAV),
+        decoding_config=DecodingConfig(
+            encoding=AudioEncoding.AUDIO_ENCODING_LINEAR16, sample_rate_hertz=8000, audio_channel_count=2
+        ),
         language_codes=["en-US"],
         interim_results=True,
     )
+    assert gateway.script.audio == wav_file.read_bytes()[44:]  # noqa: ASYNC240 - a few bytes
+
+
+async def test_a_file_that_will_not_be_sent_again_is_sent_as_it_is(gateway: Gateway, wav_file: Path) -> None:
+    await asr_client("file", wav_file, "--target", gateway.target, "--no-reconnect")
+    config = gateway.script.received[0].streaming_config
+    assert config.decoding_config == DecodingConfig(encoding=AudioEncoding.AUDIO_ENCODING_WAV)
     assert gateway.script.audio == wav_file.read_bytes()  # noqa: ASYNC240 - a few bytes
 
 
@@ -148,7 +157,7 @@ async def test_a_failure_prints_code_sentence_and_what_to_do(
 
 
 async def test_a_gateway_that_is_not_there_is_a_failure(wav_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await asr_client("file", wav_file, "--target", "127.0.0.1:1") == 1
+    assert await asr_client("file", wav_file, "--target", "127.0.0.1:1", "--no-reconnect") == 1
     assert "asr-client: UNAVAILABLE: " in capsys.readouterr().err
 
 

@@ -127,7 +127,9 @@ async def test_errors_are_counted_and_end_with_1(
 ) -> None:
     gateway.script.failure = Failure(code=grpc.StatusCode.RESOURCE_EXHAUSTED, message="full")
     assert await asr_load(gateway, wav_file, "--json") == 1
-    measured = json.loads(capsys.readouterr().out)
+    captured = capsys.readouterr()
+    assert captured.err.startswith("asr-client: RESOURCE_EXHAUSTED: full\n")
+    measured = json.loads(captured.out)
     assert measured["statuses"] == {"RESOURCE_EXHAUSTED": 3}
     assert (measured["calls"], measured["failed"], measured["finals"]) == (3, 3, 0)
     assert measured["first_package_seconds"] == {"p50": None, "p99": None, "max": None}

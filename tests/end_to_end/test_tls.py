@@ -105,7 +105,7 @@ async def test_the_command_line_speaks_tls(server: Certificate) -> None:
         recording = ("file", RECORDINGS / "boy.wav", "--fast")
         trusting = await asr_client(gateway, *recording, "--tls", "--ca", server.chain)
         wary = await asr_client(gateway, "models", "--tls")
-        plain = await asr_client(gateway, "models")
+        plain = await asr_client(gateway, "models", "--no-reconnect")
     assert trusting[:2] == (0, f"{BOYS_WORDS}\n")
     assert (wary[0], plain[0]) == (1, 1)
     assert "UNAVAILABLE" in wary[2]
@@ -115,7 +115,7 @@ async def test_the_command_line_shows_its_certificate(server: Certificate, clien
     async with secured(server, tls_client_ca_file=str(client.chain)) as gateway:
         own = ("--cert", client.chain, "--key", client.key)
         shown = await asr_client(gateway, "models", "--ca", server.chain, *own)
-        unshown = await asr_client(gateway, "models", "--ca", server.chain)
+        unshown = await asr_client(gateway, "models", "--ca", server.chain, "--no-reconnect")
     assert (shown[0], unshown[0]) == (0, 1)
 
 

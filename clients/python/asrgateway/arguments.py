@@ -8,7 +8,7 @@ from typing import Final
 
 from asrgateway.audio_file import ENCODINGS
 from asrgateway.commands import Command, FileCommand, LoadCommand, MicCommand, ModelsCommand
-from asrgateway.connection import add_connection, connection_from
+from asrgateway.connection import add_connection, connection_from, wait_from
 from asrgateway.option_values import not_negative, positive_integer, positive_number
 from asrgateway.options import add_options, config_from
 from asrgateway.outputs import CAPTION_FORMATS, FORMATS
@@ -62,6 +62,7 @@ def _file_command(values: argparse.Namespace) -> FileCommand:
         sample_rate_hertz=values.rate,
         channel_count=values.channels,
         timeout_seconds=values.timeout,
+        wait_seconds=wait_from(values),
     )
 
 
@@ -75,6 +76,7 @@ def _mic_command(values: argparse.Namespace) -> MicCommand:
         sample_rate_hertz=values.rate,
         is_push_to_talk=values.push_to_talk,
         duration_seconds=values.duration,
+        wait_seconds=wait_from(values),
     )
 
 
@@ -102,7 +104,7 @@ def _load_command(values: argparse.Namespace) -> LoadCommand:
 
 
 def _models_command(values: argparse.Namespace) -> ModelsCommand:
-    return ModelsCommand(connection=connection_from(values), is_json=values.json)
+    return ModelsCommand(connection=connection_from(values), is_json=values.json, wait_seconds=wait_from(values))
 
 
 _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], Command]]] = {
@@ -160,7 +162,7 @@ def _add_file(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         metavar="N",
         help="how many recordings are sent at the same time (default: %(default)s)",
     )
-    file.add_argument("--timeout", type=positive_number, metavar="S", help="seconds for each call")
+    file.add_argument("--timeout", type=positive_number, metavar="S", help="seconds for each recording")
     _add_audio(file)
     add_options(file)
     add_connection(file)
@@ -261,4 +263,4 @@ def _add_load(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     load.add_argument("--json", action="store_true", help="print JSON, not a table")
     _add_audio(load)
     add_options(load)
-    add_connection(load)
+    add_connection(load, can_wait=False)

@@ -5,7 +5,9 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
+from asrgateway.advice import advice_for
 from asrgateway.arguments import parse
 from asrgateway.audio_file import UnusableFile
 from asrgateway.commands import Command, FileCommand, LoadCommand, MicCommand, ModelsCommand
@@ -18,6 +20,7 @@ from asrgateway.mic_command import run_mic
 from asrgateway.microphone import UnusableDevice
 from asrgateway.model_table import model_table
 from asrgateway.terminal import Terminal
+from asrgateway.waiting import answer_of
 
 _MODELS_TIMEOUT_SECONDS = 10.0
 
@@ -52,7 +55,7 @@ async def run(command: Command) -> int:
         return await _run(command, terminal)
     except RecognitionError as error:
         terminal.note(f"asr-client: {error}")
-        terminal.note(f"asr-client: {error.advice}")
+        terminal.note(f"asr-client: {advice_for(error, command.connection)}")
         return FAILED
     except BrokenPipeError:
         raise
@@ -80,7 +83,8 @@ async def _run(command: Command, terminal: Terminal) -> int:
 
 async def _list_models(command: ModelsCommand, terminal: Terminal) -> int:
     async with command.connection.client() as client:
-        response = await client.list_models(timeout=_MODELS_TIMEOUT_SECONDS)
+        ask = partial(client.list_models, timeout=_MODELS_TIMEOUT_SECONDS)
+        response = await answer_of(ask, command.connection, command.wait_seconds, terminal)
     lines = [to_json(response)] if command.is_json else model_table(response)
     for line in lines:
         terminal.result(line)

@@ -22,7 +22,8 @@ class FileCommand:
         encoding: One of ``ENCODINGS``; None: by the file's name.
         sample_rate_hertz: None: as the file says.
         channel_count: None: as the file says, or 1.
-        timeout_seconds: For each call; None: no limit.
+        timeout_seconds: For each recording; None: no limit.
+        wait_seconds: For a gateway that is busy or not there; None: not at all.
     """
 
     connection: Connection
@@ -36,6 +37,7 @@ class FileCommand:
     sample_rate_hertz: int | None
     channel_count: int | None
     timeout_seconds: float | None
+    wait_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +47,12 @@ class ModelsCommand:
     Attributes:
         connection: The gateway.
         is_json: Print JSON, not a table.
+        wait_seconds: For a gateway that is busy or not there; None: not at all.
     """
 
     connection: Connection
     is_json: bool
+    wait_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,7 @@ class MicCommand:
         sample_rate_hertz: None: 16000 where the device can.
         is_push_to_talk: Send audio only between two presses of the space bar.
         duration_seconds: When the recording ends; None: when a key ends it.
+        wait_seconds: For a gateway that is busy or not there; None: not at all.
     """
 
     connection: Connection
@@ -103,6 +108,7 @@ class MicCommand:
     sample_rate_hertz: int | None
     is_push_to_talk: bool
     duration_seconds: float | None
+    wait_seconds: float | None
 
 
 Command = FileCommand | LoadCommand | MicCommand | ModelsCommand

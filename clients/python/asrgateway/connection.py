@@ -12,6 +12,7 @@ import grpc
 from asrgateway.audio_file import UnusableFile
 from asrgateway.channel import ChannelOptions, tls_credentials
 from asrgateway.client import RecognitionClient
+from asrgateway.option_values import positive_number
 
 API_KEY_VARIABLE: Final = "ASR_API_KEY"
 
@@ -79,8 +80,8 @@ class Connection:
             raise UnusableFile(str(error)) from None
 
 
-def add_connection(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say where the gateway is."""
+def add_connection(parser: argparse.ArgumentParser, *, can_wait: bool = True) -> None:
+    """Add the flags that say where the gateway is, and what is done while it is not there."""
     group = parser.add_argument_group("connection")
     group.add_argument(
         "--target",
@@ -107,6 +108,22 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="option of gRPC's connection, such as grpc.keepalive_time_ms=30000; repeat it for several",
     )
+    if can_wait:
+        group.add_argument(
+            "--wait",
+            type=positive_number,
+            default=60.0,
+            metavar="S",
+            help="seconds to wait for a gateway that is busy, restarting or not there (default: %(default).0f)",
+        )
+        group.add_argument(
+            "--no-reconnect", action="store_true", help="do not wait for a gateway, or go on after a lost connection"
+        )
+
+
+def wait_from(arguments: argparse.Namespace) -> float | None:
+    """Return for how many seconds a gateway is waited for; None: not at all."""
+    return None if arguments.no_reconnect else arguments.wait
 
 
 def connection_from(arguments: argparse.Namespace) -> Connection:

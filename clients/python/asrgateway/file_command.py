@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from asrgateway.advice import advice_for
 from asrgateway.audio_file import UnusableFile
 from asrgateway.client import RecognitionClient
 from asrgateway.commands import FileCommand
@@ -21,6 +22,7 @@ from asrgateway.report import Outcome, Report
 from asrgateway.summary import summary_line, summary_table
 from asrgateway.terminal import Terminal, printable
 from asrgateway.v1.recognition_pb2 import StreamingConfig
+from asrgateway.waiting import reconnect_for
 
 _SUFFIXES: Final = {"json": ".jsonl"}
 
@@ -124,7 +126,7 @@ class _Jobs:
             with self._lines(job) as write_line:
                 await self._call(job.recording, report, self._output(job, write_line))
         except RecognitionError as error:
-            report.failed(error, error.advice)
+            report.failed(error, advice_for(error, self._command.connection))
             return report.outcome(error.code.name, FAILED)
         except BrokenPipeError:
             raise
@@ -140,7 +142,8 @@ class _Jobs:
         config = StreamingConfig(decoding_config=recording.decoding_config)
         config.MergeFrom(self._command.config)
         messages = _counted(recording.stream(is_fast=self._command.is_fast), report)
-        call = self._client.recognize(config, messages, timeout=self._command.timeout_seconds)
+        reconnect = reconnect_for(self._command.connection, self._command.wait_seconds, report)
+        call = self._client.recognize(config, messages, timeout=self._command.timeout_seconds, reconnect=reconnect)
         async with aclosing(call) as responses:
             async for response in responses:
                 report.received(response)

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 
 from rich.text import Text
 
+from asrgateway.advice import advice_for
 from asrgateway.audio_file import AudioFile, open_audio
 from asrgateway.client import RecognitionClient
 from asrgateway.commands import LoadCommand
@@ -59,14 +60,24 @@ async def run_load(command: LoadCommand, terminal: Terminal) -> int:
     )
     for line in lines:
         terminal.result(line)
-    return FAILED if load.statistics.failed else OK
+    if load.first_error is None:
+        return OK
+    terminal.note(f"asr-client: {load.first_error}")
+    terminal.note(f"asr-client: {advice_for(load.first_error, command.connection)}")
+    return FAILED
 
 
 class _Load:
-    """A load test that runs."""
+    """A load test that runs.
+
+    Attributes:
+        statistics: Of the calls that have ended.
+        first_error: None: all of them ended with OK.
+    """
 
     def __init__(self, command: LoadCommand, audio: AudioFile) -> None:
         self.statistics = LoadStatistics()
+        self.first_error: RecognitionError | None = None
         self._command = command
         self._samples = audio.samples()
         self._message_bytes = audio.message_bytes
@@ -114,6 +125,7 @@ class _Load:
                     times.received(response, time.monotonic())
         except RecognitionError as error:
             status = error.code.name
+            self.first_error = self.first_error or error
         else:
             status = "OK"
         finally:

@@ -20,6 +20,7 @@ from asrgateway.requests import AudioItem
 from asrgateway.sound_level import SILENCE_DBFS, meter, peak_dbfs
 from asrgateway.terminal import Tail, Terminal
 from asrgateway.v1.recognition_pb2 import AudioEncoding, Commit, DecodingConfig, StreamingConfig
+from asrgateway.waiting import reconnect_for
 
 _STANDARD_INPUT: Final = 0
 _SAMPLE_BYTES: Final = 2
@@ -71,12 +72,14 @@ async def run_mic(
     config.MergeFrom(command.config)
     if command.is_push_to_talk and not config.HasField("endpointing"):
         config.endpointing.manual.SetInParent()
+    reconnect = reconnect_for(command.connection, command.wait_seconds, report)
     terminal.note(session.hint)
     try:
         async with command.connection.client() as client, asyncio.TaskGroup() as tasks:
             recorder = tasks.create_task(session.record(source), name="record")
             with keys(session.press):
-                async with aclosing(client.recognize(config, session.items(report.sent))) as responses:
+                call = client.recognize(config, session.items(report.sent), reconnect=reconnect)
+                async with aclosing(call) as responses:
                     async for response in responses:
                         report.received(response)
                         output.received(response)

@@ -81,6 +81,7 @@ class Report:
         self._sent_bytes = 0
         self._finals = 0
         self._finished: Finished | None = None
+        self._is_waiting = False
         self._warnings: set[str] = set()
 
     def sent(self, count_bytes: int) -> None:
@@ -90,6 +91,9 @@ class Report:
 
     def received(self, response: RecognizeResponse) -> None:
         """Show one response."""
+        if self._is_waiting:
+            self._is_waiting = False
+            self._note("note: a gateway answers again")
         match response.WhichOneof("response"):
             case "started":
                 self._started(response.started)
@@ -104,6 +108,13 @@ class Report:
                 self._note(f"warning: the gateway stops in {left:.0f} s")
             case "finished":
                 self._finish(response.finished)
+
+    def retrying(self, error: RecognitionError, advice: str, wait_seconds: float) -> None:
+        """Say once that the gateway is waited for, until it answers."""
+        if not self._is_waiting:
+            self._is_waiting = True
+            self._note(f"note: {error}")
+            self._note(f"note: trying again for {wait_seconds:.0f} s. {advice}")
 
     def failed(self, error: RecognitionError, advice: str) -> None:
         """Say how the call ended and what to do."""
