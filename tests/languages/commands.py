@@ -17,6 +17,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "python": (str(Path(sys.executable).with_name("asr-client")), "file", "--jobs", "50"),
     "go": (str(ROOT / "clients" / "go" / "bin" / "asr-client-go"),),
     "java": (str(ROOT / "clients" / "java" / "target" / "asr-client-java"),),
+    "typescript": (str(ROOT / "clients" / "typescript" / "dist" / "cli.js"),),
 }
 
 
