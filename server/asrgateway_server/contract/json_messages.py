@@ -58,23 +58,18 @@ def audio_request(data: bytes) -> pb.RecognizeRequest:
     return pb.RecognizeRequest(audio=data)
 
 
-def response_text(message: pb.RecognizeResponse) -> str:
-    """Return a response."""
-    return json_format.MessageToJson(message, indent=None, ensure_ascii=False)
-
-
-def ending_text(error: GatewayError | None) -> str:
+def ending_text(error: GatewayError | None) -> bytes:
     """Return the last text of a call: the status of its error, or OK."""
     return _status_text(status_of(error) if error else Status())
 
 
-def internal_error_text(message: str) -> str:
+def internal_error_text(message: str) -> bytes:
     """Return the last text of a call that ends by an error of our own."""
     return _status_text(Status(code=code_pb2.INTERNAL, message=message))
 
 
-def _status_text(status: Status) -> str:
-    return json.dumps({"status": json_format.MessageToDict(status) | {"code": status.code}}, ensure_ascii=False)
+def _status_text(status: Status) -> bytes:
+    return json.dumps({"status": json_format.MessageToDict(status) | {"code": status.code}}).encode()
 
 
 def _fields_of(text: str) -> Fields:

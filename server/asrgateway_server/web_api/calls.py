@@ -14,13 +14,16 @@ from asrgateway_server.admission.admission import Admission
 from asrgateway_server.admission.call_report import INTERNAL_MESSAGE, CallReport
 from asrgateway_server.admission.client_identity import ClientIdentity, identity_of, key_holder
 from asrgateway_server.contract.json_messages import KEY_FIELD, ending_text, internal_error_text
+from asrgateway_server.contract.requests import MAX_CONFIG_BYTES
 from asrgateway_server.errors import GatewayError, Unauthenticated
+from asrgateway_server.web_api.bounded_socket import CLOSE_SECONDS, GONE, BoundedSocket
 from asrgateway_server.web_api.handshake import KEY_PREFIX, Handshake
-from asrgateway_server.web_api.socket import CLOSE_SECONDS, GONE, BoundedSocket
 from asrgateway_server.web_api.web_stream import ClientGone, WebStream
 
 #: After so long without a frame a client is asked for a sign of life.
 HEARTBEAT_SECONDS: Final = 20.0
+#: A microphone's smallest pieces are 375 in a second. One that goes on from audio it kept sends many at once.
+FRAMES_PER_MINUTE: Final = 30_000
 
 
 class WebCalls:
@@ -30,7 +33,6 @@ class WebCalls:
         admission: What all doors share.
         max_message_bytes: The largest audio message of a call.
         config_timeout_seconds: How long a client may take to send its first frame.
-        heartbeat_seconds: See ``WebStream``.
     """
 
     def __init__(
@@ -38,17 +40,15 @@ class WebCalls:
         admission: Admission,
         max_message_bytes: int,
         config_timeout_seconds: float,
-        heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._admission = admission
         self._max_message_bytes = max_message_bytes
         self._config_timeout_seconds = config_timeout_seconds
-        self._heartbeat_seconds = heartbeat_seconds
 
     async def run(self, request: web.BaseRequest, handshake: Handshake) -> web.StreamResponse:
         """Run one call to its end, and close its connection."""
-        # Above our own limit, so that a slightly too large message gets an error that names its field.
-        socket = BoundedSocket(2 * self._max_message_bytes)
+        # Above our own limits, so that a slightly too large frame gets an error that names its field.
+        socket = BoundedSocket(2 * max(self._max_message_bytes, MAX_CONFIG_BYTES))
         async with asyncio.timeout(self._config_timeout_seconds):
             await socket.prepare(request)
         report = CallReport(
@@ -67,20 +67,20 @@ class WebCalls:
             await _end(socket, last_text)
         return socket
 
-    async def _run_beside_reader(self, socket: BoundedSocket, handshake: Handshake, report: CallReport) -> str:
+    async def _run_beside_reader(self, socket: BoundedSocket, handshake: Handshake, report: CallReport) -> bytes:
         """Run a call while its frames are read; return its last text, empty if nobody is there to read it."""
-        stream = WebStream(socket, self._heartbeat_seconds)
-        last_text = ""
+        stream = WebStream(socket, HEARTBEAT_SECONDS, FRAMES_PER_MINUTE)
+        last_text = b""
         try:
             async with asyncio.TaskGroup() as tasks:
                 receiving = tasks.create_task(stream.receive(), name="receive frames")
                 last_text = await self._last_text(stream, handshake, report)
                 receiving.cancel()
         except* ClientGone:
-            last_text = ""
+            last_text = b""
         return last_text
 
-    async def _last_text(self, stream: WebStream, handshake: Handshake, report: CallReport) -> str:
+    async def _last_text(self, stream: WebStream, handshake: Handshake, report: CallReport) -> bytes:
         try:
             await self._call(stream, handshake)
         except GatewayError as error:
@@ -117,12 +117,12 @@ class WebCalls:
         )
 
 
-async def _end(socket: BoundedSocket, last_text: str) -> None:
+async def _end(socket: BoundedSocket, last_text: bytes) -> None:
     """Send the last text and close; cut a client that does not read it."""
     try:
         with contextlib.suppress(*GONE):
             async with asyncio.timeout(2 * CLOSE_SECONDS):
-                await socket.send_str(last_text)
+                await socket.send_text(last_text)
                 await socket.close()
     finally:
         socket.cut()

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
-from asrgateway_server.web_api.socket import SUBPROTOCOL
+from asrgateway_server.web_api.bounded_socket import SUBPROTOCOL
 
 #: Before a key in base64url, as another subprotocol: browsers can send no other header.
 KEY_PREFIX: Final = "asrgateway.key."

@@ -12,13 +12,12 @@ from aiohttp import WSMessage, WSMsgType
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.admission.rate_limit import PerMinute
-from asrgateway_server.contract.json_messages import audio_request, key_in_text, request_from_text, response_text
+from asrgateway_server.contract.json_encoder import to_json
+from asrgateway_server.contract.json_messages import audio_request, key_in_text, request_from_text
 from asrgateway_server.contract.requests import CONFIG_FIELD
 from asrgateway_server.errors import ClientLimitReached, ClientStalled, GatewayError, InvalidRequest
-from asrgateway_server.web_api.socket import GONE, BoundedSocket
+from asrgateway_server.web_api.bounded_socket import GONE, BoundedSocket
 
-#: A microphone's smallest pieces are 375 in a second. One that goes on from audio it kept sends many at once.
-FRAMES_PER_MINUTE: Final = 30_000
 # A longer text is read in a thread: it may take a second.
 _SHORT_TEXT: Final = 4 * 1024
 # How long the cancel of a call whose client is gone takes at most.
@@ -40,9 +39,7 @@ class WebStream:
         frames_per_minute: How many frames it may send; as many may come at once.
     """
 
-    def __init__(
-        self, socket: BoundedSocket, heartbeat_seconds: float, frames_per_minute: int = FRAMES_PER_MINUTE
-    ) -> None:
+    def __init__(self, socket: BoundedSocket, heartbeat_seconds: float, frames_per_minute: int) -> None:
         self._socket = socket
         self._heartbeat_seconds = heartbeat_seconds
         self._rate = PerMinute(frames_per_minute)
@@ -117,7 +114,7 @@ class WebStream:
     async def write(self, message: pb.RecognizeResponse) -> None:
         """See ``Stream``."""
         try:
-            await self._socket.send_str(response_text(message))
+            await self._socket.send_text(to_json(message))
         except GONE as error:
             await asyncio.sleep(_CANCEL_IS_DUE_SECONDS)
             raise ClientStalled("the client is gone") from error

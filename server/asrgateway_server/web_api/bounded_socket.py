@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Final
 
 from aiohttp import web
 from aiohttp._websocket.reader import WebSocketDataQueue
 from aiohttp.http import WebSocketReader, WebSocketWriter
 
+from asrgateway_server.backends.bounded_websocket import bound_unsent
+
 #: The one subprotocol: the contract in JSON.
 SUBPROTOCOL: Final = "asrgateway.v1.json"
-# The library would take 512 KB that nobody has read, 16 s of audio, twice this number.
+# By itself the library takes 512 KB that nobody has read, 16 s of audio. It takes twice this, and so does the kernel.
 _UNREAD_BYTES: Final = 16 * 1024
 # What a client does not read stays with us, and slows its upstream.
 _UNWRITTEN_BYTES: Final = 16 * 1024
@@ -36,6 +39,10 @@ class BoundedSocket(web.WebSocketResponse):
             writer_limit=0,  # Each message waits until the transport has room.
         )
 
+    async def send_text(self, text: bytes) -> None:
+        """Send a text in UTF-8; wait until it is on its way."""
+        await self.send_frame(text, web.WSMsgType.TEXT)
+
     def cut(self) -> None:
         """Close the connection at once if it is still open: what the client has not read is lost."""
         if self._req is not None and self._req.transport is not None:
@@ -51,5 +58,8 @@ class BoundedSocket(web.WebSocketResponse):
         self._parser = WebSocketReader(self._reader, self._max_msg_size, compress=False, decode_text=True)
         if request.transport is not None:
             request.transport.set_write_buffer_limits(high=_UNWRITTEN_BYTES)
+            connection = request.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UNREAD_BYTES)
+            bound_unsent(connection)
         request.protocol.set_parser(self._parser)
         request.protocol.keep_alive(False)
