@@ -309,6 +309,15 @@ async def test_without_a_microphone_the_command_ends_with_2_and_a_sentence(
     assert capsys.readouterr().err.startswith("asr-client: a microphone needs the library PortAudio")
 
 
+async def test_a_machine_without_a_microphone_lists_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeLibrary, "query_devices", lambda _: [])
+    monkeypatch.setattr("asrgateway.mic_command.sound_library", FakeLibrary)
+    assert await run(parse(["mic", "--list-devices"])) == 2
+    assert capsys.readouterr().err == "asr-client: no microphone was found\n"
+
+
 async def test_devices_are_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asrgateway.mic_command.sound_library", FakeLibrary)
     assert await run(parse(["mic", "--list-devices"])) == 0

@@ -80,6 +80,16 @@ async def test_waiting_has_an_end(command: str, wav_file: Path, capsys: pytest.C
     assert capsys.readouterr().err.splitlines()[-1].startswith("asr-client: Nothing listens on 127.0.0.1:1")
 
 
+async def test_after_one_recording_has_waited_in_vain_the_others_do_not_wait(
+    wav_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("file", wav_file, wav_file, wav_file, "--jobs", "1", "--target", "127.0.0.1:1", "--wait", "2")
+    assert await asr_client(*arguments) == 1
+    error = capsys.readouterr().err
+    assert error.count("note: trying again for 2 s.") == 1
+    assert error.count("asr-client: UNAVAILABLE: ") == 3
+
+
 @pytest.mark.parametrize("command", ["models", "file"])
 async def test_something_else_than_the_gateway_is_not_waited_for(
     command: str, gateway: Gateway, wav_file: Path, capsys: pytest.CaptureFixture[str]

@@ -102,6 +102,7 @@ class _Jobs:
         self._jobs = jobs
         self._bars = ProgressBars(terminal, len(jobs))
         self._outcomes: dict[int, Outcome] = {}
+        self._wait_seconds = command.wait_seconds
 
     async def run(self) -> list[Outcome]:
         """Run all, and return how each went, in the order of the command line."""
@@ -126,6 +127,8 @@ class _Jobs:
             with self._lines(job) as write_line:
                 await self._call(job.recording, report, self._output(job, write_line))
         except RecognitionError as error:
+            if report.is_waiting:
+                self._wait_seconds = None  # Not for each of a thousand recordings anew.
             report.failed(error, advice_for(error, self._command.connection))
             return report.outcome(error.code.name, FAILED)
         except BrokenPipeError:
@@ -142,7 +145,7 @@ class _Jobs:
         config = StreamingConfig(decoding_config=recording.decoding_config)
         config.MergeFrom(self._command.config)
         messages = _counted(recording.stream(is_fast=self._command.is_fast), report)
-        reconnect = reconnect_for(self._command.connection, self._command.wait_seconds, report)
+        reconnect = reconnect_for(self._command.connection, self._wait_seconds, report)
         call = self._client.recognize(config, messages, timeout=self._command.timeout_seconds, reconnect=reconnect)
         async with aclosing(call) as responses:
             async for response in responses:

@@ -185,7 +185,9 @@ class _Session:
 
 
 def _list_devices(terminal: Terminal) -> None:
-    for device in microphones(sound_library()):
+    devices = microphones(sound_library())
+    choose(devices, None)  # Raises an error if there is none.
+    for device in devices:
         default = " (default)" if device.is_default else ""
         terminal.result(f"{device.number:3}  {device.name}, {device.rate_hertz} Hz{default}")
 

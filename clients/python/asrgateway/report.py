@@ -66,6 +66,9 @@ class Measured(Protocol):
 class Report:
     """Shows on standard error how one call goes.
 
+    Attributes:
+        is_waiting: The gateway is waited for, and has not answered yet.
+
     Args:
         terminal: Where to print.
         audio: What is sent.
@@ -81,7 +84,7 @@ class Report:
         self._sent_bytes = 0
         self._finals = 0
         self._finished: Finished | None = None
-        self._is_waiting = False
+        self.is_waiting = False
         self._warnings: set[str] = set()
 
     def sent(self, count_bytes: int) -> None:
@@ -91,8 +94,8 @@ class Report:
 
     def received(self, response: RecognizeResponse) -> None:
         """Show one response."""
-        if self._is_waiting:
-            self._is_waiting = False
+        if self.is_waiting:
+            self.is_waiting = False
             self._note("note: a gateway answers again")
         match response.WhichOneof("response"):
             case "started":
@@ -111,8 +114,8 @@ class Report:
 
     def retrying(self, error: RecognitionError, advice: str, wait_seconds: float) -> None:
         """Say once that the gateway is waited for, until it answers."""
-        if not self._is_waiting:
-            self._is_waiting = True
+        if not self.is_waiting:
+            self.is_waiting = True
             self._note(f"note: {error}")
             self._note(f"note: trying again for {wait_seconds:.0f} s. {advice}")
 
