@@ -1,7 +1,7 @@
 """Which recordings a command line names."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,24 @@ async def test_audio_of_a_pipe_is_there_before_the_pipe_ends(pipe: tuple[int, St
     os.write(writer, bytes(3200))
     assert len(await anext(recording.stream(is_fast=False))) == 3200
     os.close(writer)
+
+
+async def test_what_waits_in_a_pipe_catches_up(
+    pipe: tuple[int, StandardInput], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paces: list[float] = []
+
+    async def paced(messages: AsyncIterator[bytes], message_seconds: float) -> AsyncIterator[bytes]:
+        paces.append(message_seconds)
+        async for message in messages:
+            yield message
+
+    monkeypatch.setattr("asrgateway.standard_input.at_speaking_speed", paced)
+    writer, recording = pipe
+    os.write(writer, bytes(3200))
+    os.close(writer)
+    assert [len(message) async for message in recording.stream(is_fast=False)] == [3200]
+    assert paces == pytest.approx([0.08])
 
 
 async def test_standard_input_may_be_a_file(tmp_path: Path) -> None:
