@@ -5,6 +5,7 @@ import asrgateway.v1.ListModelsResponse;
 import asrgateway.v1.SpeechRecognitionServiceGrpc;
 import asrgateway.v1.SpeechRecognitionServiceGrpc.SpeechRecognitionServiceBlockingV2Stub;
 import asrgateway.v1.StreamingConfig;
+import io.grpc.ConnectivityState;
 import io.grpc.Deadline;
 import io.grpc.Grpc;
 import io.grpc.ManagedChannel;
@@ -12,8 +13,11 @@ import io.grpc.Metadata;
 import io.grpc.StatusException;
 import io.grpc.stub.MetadataUtils;
 import java.time.Duration;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
@@ -44,6 +48,8 @@ public final class RecognitionClient implements AutoCloseable {
 
   private static final Metadata.Key<String> AUTHORIZATION =
       Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
+  private static final Set<ConnectivityState> OPENING =
+      EnumSet.of(ConnectivityState.IDLE, ConnectivityState.CONNECTING);
   private static final long CLOSE_SECONDS = 1;
 
   private final ClientOptions options;
@@ -84,6 +90,24 @@ public final class RecognitionClient implements AutoCloseable {
     var thread = new Thread(task, "asrgateway");
     thread.setDaemon(true);
     return thread;
+  }
+
+  /**
+   * Connects before the first call does: worth it before a microphone is opened, since Java needs a second to load what a
+   * connection needs.
+   *
+   * @return whether the connection is there; false too when the first attempt fails
+   */
+  public boolean connect(Duration timeout) throws InterruptedException {
+    long end = System.nanoTime() + timeout.toNanos();
+    ConnectivityState state = channel.getState(true);
+    while (OPENING.contains(state) && System.nanoTime() < end) {
+      var changed = new CountDownLatch(1);
+      channel.notifyWhenStateChanged(state, changed::countDown);
+      changed.await(end - System.nanoTime(), TimeUnit.NANOSECONDS);
+      state = channel.getState(true);
+    }
+    return state == ConnectivityState.READY;
   }
 
   /** Prepares a call without a limit of time. It begins with the first {@link RecognitionCall#receive}. */

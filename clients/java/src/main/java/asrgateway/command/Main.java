@@ -28,6 +28,7 @@ import java.util.logging.Logger;
 /** The command {@code asr-client-java}. */
 public final class Main {
 
+  private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(5);
   private static final int OK = 0;
   private static final int FAILED = 1;
   private static final int UNUSABLE = 2;
@@ -114,6 +115,7 @@ public final class Main {
   private int recognizeAll(List<Recording> recordings) throws InterruptedException {
     // After Ctrl-C: the calls are cancelled before the process ends.
     Runtime.getRuntime().addShutdownHook(new Thread(this::interrupt));
+    client.connect(CONNECT_TIMEOUT);
     ExecutorService threads = Executors.newCachedThreadPool(Main::daemon);
     var calls = new ArrayList<Future<Boolean>>();
     for (int number = 0; number < recordings.size(); number++) {
