@@ -42,6 +42,7 @@ class Script:
         greeting: Sent as soon as the configuration is there.
         hears_bytes: How much audio it waits for after the greeting.
         answer: Sent then.
+        is_deaf: It reads nothing after that, so that the client's messages have to wait.
         failure: Ends the call then.
         going_away: Sent after the half-close.
         has_no_end: Wait after the half-close too; a cancelled call looks half-closed at first.
@@ -56,6 +57,7 @@ class Script:
     greeting: Sequence[RecognizeResponse] = ()
     hears_bytes: int = 0
     answer: Sequence[RecognizeResponse] = ()
+    is_deaf: bool = False
     going_away: Sequence[RecognizeResponse] = ()
     failure: Failure | None = None
     has_no_end: bool = False
@@ -109,6 +111,8 @@ class ScriptedServicer(SpeechRecognitionServiceServicer):
             await context.write(response)
         if script.failure is not None:
             await abort(context, script.failure)
+        if script.is_deaf:
+            await asyncio.Event().wait()
         async for request in requests:
             script.received.append(request)
         if script.has_no_end:

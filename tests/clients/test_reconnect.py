@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
+from itertools import repeat
 from typing import Any
 
 import grpc
@@ -27,7 +28,9 @@ from asrgateway import (
     StreamingConfig,
 )
 from asrgateway.errors import DETAILS_KEY
+from asrgateway.requests import MAX_AUDIO_BYTES
 from asrgateway.v1.recognition_pb2 import RecognizeResponse
+from gateways import eventually
 from scripted_gateway import Failure, Script, final, finished, interim, running_scripts
 from waves import fmt, samples, wav
 
@@ -348,6 +351,25 @@ async def test_a_reader_who_leaves_ends_the_call_of_threads(config: StreamingCon
             responses.close()
             await script.is_over.wait()
     assert script.is_cancelled
+
+
+async def test_a_gateway_is_left_in_the_middle_of_a_message_before_the_reader_comes_back(
+    config: StreamingConfig,
+) -> None:
+    answer = [going_away(600), final_until(100, "one")]
+    message = bytes(MAX_AUDIO_BYTES)
+    first = Script(greeting=[started("c1")], hears_bytes=MAX_AUDIO_BYTES, answer=answer, is_deaf=True)
+    second = Script(greeting=[started("c2")], failure=Failure(code=CODE.INTERNAL, message="enough"))
+    async with running_scripts(first, second) as target, RecognitionClient(target) as client:
+        with pytest.raises(RecognitionError, match="enough"):
+            await read_slowly(client.recognize(config, repeat(message), reconnect=True))
+
+
+async def read_slowly(responses: AsyncIterator[RecognizeResponse]) -> None:
+    """Come back after a final result only when nothing is being sent any more."""
+    async for response in responses:
+        if response.result.is_final:
+            await eventually(lambda: "send audio" not in own_tasks())
 
 
 @pytest.mark.parametrize("has_gateway", [True, False], ids=["in a call", "in a pause"])

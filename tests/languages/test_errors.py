@@ -58,6 +58,12 @@ async def test_a_model_that_is_not_there_is_an_error_with_its_field(command: tup
     assert "UNKNOWN_MODEL" in failed.errors
 
 
+async def test_a_gateway_that_is_not_there_is_an_error(command: tuple[str, ...], recording: Path) -> None:
+    failed = await run(command, "--target", "127.0.0.1:1", "--no-reconnect", "--fast", recording)
+    assert (failed.code, failed.lines) == (1, [])
+    assert "UNAVAILABLE: " in failed.errors
+
+
 async def test_a_deadline_is_an_error(command: tuple[str, ...], recording: Path) -> None:
     async with scripted_gateway() as target:
         failed = await run(command, "--target", target, "--model", MODEL, "--timeout", "0.3", recording)

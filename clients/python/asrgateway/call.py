@@ -27,7 +27,7 @@ class RecognizeCall:
         self._audio_error: BaseException | None = None
 
     async def send(self, config: StreamingConfig, audio: AsyncIterable[AudioItem] | Iterable[AudioItem]) -> None:
-        """Write everything and half-close; return early when the gateway ends the call.
+        """Write everything and half-close; return early when the call ends.
 
         Raises:
             Exception: The error that ``audio`` raised; the call is cancelled, which wakes the reader.
@@ -41,7 +41,7 @@ class RecognizeCall:
                 for item in audio:
                     await self._write_item(item)
             await self._half_close()
-        except _GatewayEndedCall:
+        except _CallEnded:
             pass  # The reader gets the status.
         except BaseException as error:
             self._audio_error = error
@@ -88,17 +88,21 @@ class RecognizeCall:
         try:
             await self._call.write(request)
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
-            raise _GatewayEndedCall from error
+            raise _CallEnded from error
+        except asyncio.CancelledError as error:
+            if _is_cancelled(asyncio.current_task()):
+                raise
+            raise _CallEnded from error  # ``end`` was called.
 
     async def _half_close(self) -> None:
         try:
             await self._call.done_writing()
         except grpc.aio.InternalError as error:
-            raise _GatewayEndedCall from error
+            raise _CallEnded from error
 
 
-class _GatewayEndedCall(Exception):
-    """The gateway ended the call while audio was still being sent."""
+class _CallEnded(Exception):
+    """The call ended while audio was still being sent."""
 
 
 def _is_cancelled(task: asyncio.Task[object] | None) -> bool:

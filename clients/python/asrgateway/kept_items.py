@@ -46,15 +46,17 @@ class KeptItems:
     Args:
         sample_format: Of the audio.
         begin_ms: Where the first audio lies.
+        ahead_seconds: How much audio may wait to be sent.
 
     Attributes:
         adaptation: That of the last update before the first kept audio; None if there was no update.
     """
 
-    def __init__(self, sample_format: SampleFormat, begin_ms: int = 0) -> None:
+    def __init__(self, sample_format: SampleFormat, begin_ms: int = 0, ahead_seconds: float = KEPT_SECONDS) -> None:
         self.adaptation: SpeechAdaptation | None = None
         self._format = sample_format
         self._limit_bytes = sample_format.bytes_at(KEPT_SECONDS * 1000)
+        self._ahead_bytes = sample_format.bytes_at(round(ahead_seconds * 1000))
         self._begin = sample_format.bytes_at(begin_ms)  # of the first kept audio, in bytes
         self._sent: deque[AudioItem] = deque()
         self._sent_bytes = 0
@@ -117,7 +119,7 @@ class KeptItems:
     @property
     def is_full(self) -> bool:
         """Whether so much audio waits to be sent that no more should be added."""
-        return self._unsent_bytes >= self._limit_bytes
+        return self._unsent_bytes >= self._ahead_bytes
 
     @property
     def is_all_sent(self) -> bool:

@@ -35,7 +35,7 @@ async def recognize_in_calls(
         RecognitionError: A call ended with a status other than OK, and none could continue it.
         Exception: The error that ``audio`` raised.
     """
-    outgoing = Outgoing(Resumption(config))
+    outgoing = Outgoing(Resumption(config, reconnect.read_ahead_seconds))
     recognition = _Recognition(open_call, outgoing, reconnect, timeout_seconds)
     # No task group: a generator must not yield inside one (PEP 789).
     reading = asyncio.create_task(outgoing.read(audio), name="read audio")

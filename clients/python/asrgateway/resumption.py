@@ -5,7 +5,7 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 
 from asrgateway.intake import Intake
-from asrgateway.kept_items import KeptItems, SampleFormat
+from asrgateway.kept_items import KEPT_SECONDS, KeptItems, SampleFormat
 from asrgateway.requests import AudioItem
 from asrgateway.v1.recognition_pb2 import (
     GoingAway,
@@ -24,10 +24,12 @@ class Resumption:
 
     Args:
         config: As the program gave it.
+        ahead_seconds: How much audio may wait to be sent.
     """
 
-    def __init__(self, config: StreamingConfig) -> None:
+    def __init__(self, config: StreamingConfig, ahead_seconds: float = KEPT_SECONDS) -> None:
         self._intake = Intake(config)
+        self._ahead_seconds = ahead_seconds
         self._begin_ms = config.resume.audio_offset.ToMilliseconds()
         self._kept = self._new_kept()
         self._resume = Resume()
@@ -121,7 +123,7 @@ class Resumption:
             self._kept.add(item)
 
     def _new_kept(self) -> KeptItems:
-        return KeptItems(self._intake.sample_format or _ANY_FORMAT, self._begin_ms)
+        return KeptItems(self._intake.sample_format or _ANY_FORMAT, self._begin_ms, self._ahead_seconds)
 
 
 def half_deadline_seconds(going_away: GoingAway) -> float:

@@ -7,6 +7,7 @@ from typing import Final
 import grpc
 
 from asrgateway.errors import CLIENT_CLOSED, RecognitionError
+from asrgateway.kept_items import KEPT_SECONDS
 
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -23,10 +24,12 @@ class Reconnect:
 
     Attributes:
         give_up_seconds: The last error is raised after so long without any response.
+        read_ahead_seconds: The audio is read so far ahead of what is sent; live audio needs as much as an outage lasts.
         on_retry: Called with each error that another call follows, and the pause before it, in seconds.
     """
 
     give_up_seconds: float = 60.0
+    read_ahead_seconds: float = KEPT_SECONDS
     on_retry: Callable[[RecognitionError, float], None] | None = None
 
 

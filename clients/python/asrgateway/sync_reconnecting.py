@@ -34,7 +34,7 @@ def recognize_in_calls(
         RecognitionError: A call ended with a status other than OK, and none could continue it.
         Exception: The error that ``audio`` raised.
     """
-    outgoing = Outgoing(Resumption(config))
+    outgoing = Outgoing(Resumption(config, reconnect.read_ahead_seconds))
     recognition = _Recognition(open_call, outgoing, reconnect, timeout_seconds)
     # Nothing waits for it at the program's end: it may be inside the audio for ever.
     threading.Thread(target=outgoing.read, args=(audio,), name="read audio", daemon=True).start()
