@@ -343,6 +343,12 @@ async def test_a_resumed_call_says_what_is_final_on_the_clock_of_the_first_call(
     assert cursors[-1].received_ms == 100
 
 
+async def test_a_resumed_call_may_have_nothing_left_to_recognise() -> None:
+    client = ScriptedClient()
+    await call(client, ScriptedBackend(), replace(CONFIG, resume=Resume(audio_offset_ms=60_000, next_result_index=7)))
+    assert isinstance(client.responses[-1], CallFinished)
+
+
 # Options ----------------------------------------------------------------------------------------------------------
 
 

@@ -173,3 +173,23 @@ async def test_a_stalled_vendor_is_left() -> None:
         backlog_speed=3.0,
     ) as (_, _, stub):
         assert_whole(await call(stub, SUBJECTS[0]))
+
+
+@transports
+async def test_a_resumed_call_without_audio_ends_well(transport: str) -> None:
+    """Its client had sent everything, and everything was final, when it lost the first call's end."""
+    subjects = [one for one in SUBJECTS if one.transport == transport]
+    resume = pb.Resume(next_result_index=1)
+    async with vendor_and_gateway(transports=dict.fromkeys(BLANK_MODELS, transport)) as (_, _, stub):
+        calls = (
+            recognize(
+                stub,
+                [config(model=one.model, decoding_config=pb.DecodingConfig(sample_rate_hertz=one.rate), resume=resume)],
+                timeout=60,
+            )
+            for one in subjects
+        )
+        ended = await asyncio.gather(*calls)
+    assert [(outcome.code, outcome.kinds[-1], outcome.texts) for outcome in ended] == [
+        (grpc.StatusCode.OK, "finished", [])
+    ] * len(subjects)

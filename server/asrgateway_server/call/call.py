@@ -30,7 +30,7 @@ from asrgateway_server.call.results import Results
 from asrgateway_server.call.statistics import Statistics
 from asrgateway_server.call.task_input import PACKET_MS, CallAudio
 from asrgateway_server.call.upstream_loop import UpstreamLoop
-from asrgateway_server.config import KeepAlivePolicy, RecognitionConfig, Update
+from asrgateway_server.config import KeepAlivePolicy, RecognitionConfig, Resume, Update
 from asrgateway_server.errors import InvalidRequest, first_error
 from asrgateway_server.metrics import Metrics
 
@@ -143,7 +143,8 @@ class _Call:
                         await self._update(item)
         self._statistics.delays.half_close_read = time.monotonic()
         await self._log.append(self._pipeline.flush())
-        if not self._statistics.received_ms:
+        # A call that resumes another one may have nothing left to recognise.
+        if not self._statistics.received_ms and self._config.resume == Resume():
             self._pipeline.verify_end()
             raise InvalidRequest("no audio was received before the end of the stream", field="audio")
         self._log.end()
