@@ -145,7 +145,8 @@ class _Jobs:
         config = StreamingConfig(decoding_config=recording.decoding_config)
         config.MergeFrom(self._command.config)
         messages = _counted(recording.stream(is_fast=self._command.is_fast), report)
-        reconnect = reconnect_for(self._command.connection, self._wait_seconds, report)
+        is_live = recording.seconds is None
+        reconnect = reconnect_for(self._command.connection, self._wait_seconds, report, is_live=is_live)
         call = self._client.recognize(config, messages, timeout=self._command.timeout_seconds, reconnect=reconnect)
         async with aclosing(call) as responses:
             async for response in responses:

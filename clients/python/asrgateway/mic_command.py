@@ -72,7 +72,7 @@ async def run_mic(
     config.MergeFrom(command.config)
     if command.is_push_to_talk and not config.HasField("endpointing"):
         config.endpointing.manual.SetInParent()
-    reconnect = reconnect_for(command.connection, command.wait_seconds, report)
+    reconnect = reconnect_for(command.connection, command.wait_seconds, report, is_live=True)
     terminal.note(session.hint)
     try:
         async with command.connection.client() as client, asyncio.TaskGroup() as tasks:

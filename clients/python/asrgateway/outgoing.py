@@ -17,23 +17,25 @@ class Outgoing:
 
     def __init__(self, resumption: Resumption) -> None:
         self._resumption = resumption
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._has_ended = False
         self._is_changed = asyncio.Event()
         self._has_room = asyncio.Event()
 
     async def read(self, audio: AsyncIterable[AudioItem] | Iterable[AudioItem]) -> None:
-        """Read the program's audio to its end, at most a minute ahead of what is sent; keep the error it raises."""
+        """Read the program's audio to its end, only so far ahead of what is sent; keep the error it raises."""
         try:
             async for item in _each(audio):
                 self._resumption.add(item)
                 self._is_changed.set()
                 await self._wait_for_room()
-        except Exception as error:  # noqa: BLE001 - any error of the program's own audio is raised again
+        except BaseException as error:
             self._error = error
-        self._resumption.end()
-        self._has_ended = True
-        self._is_changed.set()
+            raise
+        finally:
+            self._resumption.end()
+            self._has_ended = True
+            self._is_changed.set()
 
     async def begin_call(self) -> StreamingConfig:
         """Return the config of the next call, as soon as it is known.

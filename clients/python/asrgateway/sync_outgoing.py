@@ -59,7 +59,7 @@ class Outgoing:
         self._changed = threading.Condition()
 
     def read(self, audio: Iterable[AudioItem]) -> None:
-        """Read the program's audio to its end, at most a minute ahead of what is sent; keep the error it raises."""
+        """Read the program's audio to its end, only so far ahead of what is sent; keep the error it raises."""
         try:
             for item in audio:
                 with self._changed:

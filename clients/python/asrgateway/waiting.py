@@ -3,19 +3,24 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from asrgateway.advice import advice_for, is_wrong_place
 from asrgateway.connection import Connection
 from asrgateway.errors import RecognitionError
+from asrgateway.kept_items import KEPT_SECONDS
 from asrgateway.report import Report
 from asrgateway.retries import Reconnect, Retries
 from asrgateway.terminal import Terminal
 
 T = TypeVar("T")
 
+_AHEAD_SECONDS: Final = 1.0
 
-def reconnect_for(connection: Connection, wait_seconds: float | None, report: Report) -> Reconnect | bool:
+
+def reconnect_for(
+    connection: Connection, wait_seconds: float | None, report: Report, *, is_live: bool
+) -> Reconnect | bool:
     """Return how a call is continued by another one, with a report that says so; False: not at all."""
     if wait_seconds is None:
         return False
@@ -25,7 +30,9 @@ def reconnect_for(connection: Connection, wait_seconds: float | None, report: Re
             raise error
         report.retrying(error, advice_for(error, connection), wait_seconds)
 
-    return Reconnect(give_up_seconds=wait_seconds, on_retry=on_retry)
+    # A recording can wait, and its progress stays true.
+    ahead_seconds = KEPT_SECONDS if is_live else _AHEAD_SECONDS
+    return Reconnect(give_up_seconds=wait_seconds, read_ahead_seconds=ahead_seconds, on_retry=on_retry)
 
 
 async def answer_of(
