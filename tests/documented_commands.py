@@ -65,6 +65,7 @@ class Terminals:
             "ASRGATEWAY_LISTEN_OFFSET": str(self._offset),
             "ASRGATEWAY_EMBEDDED_WORKERS": "1",
             # A busy machine lets a recogniser wait.
+            "ASRGATEWAY_UPSTREAM_READY_TIMEOUT_SECONDS": "60",
             "ASRGATEWAY_UPSTREAM_STALL_TIMEOUT_SECONDS": "60",
         } | variables
         self._servers: dict[str, _Server] = {}
