@@ -27,8 +27,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "CHANGELOG.md",
     ROOT / "CONTRIBUTING.md",
-    ROOT / "clients" / "python" / "README.md",
-    ROOT / "clients" / "recordings" / "README.md",
+    *(ROOT / "clients" / name / "README.md" for name in ("go", "java", "python", "recordings", "typescript")),
     ROOT / "helm" / "asr-gateway" / "README.md",
 ]
 
