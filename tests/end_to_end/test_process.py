@@ -318,7 +318,7 @@ async def ended(*arguments: str, **settings: str) -> tuple[int | None, str]:
     return process.returncode, error.decode()
 
 
-@pytest.mark.parametrize("port", ["listen", "health_listen", "http_listen"])
+@pytest.mark.parametrize("port", ["listen", "health_listen", "http_listen", "web_listen"])
 async def test_a_port_that_is_taken_is_told(port: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
