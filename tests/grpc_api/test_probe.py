@@ -29,6 +29,11 @@ def test_no_answer_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "no answer from 127.0.0.1:1: UNAVAILABLE\n"
 
 
+def test_the_probe_follows_the_offset_of_all_ports(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([], {"ASRGATEWAY_HEALTH_LISTEN": "127.0.0.1:1", "ASRGATEWAY_LISTEN_OFFSET": "1"}) == 1
+    assert capsys.readouterr().err == "no answer from 127.0.0.1:2: UNAVAILABLE\n"
+
+
 @pytest.mark.parametrize(
     ("listen", "address"),
     [("0.0.0.0:50052", "127.0.0.1:50052"), ("[::]:1", "[::1]:1"), ("10.0.0.7:50052", "10.0.0.7:50052")],
