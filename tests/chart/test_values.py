@@ -307,6 +307,16 @@ def test_the_templates_refuse_it_too_where_the_schema_is_skipped() -> None:
         templates(merged(ANONYMOUS, {"config": {"endpoints": {"abroad": endpoint}}}))
 
 
+@pytest.mark.parametrize(
+    "values",
+    [{"config": {"listen_offset": 10}}, {"extraEnv": [{"name": "ASRGATEWAY_LISTEN_OFFSET", "value": "10"}]}],
+    ids=["config", "extraEnv"],
+)
+def test_the_ports_of_a_pod_do_not_move(values: dict[str, object]) -> None:
+    with pytest.raises(Refused, match="would move the ports away from those of the Services"):
+        templates(merged(ANONYMOUS, values))
+
+
 @pytest.mark.parametrize("release", ["asr.prod", "2asr", "asr.v1-asr-gateway"])
 def test_a_release_whose_services_kubernetes_would_refuse_is_refused(release: str) -> None:
     """Helm takes dots and a digit in front; the name of a Service may have neither."""
