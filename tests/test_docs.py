@@ -27,7 +27,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "CHANGELOG.md",
     ROOT / "CONTRIBUTING.md",
-    *(ROOT / "clients" / name / "README.md" for name in ("go", "java", "python", "recordings", "typescript")),
+    *sorted((ROOT / "clients").glob("*/README.md")),
     ROOT / "helm" / "asr-gateway" / "README.md",
 ]
 
