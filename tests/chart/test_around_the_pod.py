@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from typing import Final
 
 import pytest
 
-from charts import Manifest, Values, deployment, every, merged, objects, only, value
+from charts import Manifest, Values, deployment, environment, every, merged, objects, only, pod, value
 
 KEYED: Final[Values] = {"dashscope": {"existingSecret": "vendor"}}
 SCALED: Final[Values] = {"autoscaling": {"enabled": True}}
@@ -270,3 +271,35 @@ def test_a_certificate_names_both_services() -> None:
     (secret,) = (one["secret"]["secretName"] for one in volumes if one["name"] == "tls")
     assert {"asr-asr-gateway.speech.svc", "asr-asr-gateway-headless.speech.svc"} <= set(names)
     assert secret == only(manifests, "Certificate")["spec"]["secretName"]
+
+
+# Browsers -------------------------------------------------------------------------------------------------------------
+
+WEB: Values = {"web": {"enabled": True}}
+
+
+def test_browsers_are_let_in_only_where_that_is_wanted() -> None:
+    assert every(objects(), "Service", "-web") == []
+    assert "ASRGATEWAY_WEB_LISTEN" not in environment(pod())
+    assert environment(pod(WEB))["ASRGATEWAY_WEB_LISTEN"] == "0.0.0.0:8080"
+
+
+def test_origins_reach_the_gateway_as_a_list() -> None:
+    origins = ["https://app.example.com", "*"]
+    assert json.loads(environment(pod(WEB, value("web.origins", origins)))["ASRGATEWAY_WEB_ORIGINS"]) == origins
+
+
+def test_the_ingress_of_browsers_leads_to_their_service() -> None:
+    ingress = value("web.ingress", {"enabled": True, "hosts": ["captions.example.com"]})
+    manifests = objects(WEB, ingress)
+    (path,) = only(manifests, "Ingress", "-web")["spec"]["rules"][0]["http"]["paths"]
+    service = only(manifests, "Service", "-web")
+    assert path["backend"]["service"] == {"name": service["metadata"]["name"], "port": {"name": "web"}}
+    assert service["spec"]["ports"][0]["targetPort"] == "web"
+
+
+def test_those_who_may_call_may_do_so_from_browsers_too() -> None:
+    callers = [{"podSelector": {}}]
+    clients = policy(WEB, value("networkPolicy.ingressFrom", callers))["ingress"][0]
+    assert [port["port"] for port in clients["ports"]] == ["grpc", "web"]
+    assert clients["from"] == callers

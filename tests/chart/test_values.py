@@ -275,6 +275,8 @@ def test_a_value_out_of_range_is_refused(path: str, content: object) -> None:
         ({"metrics": {"port": 50052}}, "metrics.port is taken"),
         ({"grpcRoute": {"enabled": True}}, "grpcRoute.enabled needs grpcRoute.parentRefs"),
         ({"ingress": {"enabled": True}}, "ingress.enabled needs ingress.hosts"),
+        ({"web": {"enabled": True, "port": 9464}}, "web.port is taken"),
+        ({"web": {"ingress": {"enabled": True, "hosts": ["a.example"]}}}, "web.ingress.enabled needs web.enabled"),
         (
             {"limits": {"taskStartsPerSecond": 20}, "replicaCount": None},
             "limits.taskStartsPerSecond is divided by the number of pods",

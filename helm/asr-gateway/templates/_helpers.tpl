@@ -225,6 +225,12 @@ rendered without one.
 listen: {{ printf "%s:50051" .Values.listenHost | quote }}
 health_listen: {{ printf "%s:50052" .Values.listenHost | quote }}
 http_listen: {{ printf "%s:%d" (ternary .Values.listenHost "127.0.0.1" .Values.metrics.enabled) (int64 .Values.metrics.port) | quote }}
+{{- if .Values.web.enabled }}
+web_listen: {{ printf "%s:%d" .Values.listenHost (int64 .Values.web.port) | quote }}
+{{- with .Values.web.origins }}
+web_origins: {{ toJson . | quote }}
+{{- end }}
+{{- end }}
 log_level: {{ .Values.logLevel | quote }}
 embedded_workers: {{ include "asr-gateway.embeddedWorkers" . | quote }}
 max_streams: {{ include "asr-gateway.maxStreams" . | quote }}
