@@ -15,9 +15,9 @@ import grpc
 import uvloop
 from grpc_health.v1 import health, health_pb2_grpc
 
+from asrgateway_server.admission.tls import CertificateFiles
 from asrgateway_server.grpc_api.ports import ListenerOption
 from asrgateway_server.grpc_api.rotation import RotatingServer
-from asrgateway_server.grpc_api.tls import CertificateFiles
 from asrgateway_server.settings import Address
 from asrgateway_server.watched_files import WatchedFiles
 

@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from all_settings import Settings
 from asrgateway_server.admission.keys import ClientKeys, hashed_line
+from asrgateway_server.admission.tls import CertificateFiles
 from asrgateway_server.backends.network import tls
 from asrgateway_server.files import NotAFile, read_file, shown
-from asrgateway_server.grpc_api.tls import CertificateFiles
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import SettingsError
 from asrgateway_server.vendors.dashscope.credentials import KeyFile

@@ -80,10 +80,10 @@ def key_protocol(key: str) -> str:
 
 
 @asynccontextmanager
-async def connected(gateway: Gateway, *, key: str = "", **options: Any) -> AsyncIterator[Connection]:
+async def connected(gateway: Gateway, *, key: str = "", url: str = "", **options: Any) -> AsyncIterator[Connection]:
     """A WebSocket to the gateway; the options are those of aiohttp."""
     options.setdefault("protocols", (SUBPROTOCOL, *([key_protocol(key)] if key else [])))
-    async with aiohttp.ClientSession() as session, session.ws_connect(url_of(gateway), **options) as connection:
+    async with aiohttp.ClientSession() as session, session.ws_connect(url or url_of(gateway), **options) as connection:
         yield connection
 
 

@@ -15,10 +15,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from asrgateway_server.admission.tls import CertificateFiles
 from asrgateway_server.grpc_api import rotation
 from asrgateway_server.grpc_api.ports import ONLY_ONE_LISTENER, bind
 from asrgateway_server.grpc_api.rotation import RotatingServer
-from asrgateway_server.grpc_api.tls import CertificateFiles
 from asrgateway_server.settings import Address, SettingsError
 from asrgateway_server.watched_files import WatchedFiles
 from certificates import Certificate, make_certificate

@@ -21,8 +21,8 @@ from typing import Final
 
 import grpc
 
+from asrgateway_server.admission.tls import ServerCertificate
 from asrgateway_server.grpc_api.ports import ANOTHER_LISTENER, ONLY_ONE_LISTENER, ListenerOption, bind
-from asrgateway_server.grpc_api.tls import ServerCertificate
 from asrgateway_server.settings import Address, SettingsError
 from asrgateway_server.watched_files import CHECK_SECONDS, WatchedFiles
 

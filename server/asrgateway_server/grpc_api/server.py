@@ -14,12 +14,12 @@ from grpc_reflection.v1alpha import reflection
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server.admission.admission import Admission
 from asrgateway_server.admission.drain import Drain
+from asrgateway_server.admission.tls import certificate_from
 from asrgateway_server.grpc_api.interceptor import CallInterceptor
 from asrgateway_server.grpc_api.key_interceptor import KeyInterceptor
 from asrgateway_server.grpc_api.ports import MAX_CONNECTIONS, ONLY_ONE_LISTENER, ListenerOption, bind, handshake_options
 from asrgateway_server.grpc_api.rotation import RotatingServer
 from asrgateway_server.grpc_api.servicer import RecognitionServicer
-from asrgateway_server.grpc_api.tls import certificate_from
 from asrgateway_server.metrics import SERVICE
 from asrgateway_server.models import Catalogue
 from asrgateway_server.settings import Address, Settings

@@ -10,7 +10,14 @@ from typing import Final
 from aiohttp import web
 
 from asrgateway_server.admission.admission import Admission
-from asrgateway_server.admission.limited_server import LimitedServer, PortLimits, listening, send_within
+from asrgateway_server.admission.limited_server import (
+    LimitedServer,
+    PortLimits,
+    listening,
+    listening_with_tls,
+    send_within,
+)
+from asrgateway_server.admission.tls import web_certificate_from
 from asrgateway_server.settings import Address, Settings, is_loopback
 from asrgateway_server.web_api.calls import WebCalls
 from asrgateway_server.web_api.handshake import Handshake
@@ -31,7 +38,7 @@ async def web_server(settings: Settings, admission: Admission, max_connections: 
     The calls are ended before, by the drain that all doors share.
 
     Raises:
-        SettingsError: The port cannot be opened.
+        SettingsError: The port cannot be opened, or a certificate cannot be used.
     """
     if settings.web_listen is None:
         yield None
@@ -44,7 +51,13 @@ async def web_server(settings: Settings, admission: Admission, max_connections: 
     )
     door = _Door(settings, admission)
     server = LimitedServer(door.answer, limits, admission.metrics, cancels_left=True)
-    async with listening(server, settings.web_listen, _SHUTDOWN_SECONDS) as address:
+    certificate = web_certificate_from(settings)
+    opening = (
+        listening_with_tls(server, settings.web_listen, certificate, _SHUTDOWN_SECONDS)
+        if certificate
+        else listening(server, settings.web_listen, _SHUTDOWN_SECONDS)
+    )
+    async with opening as address:
         yield address
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def certificate_from(
     Raises:
         SettingsError: A setting is missing, or a file is invalid.
     """
+    files = _files_from(settings)
+    return WatchedFiles(files.paths, files.read, check_seconds) if files else None
+
+
+def _files_from(settings: Settings) -> CertificateFiles | None:
     chain, key, client_ca = settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file
     if bool(chain) != bool(key):
         raise SettingsError("tls_cert_file and tls_key_file go together: set both or neither")
@@ -31,8 +37,19 @@ def certificate_from(
         if client_ca:
             raise SettingsError("tls_client_ca_file needs tls_cert_file and tls_key_file: set them, or leave it empty")
         return None
-    files = CertificateFiles(Path(chain), Path(key), Path(client_ca) if client_ca else None)
-    return WatchedFiles(files.paths, files.read, check_seconds)
+    return CertificateFiles(Path(chain), Path(key), Path(client_ca) if client_ca else None)
+
+
+def web_certificate_from(
+    settings: Settings, check_seconds: float = CHECK_SECONDS
+) -> WatchedFiles[ssl.SSLContext] | None:
+    """Return the same certificate for a server that is none of gRPC's; None for plain text.
+
+    Raises:
+        SettingsError: A setting is missing, or a file is invalid.
+    """
+    files = _files_from(settings)
+    return WatchedFiles(files.paths, files.read_context, check_seconds) if files else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +103,18 @@ class CertificateFiles:
             grpc.ssl_server_credentials([(key, chain)], root_certificates=roots, require_client_auth=roots is not None),
             min(certificate.not_valid_after_utc for certificate in certificates).timestamp(),
         )
+
+    def read_context(self) -> ssl.SSLContext:
+        """Read them all for Python's own TLS; raises what ``read`` raises."""
+        self.read()
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.client_ca)
+        if self.client_ca:
+            context.verify_mode = ssl.CERT_REQUIRED
+        try:
+            context.load_cert_chain(self.chain, self.key, password="")
+        except ssl.SSLError as error:
+            raise ValueError(f"{self.chain} cannot be used with {self.key}: {error.reason}") from None
+        return context
 
 
 def _certificates(path: Path, pem: bytes) -> list[x509.Certificate]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from asrgateway_server.grpc_api.tls import CertificateFiles, certificate_from
+from asrgateway_server.admission.tls import CertificateFiles, certificate_from
 from asrgateway_server.settings import Settings
 from certificates import Certificate, make_certificate
 
