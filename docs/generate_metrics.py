@@ -56,7 +56,7 @@ LABELS: Final = {
     f"{listed([*FAMILIES, CALLERS_KEY, OTHER])}; "
     "`http` is a refused handshake, `close` a close code, `none` a connection lost without one",
     "`kind` of results": "`partial`, `final`",
-    "`port`": "`grpc`, `health`, `http`: where clients connect",
+    "`port`": "`grpc`, `health`, `http`, `web`: where clients connect",
     "`encoding`": "of the client's audio",
 }
 
