@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +17,6 @@ from aiohttp.web_protocol import RequestHandler
 
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.settings import Address, CannotListen
-from asrgateway_server.watched_files import CHECK_SECONDS, WatchedFiles
 
 log = logging.getLogger(__name__)
 
@@ -58,100 +56,25 @@ async def listening(server: web.Server, listen: Address, shutdown_seconds: float
     Raises:
         CannotListen: The port cannot be opened.
     """
-    async with _set_up(server, shutdown_seconds) as runner:
-        with _explained(listen):
-            await _site(runner, listen).start()
-        yield Address(listen.host, runner.addresses[0][1])
-
-
-@asynccontextmanager
-async def listening_with_tls(
-    server: web.Server,
-    listen: Address,
-    certificate: WatchedFiles[ssl.SSLContext],
-    shutdown_seconds: float,
-    check_seconds: float = CHECK_SECONDS,
-) -> AsyncIterator[Address]:
-    """Do the same with TLS; new connections get the newest certificate.
-
-    Args:
-        server: Answers there.
-        listen: Its address.
-        certificate: The certificate, and who must have signed those of clients.
-        shutdown_seconds: How long requests may take to end by themselves.
-        check_seconds: How often its files are checked.
-
-    Raises:
-        CannotListen: The port cannot be opened.
-    """
-    with _explained(listen):
-        listener = _socket(listen)
-    with listener:
-        async with _set_up(server, shutdown_seconds) as runner:
-            site = await _secured_site(runner, listener, certificate.current())
-            replacing = asyncio.create_task(
-                _replace(runner, site, listener, certificate, check_seconds), name="replace certificate"
-            )
-            try:
-                yield Address(listen.host, listener.getsockname()[1])
-            finally:
-                replacing.cancel()
-                await asyncio.gather(replacing, return_exceptions=True)
-
-
-async def _replace(
-    runner: web.ServerRunner,
-    site: web.BaseSite,
-    listener: socket.socket,
-    certificate: WatchedFiles[ssl.SSLContext],
-    check_seconds: float,
-) -> None:
-    """Open the port again with each new certificate; connections that are open keep theirs."""
-    shown = certificate.current()
-    while True:
-        await asyncio.sleep(check_seconds)
-        if (newest := certificate.current()) is shown:
-            continue
-        try:
-            following = await _secured_site(runner, listener, newest)
-        except OSError as error:  # For example: too many open files. The next check tries again.
-            log.warning("new connections still get the old certificate", extra={"problem": error.strerror})
-            continue
-        await site.stop()
-        site, shown = following, newest
-        log.info("new connections get the new certificate", extra={"port": "web"})
-
-
-async def _secured_site(runner: web.ServerRunner, listener: socket.socket, context: ssl.SSLContext) -> web.BaseSite:
-    site = web.SockSite(runner, listener.dup(), ssl_context=context)
-    await site.start()
-    return site
-
-
-@asynccontextmanager
-async def _set_up(server: web.Server, shutdown_seconds: float) -> AsyncIterator[web.ServerRunner]:
     runner = web.ServerRunner(server, shutdown_timeout=shutdown_seconds)
     await runner.setup()
     try:
-        yield runner
+        try:
+            await _site(runner, listen).start()
+        except OSError:
+            raise CannotListen(listen) from None
+        yield Address(listen.host, runner.addresses[0][1])
     finally:
         await runner.cleanup()
 
 
-@contextmanager
-def _explained(listen: Address) -> Iterator[None]:
-    try:
-        yield
-    except OSError:
-        raise CannotListen(listen) from None
-
-
 def _site(runner: web.ServerRunner, listen: Address) -> web.BaseSite:
     """Listen on all addresses for ``::`` as gRPC does; asyncio would leave out those of IPv4."""
-    return web.SockSite(runner, _socket(listen)) if listen.host == "::" else web.TCPSite(runner, *listen)
+    return web.SockSite(runner, listening_socket(listen)) if listen.host == "::" else web.TCPSite(runner, *listen)
 
 
-def _socket(listen: Address) -> socket.socket:
+def listening_socket(listen: Address) -> socket.socket:
+    """Open a port, without its server; raise OSError if that cannot be."""
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     is_dual = listen.host == "::" and socket.has_dualstack_ipv6()
     return socket.create_server(listen, family=family, dualstack_ipv6=is_dual)
@@ -176,31 +99,42 @@ class LimitedServer(web.Server):
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Close a connection beyond the limits."""
         super().connection_made(handler, transport)
-        peer = str((transport.get_extra_info("peername") or ("",))[0])
+        peer = peer_of(transport)
         is_peer_at_limit = self._per_peer[peer] >= self._limits.connections_per_peer
         self._peers[handler] = peer
         self._per_peer[peer] += 1
         self._open.set(len(self._peers))
         if is_peer_at_limit or len(self._peers) > self._limits.connections:
-            self._refuse(peer, "per peer" if is_peer_at_limit else "total")
+            self.refuse(peer, "per peer" if is_peer_at_limit else "total")
             # The handler starts in the next turn of the loop; without a connection it would fail.
             asyncio.get_running_loop().call_soon(transport.abort)
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Remove a connection from the counts."""
         super().connection_lost(handler, exc)
-        peer = self._peers.pop(handler)
+        if (peer := self._peers.pop(handler, None)) is None:
+            return
         self._per_peer[peer] -= 1
         if not self._per_peer[peer]:
             del self._per_peer[peer]
         self._open.set(len(self._peers))
 
-    def _refuse(self, peer: str, which: str) -> None:
+    def has_room_beside(self, others: int) -> bool:
+        """Say whether another connection is within the limit of all, if so many others count too."""
+        return len(self._peers) + others < self._limits.connections
+
+    def refuse(self, peer: str, which: str) -> None:
+        """Count a connection that is closed at once, and log it now and then."""
         self._refused.inc()
         now = time.monotonic()
         if now - self._logged_at >= _LOG_SECONDS:
             self._logged_at = now
             log.warning("connection refused", extra={"port": self._limits.port, "peer": peer, "limit": which})
+
+
+def peer_of(transport: asyncio.BaseTransport) -> str:
+    """Return the other side's address, without its port."""
+    return str((transport.get_extra_info("peername") or ("",))[0])
 
 
 async def send_within(request: web.BaseRequest, response: web.StreamResponse, seconds: float) -> None:

@@ -14,10 +14,10 @@ from asrgateway_server.admission.limited_server import (
     LimitedServer,
     PortLimits,
     listening,
-    listening_with_tls,
     send_within,
 )
 from asrgateway_server.admission.tls import web_certificate_from
+from asrgateway_server.admission.tls_port import listening_with_tls
 from asrgateway_server.settings import Address, Settings, is_loopback
 from asrgateway_server.web_api.calls import WebCalls
 from asrgateway_server.web_api.handshake import Handshake
@@ -53,7 +53,13 @@ async def web_server(settings: Settings, admission: Admission, max_connections: 
     server = LimitedServer(door.answer, limits, admission.metrics, cancels_left=True)
     certificate = web_certificate_from(settings)
     opening = (
-        listening_with_tls(server, settings.web_listen, certificate, _SHUTDOWN_SECONDS)
+        listening_with_tls(
+            server,
+            settings.web_listen,
+            certificate,
+            handshake_seconds=settings.handshake_timeout_seconds,
+            shutdown_seconds=_SHUTDOWN_SECONDS,
+        )
         if certificate
         else listening(server, settings.web_listen, _SHUTDOWN_SECONDS)
     )
