@@ -45,7 +45,7 @@ ENV ASRGATEWAY_REVISION=${REVISION} \
     PYTHONDONTWRITEBYTECODE=1
 WORKDIR /
 USER 10001:10001
-EXPOSE 50051 50052 8080 9464
+EXPOSE 50051 50052 9464
 # For Docker and Podman; Kubernetes asks the health port itself. A health_listen in a configuration file has to be named here.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 \
     CMD ["python", "-m", "asrgateway_server.grpc_api.probe"]

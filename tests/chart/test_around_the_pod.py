@@ -299,7 +299,7 @@ def test_the_ingress_of_browsers_leads_to_their_service() -> None:
 
 
 def test_those_who_may_call_may_do_so_from_browsers_too() -> None:
-    callers = [{"podSelector": {}}]
+    callers: list[Values] = [{"podSelector": {}}]
     clients = policy(WEB, value("networkPolicy.ingressFrom", callers))["ingress"][0]
     assert [port["port"] for port in clients["ports"]] == ["grpc", "web"]
     assert clients["from"] == callers
