@@ -86,6 +86,7 @@ locks: $(VENV)/.development  ## resolve every requirements.in anew
 
 clean:  ## remove everything that was installed or built here
 	rm -rf $(VENV) dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf clients/go/bin clients/java/target clients/rust/target clients/typescript/dist clients/typescript/node_modules
 
 $(VENV)/.runtime: server/requirements.txt pyproject.toml clients/python/pyproject.toml
 	@echo "Installing the gateway and its client into $(VENV) ..."
