@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clients go-client java-client typescript-client test check chaos soak compat bench rollouts docs protos locks clean
+.PHONY: help demo clients go-client java-client typescript-client rust-client test check chaos soak compat bench rollouts docs protos locks clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -18,7 +18,7 @@ help:  ## list the targets
 demo: $(VENV)/.runtime  ## recognise the bundled recordings with the embedded recogniser
 	@$(BIN)/python clients/demo.py
 
-clients: go-client java-client typescript-client  ## build the clients in other languages, and run their unit tests
+clients: go-client java-client typescript-client rust-client  ## build the clients in other languages, and run their unit tests
 
 go-client: $(VENV)/.generator
 	@clients/go/generate.sh --check
@@ -34,6 +34,10 @@ typescript-client: $(VENV)/.development clients/typescript/node_modules/.package
 clients/typescript/node_modules/.package-lock.json: clients/typescript/package-lock.json
 	@cd clients/typescript && npm ci --no-audit --no-fund --silent
 	@touch $@
+
+rust-client:
+	@cd clients/rust && cargo fmt --check && cargo clippy --quiet --release --locked --all-targets -- -D warnings
+	@cd clients/rust && cargo test --quiet --release --locked && cargo build --quiet --release --locked
 
 test: $(VENV)/.development  ## run the tests, several files at once
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder

@@ -18,6 +18,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "go": (str(ROOT / "clients" / "go" / "bin" / "asr-client-go"),),
     "java": (str(ROOT / "clients" / "java" / "target" / "asr-client-java"),),
     "typescript": (str(ROOT / "clients" / "typescript" / "dist" / "cli.js"),),
+    "rust": (str(ROOT / "clients" / "rust" / "target" / "release" / "asr-client-rust"),),
 }
 
 
