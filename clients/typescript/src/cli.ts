@@ -104,13 +104,14 @@ async function* messages(
 ) {
   const { sampleRateHertz = 0, audioChannelCount = 1 } = format;
   const size = Math.max(1, Math.floor(sampleRateHertz / MESSAGES_PER_SECOND)) * 2 * audioChannelCount;
-  const begin = performance.now();
+  let begin: number | undefined;
   let left = length;
   for (let number = 0; left > 0; number++) {
     const message = await pieces.read(Math.min(size, left));
     if (message.length === 0) {
       break;
     }
+    begin ??= performance.now(); // Reading the first message may take a while.
     if (!isFast) {
       const waitMs = begin + (number * 1000) / MESSAGES_PER_SECOND - performance.now();
       await sleep(Math.max(0, waitMs), undefined, { signal });
