@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,6 +13,13 @@ from pathlib import Path
 import pytest
 
 from calls import REAL_RECORDINGS, RECORDINGS, pcm
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_can_be_interrupted() -> None:
+    """A shell lets what it runs in the background ignore Ctrl-C, and children inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module", autouse=True)
