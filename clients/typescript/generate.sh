@@ -5,23 +5,19 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 buf=../../.venv/bin/buf
-details=$(../../.venv/bin/python -c 'import google.rpc.error_details_pb2 as m, pathlib; print(pathlib.Path(m.__file__).parent / "error_details.proto")')
 
 generate() {
     local template
     template=$(printf '{"version": "v2", "plugins": [{"local": "node_modules/.bin/protoc-gen-es", "out": "%s", "opt": ["target=ts", "import_extension=js"]}]}' "$1")
     "$buf" generate ../../protos --template "$template"
-    "$buf" generate "$built/details" --template "$template"
+    "$buf" generate protos --template "$template"
 }
-
-built=$(mktemp -d)
-trap 'rm -rf "$built"' EXIT
-mkdir -p "$built/details/google/rpc"
-cp "$details" "$built/details/google/rpc/"
 
 if [[ ${1:-} != --check ]]; then
     generate src/gen
 else
+    built=$(mktemp -d)
+    trap 'rm -rf "$built"' EXIT
     generate "$built/gen"
     diff -r src/gen "$built/gen" || { echo "not fresh, run clients/typescript/generate.sh"; exit 1; }
 fi
