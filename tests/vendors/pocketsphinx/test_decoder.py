@@ -148,6 +148,12 @@ def test_the_next_utterance_begins_where_a_commit_ended_the_last(decoder: Speech
     assert second.end_ms <= len(mother) // 32
 
 
+@pytest.mark.parametrize("frames", [91, 92, 93])
+def test_a_commit_may_come_as_the_utterance_ends(decoder: SpeechDecoder, mother: bytes, frames: int) -> None:
+    audio = (mother + silence(1.0))[: frames * 960]
+    assert texts(finals(decoder, audio)) == [MOTHER]
+
+
 def test_a_commit_in_silence_finds_nothing(decoder: SpeechDecoder) -> None:
     decoder.feed(silence(1))
     assert decoder.commit() is None

@@ -167,7 +167,8 @@ class SpeechDecoder:
         if self._start_ms is None:
             self._start_ms = self._base_ms + round(self._endpointer.speech_start * 1000)
             self._decoder.start_utt()
-        self._decoder.process_raw(speech, no_search=False, full_utt=False)
+        if speech:  # Where the utterance ends with the frame before, the end-pointer returns no bytes.
+            self._decoder.process_raw(speech, no_search=False, full_utt=False)
         return None if self._endpointer.in_speech else self._close()
 
     def _close(self) -> Hypothesis:
