@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 # A call that gRPC has accepted reaches its handler after some turns of the event loop, slow ones on a busy machine.
 _HANDOVER_SECONDS: Final = 0.25
+# After its end a call's status has this long to leave the process.
+_LAST_STATUS_SECONDS: Final = 2.0
 # gRPC lets connections live for up to a tenth longer than `max_connection_age_seconds`.
 _OLDEST_CONNECTION: Final = 1.2
 # Without such a limit, connections with an older certificate are closed in order after this.
@@ -82,7 +84,7 @@ async def recognition_server(
     try:
         yield address
     finally:
-        await _stop(server, admission.drain)
+        await stop_after_calls(server, admission.drain)
 
 
 def _options(settings: Settings, max_connections: int) -> list[tuple[str, int]]:
@@ -113,16 +115,19 @@ def _options(settings: Settings, max_connections: int) -> list[tuple[str, int]]:
     return options
 
 
-async def _stop(server: grpc.aio.Server | RotatingServer, drain: Drain) -> None:
+async def stop_after_calls(server: grpc.aio.Server | RotatingServer, drain: Drain) -> None:
     """Close the port, wait for the open calls, cut those that remain; do not wait for other streams (reflection).
 
     GOAWAY makes clients open another connection. Until it arrives, gRPC's core cancels new calls that no handler has
     yet. So calls get some time to reach their handlers, and none is refused before. A cancelled call has no response
     headers: clients may send it again, and ours do.
+
+    A call leaves the drain before its status leaves the process. ``Server.stop`` returns once both have.
     """
     drain.begin()
     stopping = asyncio.create_task(server.stop(drain.grace_seconds), name="stop")
     await asyncio.wait((stopping,), timeout=min(_HANDOVER_SECONDS, drain.grace_seconds / 20))
     await drain.finish()
+    await asyncio.wait((stopping,), timeout=_LAST_STATUS_SECONDS)
     await server.stop(0)
     await stopping
