@@ -47,12 +47,14 @@ async def test_a_call_that_has_left_the_drain_still_gets_its_status() -> None:
         return request
 
     server = grpc.aio.server()
-    handlers = {"Call": grpc.unary_unary_rpc_method_handler(handler)}
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {"Call": grpc.unary_unary_rpc_method_handler(handler)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", handlers),))
     address = bind(server, Address("127.0.0.1", 0))
     await server.start()
     async with asyncio.timeout(60), grpc.aio.insecure_channel(str(address)) as channel:
-        call = channel.unary_unary("/test.Service/Call")(b"words")
+        call = channel.unary_unary("/test.Service/Call", request_serializer=bytes, response_deserializer=bytes)(
+            b"words"
+        )
         await is_open.wait()
         await stop_after_calls(server, drain)
         assert await call == b"words"
