@@ -323,7 +323,8 @@ class Settings(BaseSettings):
     """The same, of one address. 0: all of them, because browsers behind a proxy share its address."""
 
     max_utterance_seconds: Annotated[float, Field(ge=1, le=60)] = 20.0
-    """An utterance that goes on for longer is ended as a commit would end it."""
+    """An utterance that goes on for longer is ended as a commit would end it, and one of three quarters of this in the
+    next pause of its speaker; earlier while tasks are lost again and again."""
 
     config_timeout_seconds: Seconds = 10.0
     """How long a new call may take to send its `streaming_config`, and one of `ListModels` its request."""
@@ -381,7 +382,8 @@ class Settings(BaseSettings):
     """How much of it all calls together keep; beyond that, those that keep most keep less."""
 
     replay_speed: Annotated[float, Field(ge=1, le=1000)] = 10.0
-    """How many times faster than realtime the vendor is sent audio again."""
+    """How many times faster than realtime the vendor is sent audio again; while tasks are lost again and again, it is
+    sent at `backlog_speed`."""
 
     upstream_ready_timeout_seconds: Seconds = 10.0
     """How long a backend may take until it accepts audio."""

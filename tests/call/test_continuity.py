@@ -168,6 +168,17 @@ async def test_words_that_are_recognised_again_and_again_become_final() -> None:
     assert [result.is_forced for result in client.results if result.is_final][:2] == [True, True]
 
 
+@pytest.mark.parametrize("has_times", [True, False])
+@pytest.mark.parametrize("ends_at_commit", [True, False])
+async def test_speech_without_a_pause_is_ended_before_the_place_where_tasks_are_lost(
+    has_times: bool, ends_at_commit: bool
+) -> None:
+    """Even where no two tasks can agree on words, because the model gives none."""
+    backend = Numbers(losses=[(26, LOST)] * 30, sentence=1_000, has_times=has_times, ends_at_commit=ends_at_commit)
+    client = await call(backend, *spoken(*range(1, 41)))
+    assert client.heard == " ".join(str(n) for n in range(1, 41))
+
+
 async def test_a_refusal_is_not_tried_again() -> None:
     refused = UpstreamRefused("no")
     backend = Numbers(losses=[(1, Failed(error=refused)), (1, LOST)])

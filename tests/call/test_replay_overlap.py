@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from asrgateway_server.call.replay_overlap import TOLERANCE_MS, agreed, without_delivered
@@ -57,7 +59,16 @@ def test_times_of_a_word_may_differ_by_the_tolerance(moved_ms: int, rest: str) -
 
 
 def test_a_word_that_ends_later_than_the_tolerance_is_new() -> None:
-    assert without_delivered(final("one", "two"), 399 - TOLERANCE_MS) == final("one", "two")
+    found = without_delivered(final("one", "two"), 399 - TOLERANCE_MS)
+    assert found is not None
+    assert found.text == "one two"
+
+
+@pytest.mark.parametrize("delivered_ms", [299, 310, 450])
+def test_what_is_left_begins_where_the_last_result_ended(delivered_ms: int) -> None:
+    found = without_delivered(final("one", "two"), delivered_ms)
+    assert found is not None
+    assert found.start_ms == max(delivered_ms, found.words[0].start_ms)
 
 
 def test_an_interim_result_keeps_its_promise_of_the_rest() -> None:
@@ -80,7 +91,7 @@ def test_the_same_word_again_is_told_apart_by_its_time() -> None:
 
 def test_without_words_a_result_is_kept_whole_or_not_at_all() -> None:
     bare = FinalResult(text="one two", start_ms=0, end_ms=800)
-    assert without_delivered(bare, 400) == bare
+    assert without_delivered(bare, 400) == replace(bare, start_ms=400)
     assert without_delivered(bare, 800) is None
 
 

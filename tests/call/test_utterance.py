@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import struct
+
+import pytest
+
 from asrgateway_server.call.utterance import Utterance
+from asrgateway_server.call.utterance_limit import UtteranceLimit
 
 
-def utterance(*, max_silence_ms: float | None = None, is_always_open: bool = False) -> Utterance:
-    return Utterance(max_utterance_ms=1_000, max_silence_ms=max_silence_ms, is_always_open=is_always_open)
+def utterance(*, max_silence_ms: float | None = None, is_open: bool = False, is_always_open: bool = False) -> Utterance:
+    return Utterance(
+        UtteranceLimit(1_000), max_silence_ms=max_silence_ms, is_open=is_open, is_always_open=is_always_open
+    )
+
+
+def packet(amplitude: int, tail_amplitude: int | None = None) -> bytes:
+    """100 ms of a square wave at 16 kHz; its last 20 ms may have another amplitude."""
+    tail = amplitude if tail_amplitude is None else tail_amplitude
+    return struct.pack("<2h", amplitude, -amplitude) * 640 + struct.pack("<2h", tail, -tail) * 160
 
 
 def test_an_utterance_has_a_longest_duration() -> None:
@@ -21,6 +34,41 @@ def test_an_utterance_begins_with_its_first_text() -> None:
     spoken.open(200)
     spoken.open(900)
     assert spoken.is_to_be_ended(1_300)
+
+
+def test_an_utterance_ends_in_a_pause_shortly_before_its_longest_duration() -> None:
+    spoken = utterance(is_open=True)
+    spoken.sent(packet(8_000), 700)
+    spoken.sent(packet(8_000, tail_amplitude=500), 800)
+    assert spoken.is_to_be_ended(800)
+
+
+@pytest.mark.parametrize(
+    ("level", "tail", "sent_ms"),
+    [
+        pytest.param(8_000, 4_000, 800, id="a weaker sound is no pause"),
+        pytest.param(8_000, 0, 750, id="a pause long before the limit"),
+        pytest.param(0, 0, 800, id="silence since long before is no pause within speech"),
+    ],
+)
+def test_an_utterance_does_not_end_early_without_a_pause(level: int, tail: int, sent_ms: int) -> None:
+    spoken = utterance(is_open=True)
+    spoken.sent(packet(level), 600)
+    spoken.sent(packet(level, tail_amplitude=tail), sent_ms)
+    assert not spoken.is_to_be_ended(sent_ms)
+
+
+def test_a_pause_ends_the_utterance_at_once_or_not_at_all() -> None:
+    spoken = utterance(is_open=True)
+    spoken.sent(packet(8_000), 600)
+    spoken.sent(packet(8_000, tail_amplitude=0), 700)
+    spoken.sent(packet(8_000), 800)
+    assert not spoken.is_to_be_ended(800)
+
+
+def test_a_task_may_begin_within_an_utterance() -> None:
+    assert utterance(is_open=True).is_to_be_ended(1_001)
+    assert not utterance().is_to_be_ended(1_001)
 
 
 def test_an_utterance_is_ended_once() -> None:

@@ -28,12 +28,16 @@ def without_delivered(event: ResultEvent, delivered_ms: int) -> ResultEvent | No
     if event.end_ms is not None and event.end_ms <= until_ms:
         return None
     known = sum(word.end_ms <= until_ms for word in event.words)
-    if not known:
-        return event
-    if known == len(event.words):
+    if event.words and known == len(event.words):
         return None
+    start_ms = event.words[known].start_ms if known else event.start_ms
+    # The next result begins where the last one ended, or later.
+    if start_ms is not None:
+        start_ms = max(start_ms, delivered_ms)
+    if not known:
+        return replace(event, start_ms=start_ms)
     cut = _length_of(event.text, event.words[:known])
-    changes = {"text": event.text[cut:].lstrip(), "words": event.words[known:], "start_ms": event.words[known].start_ms}
+    changes = {"text": event.text[cut:].lstrip(), "words": event.words[known:], "start_ms": start_ms}
     if isinstance(event, InterimResult):
         changes["committed"] = event.committed[cut:].lstrip()
     return replace(event, **changes)  # type: ignore[arg-type] # each of its field

@@ -260,13 +260,16 @@ class TaskInput:
             statistics.delays.audio_sent = time.monotonic()
         self._sent_at = asyncio.get_running_loop().time()
         clock.position_samples += samples
+        self._utterance.sent(pcm, clock.task_ms)
         statistics.sent(clock.position_ms)
 
     async def _pause(self, packet_seconds: float) -> None:
         audio = self._audio
         if not self.config.model.is_remote:  # A recognizer in this gateway takes audio as fast as it can.
             return
-        speed = audio.replay_speed if audio.log.is_replaying else audio.backlog_speed
+        # What is sent while the answer to a commit is on its way comes near the place where the last tasks were lost.
+        is_fast = audio.log.is_replaying and not self._utterance.is_shortened
+        speed = audio.replay_speed if is_fast else audio.backlog_speed
         if pause := audio.pacer.wait_seconds(time.monotonic(), packet_seconds / speed):
             await asyncio.sleep(pause)
 

@@ -27,6 +27,7 @@ from asrgateway_server.call.responses import StreamEventType
 from asrgateway_server.call.takeover import Takeover
 from asrgateway_server.call.task_input import CallAudio, TaskCalls, TaskInput
 from asrgateway_server.call.utterance import Utterance
+from asrgateway_server.call.utterance_limit import UtteranceLimit
 from asrgateway_server.config import Adaptation, ManualEndpointing, RecognitionConfig, Update
 from asrgateway_server.errors import Overloaded, UpstreamEnded, UpstreamLost
 from asrgateway_server.events import CommitEmpty, UpdateApplied
@@ -62,6 +63,7 @@ class UpstreamLoop:
         self._responder = responder
         self._arrival_times = arrival_times
         self._budget = FailureBudget(limits.max_failures, limits.reconnect_pause_seconds)
+        self._utterance_limit = UtteranceLimit(limits.max_utterance_seconds * 1000)
         self._progress = Progress(ready=models.succeeded, final=self._note_final)
         self._takeover = Takeover(audio, fails_on_audio_loss=config.fails_on_audio_loss)
         self._has_hibernated = False
@@ -159,6 +161,7 @@ class UpstreamLoop:
         if next_step(input_end, end, Failures(has_other_model=True)) in {Step.RECONNECT, Step.FAIL_OVER}:
             self._budget.failed()
             self._in_a_row += 1
+            self._utterance_limit.task_lost(self._audio.clock.task_ms)
         failures = Failures(
             is_first_task=self._is_first,
             is_budget_spent=self._budget.is_spent,
@@ -170,6 +173,7 @@ class UpstreamLoop:
 
     def _note_final(self) -> None:
         self._budget.renew()
+        self._utterance_limit.has_final()
         self._in_a_row = 0
         self._failed_models.clear()
 
@@ -238,8 +242,9 @@ class UpstreamLoop:
         model = config.model
         is_manual = isinstance(config.endpointing, ManualEndpointing)
         return Utterance(
-            max_utterance_ms=self._limits.max_utterance_seconds * 1000,
+            self._utterance_limit,
             max_silence_ms=None if model.outlasts_silence else self._limits.task_silence_seconds * 1000,
+            is_open=self._utterance_limit.is_shortened and self._audio.results.has_open_utterance,
             is_always_open=is_manual and "endpointing.manual" in model.options,
         )
 
