@@ -4,7 +4,7 @@ from array import array
 
 import pytest
 
-from asrgateway_server.audio.decoder import PcmFormat
+from asrgateway_server.audio.pcm import PcmFormat
 from asrgateway_server.audio.resampler import Resampler
 from asrgateway_server.config import ChannelMode
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from asrgateway_server.audio.decoder import DECODERS, PcmFormat
+from asrgateway_server.audio.decoder import DECODERS
+from asrgateway_server.audio.pcm import PcmFormat
 from asrgateway_server.audio.resampler import Resampler
 from asrgateway_server.config import AudioFormat, ChannelMode
 

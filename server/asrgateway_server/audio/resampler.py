@@ -10,8 +10,7 @@ import av
 from av.audio.frame import AudioFrame
 from av.filter import Graph
 
-from asrgateway_server.audio.decoder import PcmFormat
-from asrgateway_server.audio.pcm import BYTES_PER_SAMPLE
+from asrgateway_server.audio.pcm import BYTES_PER_SAMPLE, PcmFormat
 from asrgateway_server.config import ChannelMode
 
 

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.audio.decoder import MAX_CHANNELS, MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
+from asrgateway_server.audio.declared import MAX_CHANNELS, MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
 from asrgateway_server.config import (
     DEFAULT_WEIGHT,
     Adaptation,
