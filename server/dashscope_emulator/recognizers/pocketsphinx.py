@@ -99,8 +99,17 @@ class _PocketSphinxRecognizer:
 
     async def commit(self) -> None:
         """End the open sentence; wait until its final has been emitted."""
+        await self._in_step(b"C")
+
+    async def adapt(self, sentence_silence_ms: int, hotwords: Mapping[str, int]) -> None:
+        """Send the process other words, which it expects from the next silence on; wait for all audio before."""
+        self._sentences.silence_ms = sentence_silence_ms
+        await self._in_step(b"H", json.dumps(dict(hotwords)).encode())
+
+    async def _in_step(self, kind: bytes, data: bytes = b"") -> None:
+        """Send a frame; wait until it and all audio before it are answered."""
         self._is_done.clear()
-        await self._worker.send(b"C")
+        await self._worker.send(kind, data)
         waiting = asyncio.create_task(self._is_done.wait())
         try:
             await asyncio.wait((waiting, self._receiving), timeout=_ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -108,11 +117,6 @@ class _PocketSphinxRecognizer:
             waiting.cancel()
         if not self._is_done.is_set():
             raise RecognizerFailed("the decoder did not answer")
-
-    async def adapt(self, sentence_silence_ms: int, hotwords: Mapping[str, int]) -> None:
-        """Send the process other words, which it expects from the next silence on."""
-        self._sentences.silence_ms = sentence_silence_ms
-        await self._worker.send(b"H", json.dumps(dict(hotwords)).encode())
 
     async def close(self) -> None:
         """Give the process back."""
@@ -128,6 +132,8 @@ class _PocketSphinxRecognizer:
             match answer:
                 case ["done"]:
                     await self._emit_all(self._sentences.commit())
+                    self._is_done.set()
+                case ["expects"]:
                     self._is_done.set()
                 case ["audio", int(audio_ms)]:
                     await self._emit_all(self._sentences.silence(audio_ms))

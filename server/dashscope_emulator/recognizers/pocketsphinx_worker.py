@@ -77,6 +77,7 @@ class DecoderSession:
         """Expect other words, once the open segment is over."""
         self._expected = expected
         self._adapt()
+        _answer(self._answers, ["expects"])
 
     def commit(self) -> None:
         """End the open segment."""
