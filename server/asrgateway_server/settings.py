@@ -382,8 +382,7 @@ class Settings(BaseSettings):
     """How much of it all calls together keep; beyond that, those that keep most keep less."""
 
     replay_speed: Annotated[float, Field(ge=1, le=1000)] = 10.0
-    """How many times faster than realtime the vendor is sent audio again; while tasks are lost again and again, it is
-    sent at `backlog_speed`."""
+    """How many times faster than realtime the vendor is sent audio again."""
 
     upstream_ready_timeout_seconds: Seconds = 10.0
     """How long a backend may take until it accepts audio."""

@@ -179,6 +179,36 @@ async def test_speech_without_a_pause_is_ended_before_the_place_where_tasks_are_
     assert client.heard == " ".join(str(n) for n in range(1, 41))
 
 
+async def test_a_task_that_may_soon_be_lost_gets_no_audio_before_its_commit_is_answered() -> None:
+    class Slow(Numbers):
+        """Answers a commit some turns of the event loop later, and counts the audio that comes before."""
+
+        early_packets = 0
+
+        async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+            if self.losses:
+                return await super().run(config, task_input, emit)
+            await emit(Ready(), time.monotonic())
+            while not isinstance(await task_input.next(), Commit):
+                pass
+            following = asyncio.create_task(_next(task_input))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            self.early_packets += following.done()
+            await emit(FinalResult(text="1 2", is_forced=True), time.monotonic())
+            while await following is not None:
+                following = asyncio.create_task(_next(task_input))
+            return Completed(read_at=time.monotonic())
+
+    backend = Slow(losses=[(26, LOST)] * 2, sentence=1_000, has_times=False)
+    await call(backend, *spoken(*range(1, 41)))
+    assert backend.early_packets == 0
+
+
+async def _next(task_input: TaskInput) -> bytes | Commit | Update | None:
+    return await task_input.next()
+
+
 async def test_a_refusal_is_not_tried_again() -> None:
     refused = UpstreamRefused("no")
     backend = Numbers(losses=[(1, Failed(error=refused)), (1, LOST)])

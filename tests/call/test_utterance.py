@@ -78,6 +78,14 @@ def test_an_utterance_is_ended_once() -> None:
     assert not spoken.is_to_be_ended(5_000)
 
 
+def test_an_utterance_that_a_commit_did_not_find_yet_is_not_committed_again() -> None:
+    spoken = utterance()
+    spoken.close(1_500)
+    spoken.open(200)
+    assert not spoken.is_to_be_ended(2_500)
+    assert spoken.is_to_be_ended(2_501)
+
+
 def test_silence_has_no_limit_where_the_task_lasts() -> None:
     assert not utterance().is_to_be_ended(100_000)
 

@@ -96,6 +96,7 @@ class Receiver:
             case CommitEmpty():
                 self._utterance.close(self._clock.task_ms)
                 await self._write(self._results.commit_empty(), read_at)
+                self._task_input.answer_received()
             case Ready():
                 await self._ready(event)
             case UpdateApplied():
@@ -126,6 +127,7 @@ class Receiver:
         self._utterance.close(self._clock.task_ms)
         until_ms = self._clock.client_ms(self._end_ms(event))
         await self._write(self._results.final(self._clock.move_result(event), until_ms), read_at)
+        self._task_input.answer_received()
 
     def _end_ms(self, event: FinalResult) -> int:
         """Return where a result ends: as far as the model, its end of speech or the audio sent says."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -107,6 +108,7 @@ class TaskInput:
         self._ends_when_quiet = ends_when_quiet
         self._sent_at: float | None = None
         self._is_ready = False
+        self._answered = asyncio.Event()
         self._idle_seconds = idle_seconds
         self._idle_at: float | None = None
         self._calls = calls
@@ -143,9 +145,16 @@ class TaskInput:
         if self._idle_seconds is not None:
             self._idle_at = asyncio.get_running_loop().time() + self._idle_seconds
 
+    def answer_received(self) -> None:
+        """Go on if the task waited for the answer to its commits, and this was the last one."""
+        if not self._audio.results.has_open_commit:
+            self._answered.set()
+
     async def next(self) -> bytes | Commit | Update | None:
         """Return the next item of the task; see ``backends.base.TaskInput``."""
         audio = self._audio
+        if self._utterance.is_shortened and audio.results.has_open_commit:
+            await self._until_answered()
         if self._utterance.is_to_be_ended(audio.clock.task_ms) and not audio.results.has_open_commit:
             return self._commit(None)
         match item := await self._item():
@@ -162,6 +171,13 @@ class TaskInput:
             case End():
                 self._finish()
                 return None
+
+    async def _until_answered(self) -> None:
+        """Wait for the answer to a commit: with more audio the task may be lost before it comes."""
+        self._answered.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._audio.answer_seconds):
+                await self._answered.wait()
 
     async def _item(self) -> bytes | Mark | End | None:
         """Return the next item for the task, or None for silence; answer commits before any audio."""
@@ -267,9 +283,7 @@ class TaskInput:
         audio = self._audio
         if not self.config.model.is_remote:  # A recognizer in this gateway takes audio as fast as it can.
             return
-        # What is sent while the answer to a commit is on its way comes near the place where the last tasks were lost.
-        is_fast = audio.log.is_replaying and not self._utterance.is_shortened
-        speed = audio.replay_speed if is_fast else audio.backlog_speed
+        speed = audio.replay_speed if audio.log.is_replaying else audio.backlog_speed
         if pause := audio.pacer.wait_seconds(time.monotonic(), packet_seconds / speed):
             await asyncio.sleep(pause)
 

@@ -244,7 +244,7 @@ class UpstreamLoop:
         return Utterance(
             self._utterance_limit,
             max_silence_ms=None if model.outlasts_silence else self._limits.task_silence_seconds * 1000,
-            is_open=self._utterance_limit.is_shortened and self._audio.results.has_open_utterance,
+            is_open=self._utterance_limit.is_shortened,
             is_always_open=is_manual and "endpointing.manual" in model.options,
         )
 

@@ -32,7 +32,7 @@ class Utterance:
         self._max_silence_ms = max_silence_ms
         self._is_always_open = is_always_open
         self._start_ms: int | None = 0 if is_open or is_always_open else None
-        self._last_message_ms = 0
+        self._closed_ms = self._last_message_ms = 0
         self._level = self._highest_level = 0.0
 
     @property
@@ -45,12 +45,13 @@ class Utterance:
         self._last_message_ms = task_ms
 
     def open(self, start_ms: int) -> None:
-        """Note that an utterance has begun or goes on."""
+        """Note that an utterance has begun or goes on; none is older than the end of the last one, or than a commit."""
         if self._start_ms is None:
-            self._start_ms = start_ms
+            self._start_ms = max(start_ms, self._closed_ms)
 
     def close(self, task_ms: int) -> None:
-        """Note that the utterance has ended."""
+        """Note that the utterance has ended, or that a commit found none."""
+        self._closed_ms = task_ms
         self._start_ms = task_ms if self._is_always_open else None
 
     def sent(self, pcm: bytes, task_ms: int) -> None:
