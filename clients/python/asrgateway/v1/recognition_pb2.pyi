@@ -36,27 +36,29 @@ class _AudioEncodingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AudioEn
     AUDIO_ENCODING_LINEAR16: _AudioEncoding.ValueType  # 1
     """Signed 16-bit little-endian samples without a header."""
     AUDIO_ENCODING_WAV: _AudioEncoding.ValueType  # 2
-    """A WAV file or stream, header included, with 16-bit PCM samples."""
+    """A WAV file or stream, header included: PCM with 8, 16, 24 or 32 bits, floating point, A-law or mu-law."""
     AUDIO_ENCODING_MULAW: _AudioEncoding.ValueType  # 3
-    """8-bit G.711 mu-law samples without a header. Not built yet: UNIMPLEMENTED."""
+    """8-bit G.711 mu-law samples without a header."""
     AUDIO_ENCODING_ALAW: _AudioEncoding.ValueType  # 4
-    """8-bit G.711 A-law samples without a header. Not built yet: UNIMPLEMENTED."""
+    """8-bit G.711 A-law samples without a header."""
     AUDIO_ENCODING_FLAC: _AudioEncoding.ValueType  # 5
-    """A FLAC stream. Not built yet: UNIMPLEMENTED."""
+    """A FLAC stream, or one joined in its middle."""
     AUDIO_ENCODING_MP3: _AudioEncoding.ValueType  # 6
-    """An MP3 stream. Not built yet: UNIMPLEMENTED."""
+    """An MP3 stream, or one joined in its middle."""
     AUDIO_ENCODING_OGG_OPUS: _AudioEncoding.ValueType  # 7
-    """Opus in an Ogg container. Not built yet: UNIMPLEMENTED."""
+    """Opus in an Ogg container."""
     AUDIO_ENCODING_WEBM_OPUS: _AudioEncoding.ValueType  # 8
-    """Opus in a WebM container, as browsers record it. Not built yet: UNIMPLEMENTED."""
+    """Opus in a WebM container, as browsers record it."""
     AUDIO_ENCODING_AAC: _AudioEncoding.ValueType  # 9
-    """AAC with ADTS headers. Not built yet: UNIMPLEMENTED."""
+    """AAC with ADTS headers."""
     AUDIO_ENCODING_AMR: _AudioEncoding.ValueType  # 10
-    """AMR narrow band with its file header. Not built yet: UNIMPLEMENTED."""
+    """AMR narrow band: a file, or its frames alone."""
     AUDIO_ENCODING_AMR_WB: _AudioEncoding.ValueType  # 11
-    """AMR wide band with its file header. Not built yet: UNIMPLEMENTED."""
+    """AMR wide band: a file, or its frames alone."""
     AUDIO_ENCODING_OGG_SPEEX: _AudioEncoding.ValueType  # 12
-    """Speex in an Ogg container. Not built yet: UNIMPLEMENTED."""
+    """Speex in an Ogg container."""
+    AUDIO_ENCODING_AUTO: _AudioEncoding.ValueType  # 13
+    """Any of the encodings with a header, found by the first bytes."""
 
 class AudioEncoding(_AudioEncoding, metaclass=_AudioEncodingEnumTypeWrapper):
     """How audio is coded."""
@@ -66,27 +68,29 @@ AUDIO_ENCODING_UNSPECIFIED: AudioEncoding.ValueType  # 0
 AUDIO_ENCODING_LINEAR16: AudioEncoding.ValueType  # 1
 """Signed 16-bit little-endian samples without a header."""
 AUDIO_ENCODING_WAV: AudioEncoding.ValueType  # 2
-"""A WAV file or stream, header included, with 16-bit PCM samples."""
+"""A WAV file or stream, header included: PCM with 8, 16, 24 or 32 bits, floating point, A-law or mu-law."""
 AUDIO_ENCODING_MULAW: AudioEncoding.ValueType  # 3
-"""8-bit G.711 mu-law samples without a header. Not built yet: UNIMPLEMENTED."""
+"""8-bit G.711 mu-law samples without a header."""
 AUDIO_ENCODING_ALAW: AudioEncoding.ValueType  # 4
-"""8-bit G.711 A-law samples without a header. Not built yet: UNIMPLEMENTED."""
+"""8-bit G.711 A-law samples without a header."""
 AUDIO_ENCODING_FLAC: AudioEncoding.ValueType  # 5
-"""A FLAC stream. Not built yet: UNIMPLEMENTED."""
+"""A FLAC stream, or one joined in its middle."""
 AUDIO_ENCODING_MP3: AudioEncoding.ValueType  # 6
-"""An MP3 stream. Not built yet: UNIMPLEMENTED."""
+"""An MP3 stream, or one joined in its middle."""
 AUDIO_ENCODING_OGG_OPUS: AudioEncoding.ValueType  # 7
-"""Opus in an Ogg container. Not built yet: UNIMPLEMENTED."""
+"""Opus in an Ogg container."""
 AUDIO_ENCODING_WEBM_OPUS: AudioEncoding.ValueType  # 8
-"""Opus in a WebM container, as browsers record it. Not built yet: UNIMPLEMENTED."""
+"""Opus in a WebM container, as browsers record it."""
 AUDIO_ENCODING_AAC: AudioEncoding.ValueType  # 9
-"""AAC with ADTS headers. Not built yet: UNIMPLEMENTED."""
+"""AAC with ADTS headers."""
 AUDIO_ENCODING_AMR: AudioEncoding.ValueType  # 10
-"""AMR narrow band with its file header. Not built yet: UNIMPLEMENTED."""
+"""AMR narrow band: a file, or its frames alone."""
 AUDIO_ENCODING_AMR_WB: AudioEncoding.ValueType  # 11
-"""AMR wide band with its file header. Not built yet: UNIMPLEMENTED."""
+"""AMR wide band: a file, or its frames alone."""
 AUDIO_ENCODING_OGG_SPEEX: AudioEncoding.ValueType  # 12
-"""Speex in an Ogg container. Not built yet: UNIMPLEMENTED."""
+"""Speex in an Ogg container."""
+AUDIO_ENCODING_AUTO: AudioEncoding.ValueType  # 13
+"""Any of the encodings with a header, found by the first bytes."""
 Global___AudioEncoding: _TypeAlias = AudioEncoding  # noqa: Y015
 
 class _ChannelMode:
