@@ -8,8 +8,9 @@ import pytest
 
 from asrgateway import AudioEncoding, DecodingConfig
 from asrgateway.audio_file import UnusableFile
-from asrgateway.recordings import find_recordings
+from asrgateway.recordings import find_recordings, open_recording
 from asrgateway.standard_input import StandardInput
+from waves import fmt, samples, wav
 
 
 def test_a_folder_stands_for_the_recordings_in_it_in_order_of_their_names(tmp_path: Path) -> None:
@@ -101,3 +102,37 @@ def test_a_terminal_as_standard_input_is_refused() -> None:
     with os.fdopen(theirs, "rb") as file, pytest.raises(UnusableFile, match="standard input is a terminal"):
         StandardInput(file, sample_rate_hertz=None, channel_count=None)
     os.close(ours)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("song.mp3", "MP3"),
+        ("call.amr", "AMR"),
+        ("talk.OPUS", "OGG_OPUS"),
+        ("talk.ogg", "AUTO"),
+        ("page.webm", "WEBM_OPUS"),
+    ],
+)
+async def test_a_coded_file_is_sent_as_it_is(tmp_path: Path, name: str, encoding: str) -> None:
+    (tmp_path / name).write_bytes(bytes(5000))
+    recording = open_recording(tmp_path / name, encoding=None, sample_rate_hertz=None, channel_count=None)
+    assert recording.decoding_config == DecodingConfig(encoding=AudioEncoding.Value(f"AUDIO_ENCODING_{encoding}"))
+    assert [len(message) async for message in recording.stream(is_fast=False)] == [4096, 904]
+    assert recording.seconds is None
+
+
+def test_an_encoding_that_is_given_goes_before_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "call.raw"
+    path.write_bytes(bytes(50))
+    recording = open_recording(path, encoding="mulaw", sample_rate_hertz=8000, channel_count=None)
+    assert recording.decoding_config == DecodingConfig(
+        encoding=AudioEncoding.AUDIO_ENCODING_MULAW, sample_rate_hertz=8000
+    )
+
+
+def test_a_wav_file_of_other_samples_is_sent_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "studio.wav"
+    path.write_bytes(wav(fmt(bits=24), samples(bytes(30))))
+    recording = open_recording(path, encoding=None, sample_rate_hertz=None, channel_count=None)
+    assert recording.decoding_config == DecodingConfig(encoding=AudioEncoding.AUDIO_ENCODING_WAV)

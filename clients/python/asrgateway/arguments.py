@@ -192,7 +192,7 @@ def _add_audio(parser: argparse.ArgumentParser) -> None:
         "--encoding",
         choices=ENCODINGS,
         metavar="E",
-        help=f"what the bytes are: {' or '.join(ENCODINGS)} (default: by the file's name)",
+        help=f"what the bytes are: {', '.join(ENCODINGS)} (default: by the file's name)",
     )
 
 

@@ -6,25 +6,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from asrgateway.coded_file import ENCODING_OF_SUFFIX
 from asrgateway.pacing import at_speaking_speed
 from asrgateway.v1.recognition_pb2 import AudioEncoding, DecodingConfig
 
-ENCODINGS: Final = ("linear16", "wav")
-"""What gateways decode so far; the contract names more."""
+ENCODINGS: Final = (
+    "linear16",
+    "wav",
+    "mulaw",
+    "alaw",
+    "flac",
+    "mp3",
+    "ogg_opus",
+    "webm_opus",
+    "aac",
+    "amr",
+    "amr_wb",
+    "ogg_speex",
+    "auto",
+)
+"""What gateways decode."""
 
 _ENCODING_OF_SUFFIX: Final[Mapping[str, str]] = {".wav": "wav", ".pcm": "linear16", ".raw": "linear16"}
-SUFFIXES: Final = tuple(_ENCODING_OF_SUFFIX)
+SUFFIXES: Final = (*_ENCODING_OF_SUFFIX, *ENCODING_OF_SUFFIX)
 """Names of recordings in a folder end so."""
 
-_CODED_SUFFIXES: Final = frozenset(
-    {".aac", ".amr", ".awb", ".flac", ".m4a", ".mp3", ".mp4", ".ogg", ".opus", ".spx", ".webm"}
-)
+_FOREIGN_SUFFIXES: Final = frozenset({".aiff", ".m4a", ".mka", ".mp4", ".wma"})
 _SAMPLE_BYTES: Final = 2
 _FAST_MESSAGE_BYTES: Final = 32 << 10  # One second of 16 kHz speech: few messages, and progress still moves.
 
 
 class UnusableFile(Exception):
     """The file cannot be sent, or not with these options."""
+
+
+class UncommonWavFile(UnusableFile):
+    """The file has no 16-bit PCM samples: the gateway may take it as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +151,8 @@ def open_audio(
     size_bytes = path.stat().st_size
     if not path.is_file():
         raise UnusableFile(f"{path} is not a file")
+    if encoding not in (None, "linear16", "wav"):
+        raise UnusableFile(f"{encoding} audio cannot be sent like this: convert it to a WAV file")
     has_wav_header = _has_wav_header(path)
     if (encoding or _encoding_by_name(path)) == "wav":
         return _open_wav(path, size_bytes, sample_rate_hertz, channel_count)
@@ -163,9 +182,9 @@ def _has_wav_header(path: Path) -> bool:
 
 def _encoding_by_name(path: Path) -> str:
     suffix = path.suffix.lower()
-    if suffix in _CODED_SUFFIXES:
+    if suffix in _FOREIGN_SUFFIXES or suffix in ENCODING_OF_SUFFIX:
         raise UnusableFile(
-            f"{path.name}: the gateway does not decode {suffix[1:]} files yet: convert it, "
+            f"{path.name}: {suffix[1:]} files cannot be sent like this: convert it, "
             f"such as with 'ffmpeg -i {path.name} -ac 1 -ar 16000 {path.stem}.wav'"
         )
     if suffix not in _ENCODING_OF_SUFFIX:
@@ -182,10 +201,12 @@ def _open_wav(path: Path, size_bytes: int, sample_rate_hertz: int | None, channe
             header_audio_bytes = header.getnframes() * frame_bytes
     except (wave.Error, EOFError) as error:
         cause = str(error) or "it ends inside its header"
-        raise UnusableFile(f"{path} is not a WAV file with PCM samples: {cause}") from error
+        is_other = isinstance(error, wave.Error) and cause.startswith("unknown format")
+        kind = UncommonWavFile if is_other else UnusableFile
+        raise kind(f"{path} is not a WAV file with PCM samples: {cause}") from error
     if header.getsampwidth() != _SAMPLE_BYTES:
-        raise UnusableFile(
-            f"{path} has samples of {header.getsampwidth() * 8} bits, the gateway takes 16: "
+        raise UncommonWavFile(
+            f"{path} has samples of {header.getsampwidth() * 8} bits, 16 are needed here: "
             f"convert it, such as with 'ffmpeg -i {path.name} -c:a pcm_s16le converted.wav'"
         )
     if rate == 0:

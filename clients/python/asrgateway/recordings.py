@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-from asrgateway.audio_file import SUFFIXES, UnusableFile, open_audio
+from asrgateway.audio_file import SUFFIXES, UncommonWavFile, UnusableFile, open_audio
+from asrgateway.coded_file import ENCODING_OF_SUFFIX, open_coded
 from asrgateway.report import Measured
 from asrgateway.standard_input import StandardInput
 from asrgateway.v1.recognition_pb2 import DecodingConfig
 
 STANDARD_INPUT: Final = Path("-")
+# What is sent at speaking speed.
+_SAMPLES: Final = ("linear16", "wav")
 
 
 class Recording(Measured, Protocol):
@@ -67,7 +70,13 @@ def open_recording(
     """
     if path == STANDARD_INPUT:
         return StandardInput(_stdin(), sample_rate_hertz=sample_rate_hertz, channel_count=channel_count)
-    return open_audio(path, encoding=encoding, sample_rate_hertz=sample_rate_hertz, channel_count=channel_count)
+    coded = encoding or ENCODING_OF_SUFFIX.get(path.suffix.lower(), "")
+    if coded and coded not in _SAMPLES:
+        return open_coded(path, coded, sample_rate_hertz=sample_rate_hertz, channel_count=channel_count)
+    try:
+        return open_audio(path, encoding=encoding, sample_rate_hertz=sample_rate_hertz, channel_count=channel_count)
+    except UncommonWavFile:
+        return open_coded(path, "wav", sample_rate_hertz=sample_rate_hertz, channel_count=channel_count)
 
 
 def _stdin() -> BinaryIO:

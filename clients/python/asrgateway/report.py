@@ -165,7 +165,8 @@ class Report:
         self._finished = finished
         if not self._name:
             total = self._audio.seconds
-            self._note(f"sent {self._sent_seconds:.1f}{'' if total is None else f' of {total:.1f}'} s")
+            sent_seconds = self._sent_seconds or _seconds(finished.audio_duration)
+            self._note(f"sent {sent_seconds:.1f}{'' if total is None else f' of {total:.1f}'} s")
             self._note(
                 f"first package {delay(finished, 'first_package_delay')}, "
                 f"last package {delay(finished, 'last_package_delay')}"
