@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clients go-client java-client typescript-client rust-client test check chaos soak compat bench rollouts docs protos locks clean
+.PHONY: help demo clients go-client java-client typescript-client rust-client test check chaos soak mutations compat bench rollouts docs protos locks clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ bench: $(VENV)/.development  ## measure gateway, official SDK and a bare relay s
 
 rollouts: $(VENV)/.development  ## count calls that fail while gateways are replaced: 10,000 for each of two clients; 15 minutes
 	@PYTHONPATH=tests $(BIN)/python -m rollouts
+
+mutations: $(VENV)/.development  ## decode 10,000 changed recordings of each encoding; AUDIO_SEED=7 repeats a run; 20 minutes
+	@AUDIO_MUTATIONS=10000 $(BIN)/python -m pytest tests/audio/test_hostile.py --timeout 3600
 
 compat: $(VENV)/.development  ## import the client's stubs on the oldest and newest libraries
 	@$(BIN)/python tests/compat.py

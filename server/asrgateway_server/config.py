@@ -20,6 +20,17 @@ class Encoding(Enum):
 
     LINEAR16 = auto()
     WAV = auto()
+    MULAW = auto()
+    ALAW = auto()
+    FLAC = auto()
+    MP3 = auto()
+    OGG_OPUS = auto()
+    WEBM_OPUS = auto()
+    AAC = auto()
+    AMR = auto()
+    AMR_WB = auto()
+    OGG_SPEEX = auto()
+    AUTO = auto()
 
 
 class ChannelMode(Enum):

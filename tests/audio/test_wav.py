@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import struct
+
 import pytest
 
+from asrgateway_server.audio.g711 import ALAW, MULAW
 from asrgateway_server.audio.pcm import PcmFormat
 from asrgateway_server.audio.wav import WavDecoder
 from asrgateway_server.config import AudioFormat, Encoding
@@ -79,6 +82,42 @@ def test_a_config_that_agrees_with_the_header_is_fine() -> None:
     assert decoder.decode(wav(fmt(), samples(SPEECH))) == SPEECH
 
 
+# WAV of other samples ---------------------------------------------------------------------------------------------
+
+VALUES = (0, 256, -256, 32_512, -32_768)
+OTHERS = {
+    "8 bits": (fmt(bits=8), bytes((value >> 8) + 128 for value in VALUES)),
+    "24 bits": (fmt(bits=24), b"".join(struct.pack("<i", value << 8)[:3] for value in VALUES)),
+    "32 bits": (fmt(bits=32), struct.pack("<5i", *(value << 16 for value in VALUES))),
+    "extensible, 24 bits": (extensible(PCM, bits=24), b"".join(struct.pack("<i", value << 8)[:3] for value in VALUES)),
+    "float": (fmt(tag=FLOAT, bits=32), struct.pack("<5f", *(value / 32_768 for value in VALUES))),
+    "double": (fmt(tag=FLOAT, bits=64), struct.pack("<5d", *(value / 32_768 for value in VALUES))),
+    "extensible, float": (extensible(FLOAT, bits=32), struct.pack("<5f", *(value / 32_768 for value in VALUES))),
+}
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(("header", "data"), OTHERS.values(), ids=OTHERS.keys())
+def test_samples_of_other_forms_become_16_bit_ones(header: bytes, data: bytes, size: int) -> None:
+    decoder = WavDecoder(WAV)
+    assert decoded(decoder, wav(header, samples(data)), size) == struct.pack("<5h", *VALUES)
+    decoder.verify_end()
+
+
+@pytest.mark.parametrize(("tag", "tables"), [(6, ALAW), (7, MULAW)])
+def test_a_wav_file_may_hold_g711(tag: int, tables: tuple[bytes, bytes]) -> None:
+    codes = bytes(range(0, 256, 5))
+    expected = b"".join(
+        bytes(pair) for pair in zip(codes.translate(tables[0]), codes.translate(tables[1]), strict=True)
+    )
+    assert WavDecoder(WAV).decode(wav(fmt(tag=tag, bits=8, rate=8_000), samples(codes))) == expected
+
+
+def test_sound_beyond_the_loudest_is_clipped() -> None:
+    loud = struct.pack("<2f", 2.0, -2.0)
+    assert WavDecoder(WAV).decode(wav(fmt(tag=FLOAT, bits=32), samples(loud))) == struct.pack("<2h", 32_767, -32_768)
+
+
 # WAV, wrong -------------------------------------------------------------------------------------------------------
 
 
@@ -86,20 +125,13 @@ def test_a_config_that_agrees_with_the_header_is_fine() -> None:
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (b"this is no audio at all, just a text", "does not start as a WAV file does"),
-        (b"\0" * 64, "does not start as a WAV file does"),
-        (b"RIFF\x24\0\0\0AVI LIST", "does not start as a WAV file does"),
-        (b"RIFX" + wav(fmt(), samples(SPEECH))[4:], "does not start as a WAV file does"),
-        (b"ID3\x04 an MP3 file", "does not start as a WAV file does"),
         (wav(samples(SPEECH)), "no format before the samples"),
         (wav(part(b"junk", b"", 0x7FFFFFFF), fmt(), samples(SPEECH)), "a part of 2147483647 bytes"),
         (wav(part(b"fmt ", bytes(14)), samples(SPEECH)), "a format of 14 bytes"),
-        (wav(fmt(bits=24), samples(SPEECH)), "format 1 with 24 bits"),
-        (wav(fmt(bits=8), samples(SPEECH)), "format 1 with 8 bits"),
-        (wav(fmt(tag=FLOAT, bits=32), samples(SPEECH)), "format 3 with 32 bits"),
-        (wav(extensible(FLOAT, bits=32), samples(SPEECH)), "format 3 with 32 bits"),
-        (wav(extensible(PCM, bits=24), samples(SPEECH)), "format 1 with 24 bits"),
-        (wav(fmt(tag=7, bits=8), samples(SPEECH)), "format 7 with 8 bits"),
+        (wav(fmt(bits=12), samples(SPEECH)), "format 1 with 12 bits"),
+        (wav(fmt(tag=FLOAT, bits=16), samples(SPEECH)), "format 3 with 16 bits"),
+        (wav(fmt(tag=85, bits=16), samples(SPEECH)), "format 85 with 16 bits"),
+        (wav(extensible(PCM, bits=64), samples(SPEECH)), "format 1 with 64 bits"),
         (wav(fmt(rate=0), samples(SPEECH)), "has 0 Hz"),
         (wav(fmt(rate=3_999), samples(SPEECH)), "has 3999 Hz"),
         (wav(fmt(rate=4_000_000), samples(SPEECH)), "has 4000000 Hz"),
@@ -107,10 +139,32 @@ def test_a_config_that_agrees_with_the_header_is_fine() -> None:
         (wav(fmt(channels=17), samples(SPEECH)), "has 17 channels"),
     ],
 )
-def test_bytes_that_are_no_wav_file_of_16_bit_pcm_are_refused(data: bytes, complaint: str, size: int) -> None:
+def test_a_wav_file_that_is_broken_or_of_another_kind_is_refused(data: bytes, complaint: str, size: int) -> None:
     with pytest.raises(UndecodableAudio, match=complaint) as caught:
         decoded(WavDecoder(WAV), data, size)
     assert caught.value.field == "audio"
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"this is no audio at all, just a text",
+        b"\0" * 64,
+        b"RIFF\x24\0\0\0AVI LIST",
+        b"RIFX" + wav(fmt(), samples(SPEECH))[4:],
+        b"ID3\x04 an MP3 file",
+    ],
+)
+def test_bytes_that_are_no_wav_file_are_refused(data: bytes, size: int) -> None:
+    with pytest.raises(UndecodableAudio, match="does not start as a WAV file does") as caught:
+        decoded(WavDecoder(WAV), data, size)
+    assert caught.value.field == "streaming_config.decoding_config.encoding"
+
+
+def test_what_no_wav_file_is_may_be_known() -> None:
+    with pytest.raises(UndecodableAudio, match="it looks like a FLAC stream: set the encoding to FLAC"):
+        WavDecoder(WAV).decode(b"fLaC" + bytes(60))
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ WRONG = {
         "multiple of 4",
     ),
     "a WAV file as LINEAR16": ([config(), audio(FOX.read_bytes()[:4000])], INVALID, f"{DECODING}.encoding", "WAV"),
-    "samples as a WAV file": (wav(b"\0" * 4000), INVALID, "audio", "does not start as a WAV file does"),
+    "samples as a WAV file": (wav(b"\0" * 4000), INVALID, f"{DECODING}.encoding", "does not start as a WAV file does"),
     "a WAV file of another rate": (
         wav(FOX.read_bytes(), sample_rate_hertz=8000),
         INVALID,
@@ -95,7 +95,24 @@ WRONG = {
         "streaming_config.features.enable_emotion",
         "the call is strict",
     ),
-    "encoding not built": ([decoding(encoding=pb.AUDIO_ENCODING_MP3)], UNIMPLEMENTED, f"{DECODING}.encoding", "MP3"),
+    "a WAV file as MP3": (
+        [decoding(encoding=pb.AUDIO_ENCODING_MP3), audio(FOX.read_bytes()[:4000])],
+        INVALID,
+        f"{DECODING}.encoding",
+        "declared as MP3, and the audio does not start as it does; it looks like a WAV file: set the encoding to WAV",
+    ),
+    "samples as Opus": (
+        [decoding(encoding=pb.AUDIO_ENCODING_OGG_OPUS), audio(SOUND)],
+        INVALID,
+        f"{DECODING}.encoding",
+        "declared as OGG_OPUS, and the audio holds none",
+    ),
+    "samples as AUTO": (
+        [decoding(encoding=pb.AUDIO_ENCODING_AUTO), audio(SOUND)],
+        INVALID,
+        f"{DECODING}.encoding",
+        "it is not recognised",
+    ),
     "channel mode not built": (
         [decoding(sample_rate_hertz=8000, channel_mode=pb.CHANNEL_MODE_SEPARATE)],
         UNIMPLEMENTED,

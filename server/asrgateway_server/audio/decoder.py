@@ -1,40 +1,35 @@
-"""Coded bytes, cut anywhere, to whole frames of interleaved 16-bit samples: what a decoder is, and which there are."""
+"""What turns coded bytes, cut anywhere, into whole frames of interleaved 16-bit samples."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Protocol
 
-from asrgateway_server.audio.linear16 import Linear16Decoder
 from asrgateway_server.audio.pcm import PcmFormat
-from asrgateway_server.audio.wav import WavDecoder
-from asrgateway_server.config import AudioFormat, Encoding
 
-__all__ = ["DECODERS", "AudioDecoder", "PcmFormat"]
+__all__ = ["AudioDecoder", "PcmFormat"]
 
 
 class AudioDecoder(Protocol):
-    """Turns one call's bytes into PCM.
+    """Turns one call's bytes into PCM, in steps of a few milliseconds at most."""
 
-    Attributes:
-        pcm_format: What ``decode`` returns; None until the audio has told it, and never changed afterwards.
-    """
+    @property
+    def pcm_format(self) -> PcmFormat | None:
+        """What ``decode`` returns; None until the audio has told it, and never changed afterwards."""
 
-    pcm_format: PcmFormat | None
+    @property
+    def has_more(self) -> bool:
+        """Whether the bytes so far hold more than was decoded: ``decode(b"")`` goes on."""
 
     def decode(self, data: bytes) -> bytes:
-        """Return the whole frames that ``data`` completes.
+        """Return whole frames that ``data`` completes, or the first of them.
 
         Raises:
             UndecodableAudio: The bytes are not of this encoding.
             InvalidRequest: They contradict the config.
         """
 
+    def flush(self) -> bytes:
+        """Return the rest; nothing may follow."""
+
     def verify_end(self) -> None:
         """Raise UndecodableAudio if the audio may not end where it has."""
-
-
-DECODERS: Final[Mapping[Encoding, Callable[[AudioFormat], AudioDecoder]]] = {
-    Encoding.LINEAR16: Linear16Decoder,
-    Encoding.WAV: WavDecoder,
-}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asrgateway_server.audio.decoder import DECODERS
+from asrgateway_server.audio.encodings import open_decoder
 from asrgateway_server.audio.pcm import PcmFormat
 from asrgateway_server.audio.resampler import Resampler
 from asrgateway_server.config import AudioFormat, ChannelMode
@@ -18,7 +18,7 @@ class AudioPipeline:
     def __init__(self, audio: AudioFormat, sample_rate_hertz: int) -> None:
         self.sample_rate_hertz = sample_rate_hertz
         self._mode = audio.channel_mode
-        self._decoder = DECODERS[audio.encoding](audio)
+        self._decoder = open_decoder(audio)
         self._resampler: Resampler | None = None
         self._is_open = False
         self._received_frames = 0
@@ -29,14 +29,26 @@ class AudioPipeline:
         pcm_format = self._decoder.pcm_format
         return self._received_frames * 1000 // pcm_format.sample_rate_hertz if pcm_format else 0
 
+    @property
+    def has_more(self) -> bool:
+        """Whether the bytes so far hold more than was decoded: ``feed(b"")`` goes on."""
+        return self._decoder.has_more
+
     def feed(self, data: bytes) -> bytes:
-        """Return the PCM that ``data`` completes.
+        """Return the PCM that ``data`` completes, or as much of it as may be decoded at once.
 
         Raises:
             UndecodableAudio: The bytes are not what the config says.
             InvalidRequest: Their header contradicts the config.
         """
-        pcm = self._decoder.decode(data)
+        return self._convert(self._decoder.decode(data))
+
+    def flush(self) -> bytes:
+        """Return the rest; nothing may follow."""
+        rest = self._convert(self._decoder.flush())
+        return rest + self._resampler.flush() if self._resampler else rest
+
+    def _convert(self, pcm: bytes) -> bytes:
         pcm_format = self._decoder.pcm_format
         if pcm_format is None or not pcm:
             return b""
@@ -45,10 +57,6 @@ class AudioPipeline:
             self._resampler = _resampler(pcm_format, self.sample_rate_hertz, self._mode)
             self._is_open = True
         return self._resampler.resample(pcm) if self._resampler else pcm
-
-    def flush(self) -> bytes:
-        """Return the rest; nothing may follow."""
-        return self._resampler.flush() if self._resampler else b""
 
     def verify_end(self) -> None:
         """Raise UndecodableAudio if the audio may not end where it has."""

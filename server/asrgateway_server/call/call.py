@@ -36,8 +36,9 @@ from asrgateway_server.metrics import Metrics
 
 #: Packets that may wait in the log; with the windows of gRPC and the kernel it stays under a second of audio.
 WAITING_PACKETS: Final = 3
-# Decoded in one piece: resampling a whole message of 2 MB takes 150 ms, and blocks all other calls meanwhile.
-_DECODED_BYTES: Final = 32 * 1024
+# Given to the decoder in one piece: resampling a whole message of 2 MB takes 150 ms, and blocks all other calls
+# meanwhile. Of coded audio, which may be minutes, the pipeline decodes a part at a time.
+_DECODED_BYTES: Final = 16 * 1024
 
 
 class Client(ResponseWriter, Protocol):
@@ -143,6 +144,7 @@ class _Call:
                         await self._update(item)
         self._statistics.delays.half_close_read = time.monotonic()
         await self._log.append(self._pipeline.flush())
+        self._statistics.received(0, self._pipeline.received_ms)
         # A call that resumes another one may have nothing left to recognise.
         if not self._statistics.received_ms and self._config.resume == Resume():
             self._pipeline.verify_end()
@@ -156,6 +158,9 @@ class _Call:
             self._statistics.delays.audio_read = now
         for start in range(0, len(data), _DECODED_BYTES):
             await self._log.append(self._decode(data[start : start + _DECODED_BYTES], now))
+            while self._pipeline.has_more:
+                await asyncio.sleep(0)  # A piece that holds no audio does not wait in the log.
+                await self._log.append(self._decode(b"", now))
         if self._quiet:
             # The client could not send while its audio waited here, so it was not quiet.
             self._quiet.hold(asyncio.get_running_loop().time())

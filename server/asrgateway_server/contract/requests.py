@@ -58,8 +58,7 @@ _MAX_VENDOR_PARAMETER_BYTES: Final = 16 * 1024
 
 _ENCODINGS: Final[Mapping[int, Encoding]] = {
     pb.AUDIO_ENCODING_UNSPECIFIED: Encoding.LINEAR16,
-    pb.AUDIO_ENCODING_LINEAR16: Encoding.LINEAR16,
-    pb.AUDIO_ENCODING_WAV: Encoding.WAV,
+    **{pb.AudioEncoding.Value(f"AUDIO_ENCODING_{encoding.name}"): encoding for encoding in Encoding},
 }
 _CHANNEL_MODES: Final[Mapping[int, ChannelMode]] = {
     pb.CHANNEL_MODE_UNSPECIFIED: ChannelMode.MIX,
@@ -206,7 +205,9 @@ def _audio_from(message: pb.DecodingConfig) -> AudioFormat:
     path = f"{CONFIG_FIELD}.decoding_config"
     encoding = _ENCODINGS.get(message.encoding)
     if encoding is None:
-        raise _not_built(pb.AudioEncoding.DESCRIPTOR, message.encoding, f"{path}.encoding", "LINEAR16 and WAV")
+        raise _not_built(
+            pb.AudioEncoding.DESCRIPTOR, message.encoding, f"{path}.encoding", ", ".join(e.name for e in Encoding)
+        )
     mode = _CHANNEL_MODES.get(message.channel_mode)
     if mode is None:
         raise _not_built(pb.ChannelMode.DESCRIPTOR, message.channel_mode, f"{path}.channel_mode", "MIX, FIRST and LAST")
