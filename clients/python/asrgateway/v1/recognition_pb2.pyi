@@ -108,7 +108,10 @@ class _ChannelModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChannelMo
     CHANNEL_MODE_LAST: _ChannelMode.ValueType  # 3
     """Only the last channel."""
     CHANNEL_MODE_SEPARATE: _ChannelMode.ValueType  # 4
-    """Every channel separately; results have the number of their channel. Not built yet: UNIMPLEMENTED."""
+    """Every channel separately: results and events have the number of their channel. Each channel counts as one stream of
+    the gateway's and the vendor's limits, and as audio of its own that is billed; the operator may allow fewer
+    channels than 16.
+    """
 
 class ChannelMode(_ChannelMode, metaclass=_ChannelModeEnumTypeWrapper):
     """Which channels of the audio are recognised."""
@@ -122,7 +125,10 @@ CHANNEL_MODE_FIRST: ChannelMode.ValueType  # 2
 CHANNEL_MODE_LAST: ChannelMode.ValueType  # 3
 """Only the last channel."""
 CHANNEL_MODE_SEPARATE: ChannelMode.ValueType  # 4
-"""Every channel separately; results have the number of their channel. Not built yet: UNIMPLEMENTED."""
+"""Every channel separately: results and events have the number of their channel. Each channel counts as one stream of
+the gateway's and the vendor's limits, and as audio of its own that is billed; the operator may allow fewer
+channels than 16.
+"""
 Global___ChannelMode: _TypeAlias = ChannelMode  # noqa: Y015
 
 class _ContextRole:
@@ -163,7 +169,8 @@ class _KeepAlivePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeepA
     """
     KEEP_ALIVE_POLICY_HIBERNATE: _KeepAlivePolicy.ValueType  # 2
     """As INJECT for 30 s, unless the operator changed that; then the vendor's task is finished, and the next audio opens
-    another one. HIBERNATED and WOKE say so.
+    another one. HIBERNATED and WOKE say so. With channel mode SEPARATE a channel is quiet, too, while its own audio is
+    below -50 dB of full scale.
     """
     KEEP_ALIVE_POLICY_OFF: _KeepAlivePolicy.ValueType  # 3
     """Nothing. When the vendor's own limits end its task, the next audio opens another one. HIBERNATED and WOKE say so."""
@@ -179,7 +186,8 @@ changed that, no more is sent until audio comes, as with OFF.
 """
 KEEP_ALIVE_POLICY_HIBERNATE: KeepAlivePolicy.ValueType  # 2
 """As INJECT for 30 s, unless the operator changed that; then the vendor's task is finished, and the next audio opens
-another one. HIBERNATED and WOKE say so.
+another one. HIBERNATED and WOKE say so. With channel mode SEPARATE a channel is quiet, too, while its own audio is
+below -50 dB of full scale.
 """
 KEEP_ALIVE_POLICY_OFF: KeepAlivePolicy.ValueType  # 3
 """Nothing. When the vendor's own limits end its task, the next audio opens another one. HIBERNATED and WOKE say so."""
@@ -233,6 +241,8 @@ class _StreamEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Strea
     """A commit found no open utterance."""
     STREAM_EVENT_TYPE_UPDATE_APPLIED: _StreamEventType.ValueType  # 8
     """An update has taken effect."""
+    STREAM_EVENT_TYPE_CHANNEL_FAILED: _StreamEventType.ValueType  # 9
+    """A channel is not recognised any more; the others go on. Only with channel mode SEPARATE."""
 
 class StreamEventType(_StreamEventType, metaclass=_StreamEventTypeEnumTypeWrapper):
     """The kind of a StreamEvent."""
@@ -255,6 +265,8 @@ STREAM_EVENT_TYPE_COMMIT_EMPTY: StreamEventType.ValueType  # 7
 """A commit found no open utterance."""
 STREAM_EVENT_TYPE_UPDATE_APPLIED: StreamEventType.ValueType  # 8
 """An update has taken effect."""
+STREAM_EVENT_TYPE_CHANNEL_FAILED: StreamEventType.ValueType  # 9
+"""A channel is not recognised any more; the others go on. Only with channel mode SEPARATE."""
 Global___StreamEventType: _TypeAlias = StreamEventType  # noqa: Y015
 
 class _WarningCode:
@@ -520,7 +532,9 @@ class DecodingConfig(_message.Message):
     it may be left out, and must agree with the header if it is set. Any model: the gateway resamples.
     """
     audio_channel_count: _builtins.int
-    """Number of interleaved channels, 1 to 16. Default: 1, or what the header says. Any model: the gateway mixes."""
+    """Number of interleaved channels, 1 to 16. Default: 1, or what the header says. Any model: `channel_mode` says what
+    becomes of them.
+    """
     channel_mode: Global___ChannelMode.ValueType
     """Which channels are recognised. Default: MIX. All models."""
     def __init__(
@@ -886,7 +900,7 @@ class Resume(_message.Message):
     CALL_ID_FIELD_NUMBER: _builtins.int
     CHANNEL_OFFSETS_FIELD_NUMBER: _builtins.int
     next_result_index: _builtins.int
-    """The `result_index` of the first utterance, one more than that of the last final result, at most 2^30. Default: 0."""
+    """The `result_index` of the first utterance, one more than the highest of a final result, at most 2^30. Default: 0."""
     call_id: _builtins.str
     """The call id in the earlier call's `started`, for the log, at most 128 characters. Default: none."""
     @_builtins.property
@@ -920,7 +934,9 @@ Global___Resume: _TypeAlias = Resume  # noqa: Y015
 
 @_typing.final
 class Commit(_message.Message):
-    """Ends the open utterance. The answer is exactly one result with `forced`, or COMMIT_EMPTY if no utterance was open."""
+    """Ends the open utterance. The answer is exactly one result with `forced`, or COMMIT_EMPTY if no utterance was open. With
+    channel mode SEPARATE every channel gives such an answer.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1044,17 +1060,19 @@ class Cursor(_message.Message):
 
     @_builtins.property
     def sent_upstream(self) -> _duration_pb2.Duration:
-        """The client's audio handed to the recogniser."""
+        """The client's audio handed to the recogniser. With channel mode SEPARATE the least of the channels that have not
+        failed.
+        """
 
     @_builtins.property
     def finalized(self) -> _duration_pb2.Duration:
         """Audio covered by final results: its end on the client's clock. With channel mode SEPARATE the least of the
-        channels. A call that resumes this one begins with the audio that follows.
+        channels that have not failed. A call that resumes this one begins with the audio that follows.
         """
 
     @_builtins.property
     def injected_silence(self) -> _duration_pb2.Duration:
-        """Silence that the gateway added."""
+        """Silence that the gateway added, in all channels together."""
 
     @_builtins.property
     def channel_finalized(self) -> _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]:
@@ -1168,7 +1186,9 @@ class RecognitionResult(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     FORCED_FIELD_NUMBER: _builtins.int
     result_index: _builtins.int
-    """Number of the utterance in this call: 0, 1, 2 … without gaps."""
+    """Number of the utterance in this call: 0, 1, 2 … without gaps. With channel mode SEPARATE all channels share the
+    numbers, in the order of the first results; utterances of two channels may be open at a time.
+    """
     revision: _builtins.int
     """Number of this text among those of the utterance, from 1."""
     is_final: _builtins.bool
@@ -1312,8 +1332,11 @@ class SpeechEvent(_message.Message):
 
     EVENT_TYPE_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
     event_type: Global___SpeechEventType.ValueType
     """Which of the two."""
+    channel: _builtins.int
+    """The channel, from 0, with channel mode SEPARATE."""
     @_builtins.property
     def offset(self) -> _duration_pb2.Duration:
         """When, on the client's clock."""
@@ -1323,12 +1346,15 @@ class SpeechEvent(_message.Message):
         *,
         event_type: Global___SpeechEventType.ValueType = ...,
         offset: _duration_pb2.Duration | None = ...,
+        channel: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_channel", b"_channel", "channel", b"channel", "offset", b"offset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_type", b"event_type", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_channel", b"_channel", "channel", b"channel", "event_type", b"event_type", "offset", b"offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__channel: _TypeAlias = _typing.Literal["channel"]  # noqa: Y015
+    _WhichOneofArgType__channel: _TypeAlias = _typing.Literal["_channel", b"_channel"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__channel) -> _WhichOneofReturnType__channel | None: ...
 
 Global___SpeechEvent: _TypeAlias = SpeechEvent  # noqa: Y015
 
@@ -1345,6 +1371,8 @@ class StreamEvent(_message.Message):
     FROM_MODEL_FIELD_NUMBER: _builtins.int
     TO_MODEL_FIELD_NUMBER: _builtins.int
     DOWNGRADES_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
     event_type: Global___StreamEventType.ValueType
     """What happened."""
     reason: _builtins.str
@@ -1353,6 +1381,8 @@ class StreamEvent(_message.Message):
     """The model before, where it changed."""
     to_model: _builtins.str
     """The model after, where it changed."""
+    channel: _builtins.int
+    """The channel, from 0, with channel mode SEPARATE."""
     @_builtins.property
     def start_offset(self) -> _duration_pb2.Duration:
         """Where the audio concerned begins; absent if the event concerns no span."""
@@ -1365,6 +1395,10 @@ class StreamEvent(_message.Message):
     def downgrades(self) -> _containers.RepeatedCompositeFieldContainer[Global___Downgrade]:
         """Options that the model after ignores or changes, in place of those in `started`. Only with FAILED_OVER."""
 
+    @_builtins.property
+    def error(self) -> Global___ChannelError:
+        """Why the channel has failed. Only with CHANNEL_FAILED."""
+
     def __init__(
         self,
         *,
@@ -1375,12 +1409,16 @@ class StreamEvent(_message.Message):
         from_model: _builtins.str = ...,
         to_model: _builtins.str = ...,
         downgrades: _abc.Iterable[Global___Downgrade] | None = ...,
+        channel: _builtins.int | None = ...,
+        error: Global___ChannelError | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_offset", b"end_offset", "start_offset", b"start_offset"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_channel", b"_channel", "channel", b"channel", "end_offset", b"end_offset", "error", b"error", "start_offset", b"start_offset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["downgrades", b"downgrades", "end_offset", b"end_offset", "event_type", b"event_type", "from_model", b"from_model", "reason", b"reason", "start_offset", b"start_offset", "to_model", b"to_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_channel", b"_channel", "channel", b"channel", "downgrades", b"downgrades", "end_offset", b"end_offset", "error", b"error", "event_type", b"event_type", "from_model", b"from_model", "reason", b"reason", "start_offset", b"start_offset", "to_model", b"to_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__channel: _TypeAlias = _typing.Literal["channel"]  # noqa: Y015
+    _WhichOneofArgType__channel: _TypeAlias = _typing.Literal["_channel", b"_channel"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__channel) -> _WhichOneofReturnType__channel | None: ...
 
 Global___StreamEvent: _TypeAlias = StreamEvent  # noqa: Y015
 
@@ -1393,24 +1431,30 @@ class Warning(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     FIELD_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
     code: Global___WarningCode.ValueType
     """Why, from a closed set."""
     message: _builtins.str
     """What it means and what to do, in a sentence."""
     field: _builtins.str
     """The option, as a path within RecognizeRequest."""
+    channel: _builtins.int
+    """The channel, from 0, with channel mode SEPARATE; absent if it concerns all."""
     def __init__(
         self,
         *,
         code: Global___WarningCode.ValueType = ...,
         message: _builtins.str = ...,
         field: _builtins.str = ...,
+        channel: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_channel", b"_channel", "channel", b"channel"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "field", b"field", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_channel", b"_channel", "channel", b"channel", "code", b"code", "field", b"field", "message", b"message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__channel: _TypeAlias = _typing.Literal["channel"]  # noqa: Y015
+    _WhichOneofArgType__channel: _TypeAlias = _typing.Literal["_channel", b"_channel"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__channel) -> _WhichOneofReturnType__channel | None: ...
 
 Global___Warning: _TypeAlias = Warning  # noqa: Y015
 
@@ -1440,7 +1484,9 @@ Global___GoingAway: _TypeAlias = GoingAway  # noqa: Y015
 
 @_typing.final
 class Finished(_message.Message):
-    """The call is complete: its delays, amounts of audio and cost."""
+    """The call is complete: its delays, amounts of audio and cost. With channel mode SEPARATE amounts and costs are sums over
+    the channels; a first delay is that of the fastest channel, a last delay that of the slowest.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1456,6 +1502,7 @@ class Finished(_message.Message):
     ESTIMATED_COST_CNY_FIELD_NUMBER: _builtins.int
     UPSTREAM_REQUEST_IDS_FIELD_NUMBER: _builtins.int
     FINAL_RESULTS_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
     reconnects: _builtins.int
     """How often the recogniser was lost and reached again."""
     estimated_cost_cny: _builtins.float
@@ -1498,6 +1545,10 @@ class Finished(_message.Message):
     def upstream_request_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The vendor's ids of the call's tasks."""
 
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelSummary]:
+        """The same of each channel, in the order of the channels. Only with channel mode SEPARATE."""
+
     def __init__(
         self,
         *,
@@ -1513,16 +1564,115 @@ class Finished(_message.Message):
         estimated_cost_cny: _builtins.float | None = ...,
         upstream_request_ids: _abc.Iterable[_builtins.str] | None = ...,
         final_results: _builtins.int = ...,
+        channels: _abc.Iterable[Global___ChannelSummary] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_estimated_cost_cny", b"_estimated_cost_cny", "audio_duration", b"audio_duration", "billed_duration", b"billed_duration", "estimated_cost_cny", b"estimated_cost_cny", "first_package_delay", b"first_package_delay", "injected_silence", b"injected_silence", "last_package_delay", b"last_package_delay", "replayed_audio", b"replayed_audio", "upstream_first_package_delay", b"upstream_first_package_delay", "upstream_last_package_delay", b"upstream_last_package_delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_estimated_cost_cny", b"_estimated_cost_cny", "audio_duration", b"audio_duration", "billed_duration", b"billed_duration", "estimated_cost_cny", b"estimated_cost_cny", "final_results", b"final_results", "first_package_delay", b"first_package_delay", "injected_silence", b"injected_silence", "last_package_delay", b"last_package_delay", "reconnects", b"reconnects", "replayed_audio", b"replayed_audio", "upstream_first_package_delay", b"upstream_first_package_delay", "upstream_last_package_delay", b"upstream_last_package_delay", "upstream_request_ids", b"upstream_request_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_estimated_cost_cny", b"_estimated_cost_cny", "audio_duration", b"audio_duration", "billed_duration", b"billed_duration", "channels", b"channels", "estimated_cost_cny", b"estimated_cost_cny", "final_results", b"final_results", "first_package_delay", b"first_package_delay", "injected_silence", b"injected_silence", "last_package_delay", b"last_package_delay", "reconnects", b"reconnects", "replayed_audio", b"replayed_audio", "upstream_first_package_delay", b"upstream_first_package_delay", "upstream_last_package_delay", b"upstream_last_package_delay", "upstream_request_ids", b"upstream_request_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__estimated_cost_cny: _TypeAlias = _typing.Literal["estimated_cost_cny"]  # noqa: Y015
     _WhichOneofArgType__estimated_cost_cny: _TypeAlias = _typing.Literal["_estimated_cost_cny", b"_estimated_cost_cny"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__estimated_cost_cny) -> _WhichOneofReturnType__estimated_cost_cny | None: ...
 
 Global___Finished: _TypeAlias = Finished  # noqa: Y015
+
+@_typing.final
+class ChannelSummary(_message.Message):
+    """What became of one channel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIO_DURATION_FIELD_NUMBER: _builtins.int
+    BILLED_DURATION_FIELD_NUMBER: _builtins.int
+    INJECTED_SILENCE_FIELD_NUMBER: _builtins.int
+    REPLAYED_AUDIO_FIELD_NUMBER: _builtins.int
+    RECONNECTS_FIELD_NUMBER: _builtins.int
+    ESTIMATED_COST_CNY_FIELD_NUMBER: _builtins.int
+    UPSTREAM_REQUEST_IDS_FIELD_NUMBER: _builtins.int
+    FINAL_RESULTS_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    reconnects: _builtins.int
+    """How often the recogniser was lost and reached again."""
+    estimated_cost_cny: _builtins.float
+    """Cost of the channel at the catalogue's list price; absent if there is no price."""
+    final_results: _builtins.int
+    """Number of final results."""
+    @_builtins.property
+    def audio_duration(self) -> _duration_pb2.Duration:
+        """The channel's audio."""
+
+    @_builtins.property
+    def billed_duration(self) -> _duration_pb2.Duration:
+        """The audio that the vendor bills; absent if it does not say."""
+
+    @_builtins.property
+    def injected_silence(self) -> _duration_pb2.Duration:
+        """Silence that the gateway added."""
+
+    @_builtins.property
+    def replayed_audio(self) -> _duration_pb2.Duration:
+        """Audio that was sent again after a reconnect."""
+
+    @_builtins.property
+    def upstream_request_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The vendor's ids of the channel's tasks."""
+
+    @_builtins.property
+    def error(self) -> Global___ChannelError:
+        """Why the channel has failed; absent if it has not."""
+
+    def __init__(
+        self,
+        *,
+        audio_duration: _duration_pb2.Duration | None = ...,
+        billed_duration: _duration_pb2.Duration | None = ...,
+        injected_silence: _duration_pb2.Duration | None = ...,
+        replayed_audio: _duration_pb2.Duration | None = ...,
+        reconnects: _builtins.int = ...,
+        estimated_cost_cny: _builtins.float | None = ...,
+        upstream_request_ids: _abc.Iterable[_builtins.str] | None = ...,
+        final_results: _builtins.int = ...,
+        error: Global___ChannelError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_estimated_cost_cny", b"_estimated_cost_cny", "audio_duration", b"audio_duration", "billed_duration", b"billed_duration", "error", b"error", "estimated_cost_cny", b"estimated_cost_cny", "injected_silence", b"injected_silence", "replayed_audio", b"replayed_audio"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_estimated_cost_cny", b"_estimated_cost_cny", "audio_duration", b"audio_duration", "billed_duration", b"billed_duration", "error", b"error", "estimated_cost_cny", b"estimated_cost_cny", "final_results", b"final_results", "injected_silence", b"injected_silence", "reconnects", b"reconnects", "replayed_audio", b"replayed_audio", "upstream_request_ids", b"upstream_request_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__estimated_cost_cny: _TypeAlias = _typing.Literal["estimated_cost_cny"]  # noqa: Y015
+    _WhichOneofArgType__estimated_cost_cny: _TypeAlias = _typing.Literal["_estimated_cost_cny", b"_estimated_cost_cny"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__estimated_cost_cny) -> _WhichOneofReturnType__estimated_cost_cny | None: ...
+
+Global___ChannelSummary: _TypeAlias = ChannelSummary  # noqa: Y015
+
+@_typing.final
+class ChannelError(_message.Message):
+    """Why a channel has failed: what the status of a call with this channel alone would say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """The status code, a google.rpc.Code."""
+    reason: _builtins.str
+    """The reason, from the same closed set as in ErrorInfo."""
+    message: _builtins.str
+    """What happened and what to do, in a sentence."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChannelError: _TypeAlias = ChannelError  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):
