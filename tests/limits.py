@@ -17,6 +17,7 @@ LIMITS = Limits(
     answer_seconds=60.0,
     replay_seconds=60.0,
     replay_speed=10.0,
+    max_channels=16,
     max_failures=0,
     reconnect_pause_seconds=0.0,
 )

@@ -39,6 +39,8 @@ class ChannelMode(Enum):
     MIX = auto()
     FIRST = auto()
     LAST = auto()
+    SEPARATE = auto()
+    """Each by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,10 +214,12 @@ class Resume:
     Attributes:
         audio_offset_ms: Added to every offset.
         next_result_index: Number of the first utterance.
+        channel_offsets_ms: Where each channel stopped, not before ``audio_offset_ms``; empty: all of them there.
     """
 
     audio_offset_ms: int = 0
     next_result_index: int = 0
+    channel_offsets_ms: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -257,6 +257,7 @@ def _call_limits(settings: Settings) -> Limits:
         answer_seconds=settings.upstream_stall_timeout_seconds,
         replay_seconds=settings.replay_seconds,
         replay_speed=settings.replay_speed,
+        max_channels=settings.max_channels,
         max_failures=settings.max_upstream_failures,
         reconnect_pause_seconds=settings.reconnect_pause_seconds,
     )

@@ -37,6 +37,11 @@ def add_to_call(**fields: str) -> None:
         known.update(fields)
 
 
+def add_to_task(**fields: int) -> None:
+    """Add fields to the following lines of the running asyncio task and of those that it starts."""
+    call_fields.set({**(call_fields.get() or {}), **fields})
+
+
 class JsonFormatter(logging.Formatter):
     """Writes a record as one JSON object: time, level, logger, message, and the fields of the record.
 

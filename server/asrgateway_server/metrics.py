@@ -251,6 +251,11 @@ class Metrics:
             "Times that a quiet call was left without a task until its next audio.",
             ["model"],
         )
+        self.failed_channels = self._counter(
+            "asrgateway_failed_channels",
+            "Channels that could not be recognised any more, while the others of their call went on.",
+            ["model"],
+        )
         self.billed_audio_seconds = self._counter(
             "asrgateway_billed_audio_seconds",
             "Audio that the vendor bills: as it says, or else all that it was sent.",
@@ -389,6 +394,7 @@ class ModelMetrics:
         self.reconnects = {reason: metrics.reconnects.labels(model, reason) for reason in RECONNECTS}
         self.rollovers = metrics.rollovers.labels(model)
         self.hibernations = metrics.hibernations.labels(model)
+        self.failed_channels = metrics.failed_channels.labels(model)
         self.billed_audio_seconds = metrics.billed_audio_seconds.labels(model)
         self.estimated_cost_cny = metrics.estimated_cost_cny.labels(model)
         self.partial_results = metrics.results.labels(model, "partial")

@@ -270,12 +270,16 @@ class Settings(BaseSettings):
     that there is a key for, else the embedded one."""
 
     max_streams: int = Field(default=500, ge=1)
-    """Open calls of `Recognize`; one more is refused with RESOURCE_EXHAUSTED."""
+    """Open calls of `Recognize`; one more is refused with RESOURCE_EXHAUSTED. A call with channel mode SEPARATE counts
+    as many as it has channels."""
+
+    max_channels: int = Field(default=16, ge=1, le=16)
+    """Channels of one call with channel mode SEPARATE; with more the call ends with INVALID_ARGUMENT."""
 
     max_client_streams: int = Field(default=0, ge=0)
     """Open calls of one client: of a key, else of a certificate, else of an address (in IPv6 of a /64 network). One
     more is refused with RESOURCE_EXHAUSTED. 0: as many as `max_streams`. Without keys all clients behind a proxy share
-    its address."""
+    its address. A call with channel mode SEPARATE counts as many as it has channels."""
 
     max_client_starts_per_minute: int = Field(default=0, ge=0)
     """Calls that one client, as above, may start in a minute; so many may come at once. 0: as many as it likes."""

@@ -93,3 +93,14 @@ def test_a_client_with_open_calls_is_never_forgotten() -> None:
             start(limits, f"address:{number}")
         with pytest.raises(ClientLimitReached, match="open calls"):
             start(limits, "a")
+
+
+def test_the_channels_of_a_call_count_as_open_calls_while_it_is_open() -> None:
+    limits = ClientLimits(3, 0)
+    with limits.admitted("a"):
+        with limits.more_streams("a", 2), pytest.raises(ClientLimitReached):
+            start(limits, "a")
+        start(limits, "a")
+        with pytest.raises(ClientLimitReached), limits.more_streams("a", 3):
+            pass
+    assert limits.remembered == 0

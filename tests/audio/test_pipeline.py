@@ -51,7 +51,7 @@ def test_a_wav_file_becomes_the_pcm_of_its_samples(size: int) -> None:
     )
 
 
-@pytest.mark.parametrize("mode", list(ChannelMode))
+@pytest.mark.parametrize("mode", [ChannelMode.MIX, ChannelMode.FIRST, ChannelMode.LAST])
 def test_equal_channels_sound_the_same_in_every_mode(mode: ChannelMode) -> None:
     data = array("h", [1_000, 1_000, -5_000, -5_000]).tobytes()
     audio = AudioFormat(sample_rate_hertz=16_000, channel_count=2, channel_mode=mode)

@@ -344,3 +344,41 @@ async def test_before_the_first_update_none_is_in_force() -> None:
 async def test_of_many_updates_the_last_ones_are_kept() -> None:
     made, _ = await all_read(*(Update(adaptation=Adaptation(context=f"{number}")) for number in range(30)))
     assert made.adaptation == Adaptation(context="29")
+
+
+# One channel of several -------------------------------------------------------------------------------------------
+
+
+async def test_audio_is_added_whether_there_is_room_or_not() -> None:
+    made = log(2)
+    for packet in PACKETS[:3]:
+        made.add(packet)
+    assert made.is_full
+    waiting = asyncio.create_task(made.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert [made.read(PACKET), made.read(PACKET)] == PACKETS[:2]
+    await waiting
+
+
+async def test_a_log_that_may_lag_has_room_until_its_reader_has_caught_up() -> None:
+    made = log(2)
+    made.may_lag(10 * PACKET)
+    for packet in PACKETS[:4]:
+        made.add(packet)
+    assert not made.is_full
+    assert [made.read(PACKET) for _ in range(3)] == PACKETS[:3]
+    made.add(PACKETS[4])
+    assert made.is_full
+
+
+async def test_the_writer_does_not_wait_for_a_log_that_was_abandoned() -> None:
+    memory = ReplayMemory(math.inf)
+    made = log(2, memory=memory)
+    for packet in PACKETS[:3]:
+        made.add(packet)
+    waiting = asyncio.create_task(made.room())
+    await asyncio.sleep(0)
+    made.abandon()
+    await waiting
+    assert memory.held_bytes == 0

@@ -16,7 +16,8 @@ from prometheus_client import CollectorRegistry
 import fake_recognizers as fakes
 from asrgateway_server.backends.base import Commit, Completed, Emit, Failed, Lost, TaskEnd, TaskInput
 from asrgateway_server.backends.worker_process import Recognizer, WorkerPool
-from asrgateway_server.call.call import WAITING_PACKETS, recognize
+from asrgateway_server.call.call import recognize
+from asrgateway_server.call.channel import WAITING_PACKETS
 from asrgateway_server.call.going_away import GoingAwayNotice
 from asrgateway_server.call.limits import Limits
 from asrgateway_server.call.replay_memory import ReplayMemory

@@ -35,7 +35,7 @@ class Notebook:
 
 def responder(client: Notebook, *warnings: OptionWarning) -> Responder:
     statistics = Statistics(CONFIG, Metrics(CollectorRegistry()))
-    return Responder(CONFIG, client, statistics, GoingAwayNotice(), warnings)
+    return Responder(CONFIG, client, statistics, lambda: statistics.cursor, GoingAwayNotice(), warnings)
 
 
 async def test_no_warning_comes_before_the_start() -> None:
@@ -87,7 +87,7 @@ async def test_a_result_lacks_fields_that_the_client_does_not_want() -> None:
 async def test_the_client_receives_the_going_away_notice() -> None:
     client, notice = Notebook(), GoingAwayNotice()
     statistics = Statistics(CONFIG, Metrics(CollectorRegistry()))
-    writing = Responder(CONFIG, client, statistics, notice, ())
+    writing = Responder(CONFIG, client, statistics, lambda: statistics.cursor, notice, ())
     notice.announce(30.0)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(writing.keep_awake(60.0))

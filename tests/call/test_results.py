@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 
 from asrgateway_server.backends.base import Commit
@@ -14,7 +16,7 @@ WORDS = (Word(text="good", start_ms=0, end_ms=200),)
 
 
 def numbered(*events: InterimResult | FinalResult, next_index: int = 0) -> list[Result]:
-    results = Results(next_index, 0)
+    results = Results(count(next_index), 0)
     return [
         result
         for event in events
@@ -144,7 +146,7 @@ def test_only_promised_text_is_committed() -> None:
 
 
 def test_a_forced_result_answers_a_commit() -> None:
-    results = Results(0, 0)
+    results = Results(count(), 0)
     results.commit(CLIENT)
     assert results.has_open_commit
     assert places([*finished(results, FinalResult(text="a", is_forced=True))]) == [(0, 1, True)]
@@ -153,14 +155,14 @@ def test_a_forced_result_answers_a_commit() -> None:
 
 @pytest.mark.parametrize(("commit", "is_shown"), [(CLIENT, True), (GATEWAY, False)])
 def test_only_a_commit_of_the_client_gets_an_empty_answer(commit: OpenCommit, is_shown: bool) -> None:
-    results = Results(0, 0)
+    results = Results(count(), 0)
     results.commit(commit)
     assert [*results.commit_empty()] == [CommitEmpty()] * is_shown
     assert not results.has_open_commit
 
 
 def test_commits_are_answered_in_order() -> None:
-    results = Results(0, 0)
+    results = Results(count(), 0)
     results.commit(GATEWAY)
     results.commit(CLIENT)
     finished(results, FinalResult(text="a", is_forced=True))
@@ -168,7 +170,7 @@ def test_commits_are_answered_in_order() -> None:
 
 
 def test_the_end_of_a_task_answers_with_its_last_final_result() -> None:
-    results = Results(0, 0)
+    results = Results(count(), 0)
     results.end_by_commit(CLIENT)
     assert results.has_open_commit
     assert finished(results, final("a")) == []
@@ -181,7 +183,7 @@ def test_the_end_of_a_task_answers_with_its_last_final_result() -> None:
 
 
 def test_a_held_result_is_sent_before_the_next_text() -> None:
-    results = Results(0, 0)
+    results = Results(count(), 0)
     results.end_by_commit(CLIENT)
     finished(results, final("a"))
     assert places([*results.interim(interim("b"))]) == [(0, 1, True), (1, 1, False)]
@@ -189,7 +191,7 @@ def test_a_held_result_is_sent_before_the_next_text() -> None:
 
 
 def test_a_held_result_is_sent_when_speech_begins_again() -> None:
-    results = Results(0, 0)
+    results = Results(count(), 0)
     results.end_by_commit(CLIENT)
     finished(results, final("a"))
     assert places([*results.speech_started()]) == [(0, 1, True)]
@@ -197,13 +199,13 @@ def test_a_held_result_is_sent_when_speech_begins_again() -> None:
 
 @pytest.mark.parametrize(("commit", "answers"), [(CLIENT, [CommitEmpty()]), (GATEWAY, [])])
 def test_the_end_of_a_task_without_results_is_an_empty_answer(commit: OpenCommit, answers: list[CommitEmpty]) -> None:
-    results = Results(0, 0)
+    results = Results(count(), 0)
     results.end_by_commit(commit)
     assert [*results.task_ended()] == answers
 
 
 def test_a_task_that_ends_leaves_no_commit_without_an_answer() -> None:
-    results = Results(0, 0)
+    results = Results(count(), 0)
     results.commit(CLIENT)
     results.commit(CLIENT)
     assert [*results.task_ended()] == [CommitEmpty(), CommitEmpty()]
@@ -214,7 +216,7 @@ def test_a_task_that_ends_leaves_no_commit_without_an_answer() -> None:
 
 
 def test_an_empty_answer_to_a_commit_leaves_a_result_open_that_still_comes() -> None:
-    results = Results(0, 0)
+    results = Results(count(), 0)
     results.interim(interim("a b"))
     results.commit(OpenCommit(at_ms=3_000, mark=CLIENT.mark))
     results.commit_empty()
@@ -222,7 +224,7 @@ def test_an_empty_answer_to_a_commit_leaves_a_result_open_that_still_comes() -> 
 
 
 def test_a_text_that_the_client_does_not_want_opens_an_utterance_too() -> None:
-    results = Results(0, 0)
+    results = Results(count(), 0)
     results.hidden_interim()
     assert results.has_open_utterance
     finished(results, final("a"))

@@ -19,7 +19,7 @@ from asrgateway_server.config import (
     ServerVad,
 )
 from asrgateway_server.contract.requests import MAX_CONFIG_BYTES, config_from, request_from, update_from
-from asrgateway_server.errors import GatewayError, InvalidRequest, NotBuiltYet, UnknownModel
+from asrgateway_server.errors import GatewayError, InvalidRequest, UnknownModel
 from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
 from catalogues import WITHOUT_KEY
 
@@ -272,16 +272,24 @@ def test_every_encoding_of_the_contract_is_taken(name: str) -> None:
     assert f"AUDIO_ENCODING_{found.name}" == name
 
 
-@pytest.mark.parametrize(
-    ("message", "name", "field"),
-    [
-        (decoding(channel_mode=pb.CHANNEL_MODE_SEPARATE), "SEPARATE", "decoding_config.channel_mode"),
-    ],
-)
-def test_a_choice_of_a_later_version_is_not_supported_yet(message: pb.StreamingConfig, name: str, field: str) -> None:
-    with pytest.raises(NotBuiltYet, match=name) as caught:
+def test_channels_by_themselves_resume_each_at_its_own_place() -> None:
+    message = decoding(channel_mode=pb.CHANNEL_MODE_SEPARATE, audio_channel_count=2)
+    message.resume.audio_offset.FromMilliseconds(1_000)
+    for offset_ms in (1_000, 2_500):
+        message.resume.channel_offsets.add().FromMilliseconds(offset_ms)
+    resumed = config(message)
+    assert resumed.audio.channel_mode is ChannelMode.SEPARATE
+    assert resumed.resume.channel_offsets_ms == (1_000, 2_500)
+
+
+def test_no_channel_resumes_before_the_audio_that_is_sent_again() -> None:
+    message = decoding(channel_mode=pb.CHANNEL_MODE_SEPARATE, audio_channel_count=2)
+    message.resume.audio_offset.FromMilliseconds(1_000)
+    for offset_ms in (1_000, 999):
+        message.resume.channel_offsets.add().FromMilliseconds(offset_ms)
+    with pytest.raises(InvalidRequest, match="999") as caught:
         config(message)
-    assert caught.value.field == f"streaming_config.{field}"
+    assert caught.value.field == "streaming_config.resume.channel_offsets[1]"
 
 
 @pytest.mark.parametrize(

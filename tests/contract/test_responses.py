@@ -4,8 +4,19 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.call.responses import CallFinished, Cursor, Result, Started
+from asrgateway_server.call.responses import (
+    CallFinished,
+    ChannelFailed,
+    ChannelResponse,
+    Cursor,
+    OfChannel,
+    Result,
+    Started,
+    StreamEvent,
+    StreamEventType,
+)
 from asrgateway_server.contract.responses import models_from, response_from
+from asrgateway_server.errors import UpstreamRefused
 from asrgateway_server.events import CommitEmpty, OptionWarning, SpeechEnded, SpeechStarted, WarningCode, Word
 from asrgateway_server.models import Feature
 from asrgateway_server.vendors.pocketsphinx.catalogue import EMBEDDED
@@ -183,3 +194,46 @@ def test_a_route_lists_its_models_in_order() -> None:
     route = ["fun-asr-realtime", "embedded"]
     (alias,) = models_from(served(dashscope_api_key="sk-1", aliases={"default": route})).aliases
     assert alias == pb.ModelAlias(name="default", model="fun-asr-realtime", models=route)
+
+
+# Channels by themselves -------------------------------------------------------------------------------------------
+
+REFUSED = UpstreamRefused("the vendor refuses the key")
+WARNING = OptionWarning(code=WarningCode.OPTION_IGNORED, field="update.adaptation", message="it stays")
+RECONNECTED = StreamEvent(type=StreamEventType.RECONNECTED, reason="lost", start_ms=0, end_ms=100)
+
+
+@pytest.mark.parametrize(
+    "of_channel",
+    [
+        Result(index=0, revision=1, is_final=False, text="a", committed=""),
+        SpeechStarted(offset_ms=0),
+        CommitEmpty(),
+        RECONNECTED,
+        WARNING,
+        ChannelFailed(error=REFUSED, start_ms=100),
+    ],
+)
+def test_a_response_of_a_channel_has_its_number(of_channel: ChannelResponse) -> None:
+    message = response(OfChannel(channel=0, response=of_channel))
+    inner = getattr(message, message.WhichOneof("response") or "")
+    assert inner.HasField("channel")
+    assert inner.channel == 0
+    inner.ClearField("channel")
+    assert message == response(of_channel)
+
+
+def test_a_failed_channel_says_what_a_call_of_its_own_would_end_with() -> None:
+    event = response(ChannelFailed(error=REFUSED, start_ms=100)).stream_event
+    error = pb.ChannelError(code=9, reason="UPSTREAM_REFUSED", message="the vendor refuses the key")
+    assert event == pb.StreamEvent(
+        event_type=pb.STREAM_EVENT_TYPE_CHANNEL_FAILED,
+        reason="the vendor refuses the key",
+        start_offset=duration(100),
+        error=error,
+    )
+
+
+def test_the_cursor_has_the_place_of_each_channel() -> None:
+    cursor = Cursor(received_ms=100, sent_ms=100, final_ms=20, silence_ms=0, channel_final_ms=(60, 20))
+    assert response_from(None, cursor, "c1").cursor.channel_finalized == [duration(60), duration(20)]

@@ -12,7 +12,6 @@ from calls import MESSAGE_BYTES, RECORDINGS, Stub, audio, commit, config, in_mes
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
-UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
 DECODING = "streaming_config.decoding_config"
 
 
@@ -112,12 +111,6 @@ WRONG = {
         INVALID,
         f"{DECODING}.encoding",
         "it is not recognised",
-    ),
-    "channel mode not built": (
-        [decoding(sample_rate_hertz=8000, channel_mode=pb.CHANNEL_MODE_SEPARATE)],
-        UNIMPLEMENTED,
-        f"{DECODING}.channel_mode",
-        "SEPARATE",
     ),
     "strict, and an update unsupported_options": (
         [config(strict=True), pb.RecognizeRequest(update=pb.ConfigUpdate(adaptation=pb.SpeechAdaptation(context="x")))],

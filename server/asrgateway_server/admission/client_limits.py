@@ -48,18 +48,30 @@ class ClientLimits:
         Raises:
             ClientLimitReached: It has too many open, or starts too many.
         """
-        self._verify_open(client)
+        self._verify_open(client, 1)
         self._count_start(client)
-        self._open[client] += 1
+        with self._opened(client, 1):
+            yield
+
+    @contextmanager
+    def more_streams(self, client: str, count: int) -> Iterator[None]:
+        """Count streams of an open call beyond its first; raise ClientLimitReached if they are too many."""
+        self._verify_open(client, count)
+        with self._opened(client, count):
+            yield
+
+    @contextmanager
+    def _opened(self, client: str, count: int) -> Iterator[None]:
+        self._open[client] += count
         try:
             yield
         finally:
-            self._open[client] -= 1
+            self._open[client] -= count
             if not self._open[client]:
                 del self._open[client]
 
-    def _verify_open(self, client: str) -> None:
-        if self._max_streams and self._open[client] >= self._max_streams:
+    def _verify_open(self, client: str, count: int) -> None:
+        if self._max_streams and self._open[client] + count > self._max_streams:
             raise ClientLimitReached(
                 f"this client has reached its limit of {self._max_streams} open calls; end one first",
                 retry_after_seconds=_OPEN_AGAIN_SECONDS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 
 from asrgateway_server import logs
@@ -61,12 +61,15 @@ class Recognitions:
         client = CallClient(stream, call_id, self._edge_limits)
         # Refused before any response header, so that clients may send the call again by themselves.
         self._drain.refuse_late_calls()
-        with self._admitted(client_id):
+        with ExitStack() as admissions:
+            self._take(admissions, self._clients.admitted(client_id), 1)
             async with self._drain.open_call(client) as going_away:
                 await stream.admit()
-                await self._recognize(client, going_away)
+                await self._recognize(client, client_id, going_away, admissions)
 
-    async def _recognize(self, client: CallClient, going_away: GoingAwayNotice) -> None:
+    async def _recognize(
+        self, client: CallClient, client_id: str, going_away: GoingAwayNotice, admissions: ExitStack
+    ) -> None:
         with self._refusals_counted(client):
             vendor_metadata = client.vendor_metadata()
             message = await client.read_config()
@@ -76,36 +79,46 @@ class Recognitions:
             config = replace(config, model=model, vendor_metadata=vendor_metadata)
         call_trace.get().set_attributes(model=config.model.name)
         logs.add_to_call(model=config.model.name, request_id=message.request_id, resumes=message.resume.call_id)
+
+        def take_streams(count: int) -> None:
+            self._take(admissions, self._clients.more_streams(client_id, count), count)
+            admissions.enter_context(self._active(config, count))
+
         with self._counted(config):
             async with client.until_stalled():
                 await recognize(
-                    config, route, client, self._call_limits, self._metrics, going_away, self._replay_memory
+                    config,
+                    route,
+                    client,
+                    self._call_limits,
+                    self._metrics,
+                    going_away,
+                    self._replay_memory,
+                    take_streams=take_streams,
                 )
 
-    @contextmanager
-    def _admitted(self, client_id: str) -> Iterator[None]:
-        with ExitStack() as admissions:
-            try:
-                admissions.enter_context(self._clients.admitted(client_id))
-            except ClientLimitReached:
-                self._metrics.streams_rejected.labels("quota").inc()
-                raise
-            admissions.enter_context(self._within_streams())
-            yield
+    def _take(self, admissions: ExitStack, of_client: AbstractContextManager[None], count: int) -> None:
+        """Count streams of a call while it is open."""
+        try:
+            admissions.enter_context(of_client)
+        except ClientLimitReached:
+            self._metrics.streams_rejected.labels("quota").inc()
+            raise
+        admissions.enter_context(self._within_streams(count))
 
     @contextmanager
-    def _within_streams(self) -> Iterator[None]:
-        if self._open_streams >= self._edge_limits.max_streams:
+    def _within_streams(self, count: int) -> Iterator[None]:
+        if self._open_streams + count > self._edge_limits.max_streams:
             self._metrics.streams_rejected.labels("capacity").inc()
             raise Overloaded(
                 f"all {self._edge_limits.max_streams} streams of this gateway are in use; try again later",
                 retry_after_seconds=1.0,
             )
-        self._open_streams += 1
+        self._open_streams += count
         try:
             yield
         finally:
-            self._open_streams -= 1
+            self._open_streams -= count
 
     @contextmanager
     def _refusals_counted(self, client: CallClient) -> Iterator[None]:
@@ -118,11 +131,18 @@ class Recognitions:
 
     @contextmanager
     def _counted(self, config: RecognitionConfig) -> Iterator[None]:
-        metrics = self._metrics.of_model(config.model.name)
         began = time.monotonic()
-        metrics.streams_active.inc()
+        try:
+            with self._active(config, 1):
+                yield
+        finally:
+            self._metrics.of_model(config.model.name).stream_duration.observe(time.monotonic() - began)
+
+    @contextmanager
+    def _active(self, config: RecognitionConfig, count: int) -> Iterator[None]:
+        active = self._metrics.of_model(config.model.name).streams_active
+        active.inc(count)
         try:
             yield
         finally:
-            metrics.streams_active.dec()
-            metrics.stream_duration.observe(time.monotonic() - began)
+            active.dec(count)

@@ -12,7 +12,7 @@ class AudioPipeline:
     """Decodes, mixes and resamples.
 
     Attributes:
-        sample_rate_hertz: Of what it returns: mono, 16-bit little-endian.
+        sample_rate_hertz: Of what it returns: 16-bit little-endian, mono; with mode SEPARATE all channels, interleaved.
     """
 
     def __init__(self, audio: AudioFormat, sample_rate_hertz: int) -> None:
@@ -33,6 +33,12 @@ class AudioPipeline:
     def has_more(self) -> bool:
         """Whether the bytes so far hold more than was decoded: ``feed(b"")`` goes on."""
         return self._decoder.has_more
+
+    @property
+    def channel_count(self) -> int | None:
+        """The client's channels; None until a header has told it."""
+        pcm_format = self._decoder.pcm_format
+        return pcm_format.channel_count if pcm_format else None
 
     def feed(self, data: bytes) -> bytes:
         """Return the PCM that ``data`` completes, or as much of it as may be decoded at once.
@@ -65,6 +71,7 @@ class AudioPipeline:
 
 def _resampler(source: PcmFormat, sample_rate_hertz: int, mode: ChannelMode) -> Resampler | None:
     """Return what the audio needs; None where it already is what the model takes."""
-    if source == PcmFormat(sample_rate_hertz, 1):
+    channel_count = source.channel_count if mode is ChannelMode.SEPARATE else 1
+    if source == PcmFormat(sample_rate_hertz, channel_count):
         return None
     return Resampler(source, sample_rate_hertz, mode)

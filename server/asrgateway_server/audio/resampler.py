@@ -1,4 +1,4 @@
-"""Interleaved PCM of any rate and channel count to mono at another rate."""
+"""Interleaved PCM of any rate and channel count to mono, or to all of its channels, at another rate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _share(count: int) -> float:
     return 32_768 // count / 32_768
 
 
-# What each mode makes of n channels, in the words of FFmpeg's `pan` filter.
+# What each mode that mixes makes of n channels, in the words of FFmpeg's `pan` filter.
 _PAN: Final[Mapping[ChannelMode, Callable[[int], str]]] = {
     ChannelMode.MIX: lambda count: "+".join(f"{_share(count):.9f}*c{channel}" for channel in range(count)),
     ChannelMode.FIRST: lambda _: "c0",
@@ -30,6 +30,8 @@ _PAN: Final[Mapping[ChannelMode, Callable[[int], str]]] = {
 class Resampler:
     """Mixes and resamples one stream; the audio keeps its length and its place in time.
 
+    With mode SEPARATE all channels stay, interleaved: one filter for all takes half the time of one for each.
+
     Source: FFmpeg filters `pan`, `aresample` (libswresample).
     """
 
@@ -37,6 +39,8 @@ class Resampler:
         self._source = source
         self._position = 0
         self._layout = f"{source.channel_count} channels"
+        is_mixed = channel_mode is not ChannelMode.SEPARATE
+        self._frame_bytes = BYTES_PER_SAMPLE if is_mixed else source.frame_bytes
         self._graph = Graph()
         chain = [
             self._graph.add_abuffer(
@@ -45,15 +49,15 @@ class Resampler:
                 layout=self._layout,
                 time_base=Fraction(1, source.sample_rate_hertz),
             ),
-            self._graph.add("pan", f"mono|c0={_PAN[channel_mode](source.channel_count)}"),
+            *([self._graph.add("pan", f"mono|c0={_PAN[channel_mode](source.channel_count)}")] if is_mixed else ()),
             self._graph.add("aresample", str(sample_rate_hertz)),
-            self._graph.add("aformat", "sample_fmts=s16:channel_layouts=mono"),
+            self._graph.add("aformat", "sample_fmts=s16"),
             self._graph.add("abuffersink"),
         ]
         self._graph.link_nodes(*chain).configure()
 
     def resample(self, pcm: bytes) -> bytes:
-        """Return what the whole frames of ``pcm`` complete: mono, 16-bit, at the new rate."""
+        """Return what the whole frames of ``pcm`` complete: 16-bit, at the new rate."""
         if not pcm:
             return b""
         frame = AudioFrame(format="s16", layout=self._layout, samples=len(pcm) // self._source.frame_bytes)
@@ -74,6 +78,6 @@ class Resampler:
         try:
             while True:
                 frame = cast("AudioFrame", self._graph.pull())
-                pieces.append(bytes(frame.planes[0])[: frame.samples * BYTES_PER_SAMPLE])
+                pieces.append(bytes(frame.planes[0])[: frame.samples * self._frame_bytes])
         except (av.BlockingIOError, av.EOFError):
             return b"".join(pieces)

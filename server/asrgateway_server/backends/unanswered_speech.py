@@ -53,7 +53,7 @@ class UnansweredSpeech:
         return self._loud_bytes >= self._limit_bytes and now - self._loud_since >= self._limit_seconds
 
 
-def is_loud(pcm: bytes) -> bool:
-    """Return whether audio, mono and 16-bit, is loud enough to be speech: above -45 dB of full scale."""
+def is_loud(pcm: bytes, level: float = _LOUD) -> bool:
+    """Return whether audio, mono and 16-bit, is above a level; by default loud enough to be speech: -45 dB."""
     samples = array("h", pcm)[::_STRIDE]
-    return math.hypot(*samples) > _LOUD * math.sqrt(len(samples))
+    return math.hypot(*samples) > level * math.sqrt(len(samples))

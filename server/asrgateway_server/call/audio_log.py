@@ -63,7 +63,7 @@ class AudioLog:
         self.end_samples = 0
         self.is_writing = False
         self._furthest_samples = 0
-        self._capacity_samples = capacity_samples
+        self._capacity_samples = self._room_samples = capacity_samples
         self._most_bytes = capacity_samples * BYTES_PER_SAMPLE
         self._kept_bytes = kept_samples * BYTES_PER_SAMPLE
         self._memory = memory
@@ -82,7 +82,7 @@ class AudioLog:
 
     async def append(self, pcm: bytes) -> None:
         """Add audio; wait while there is no room."""
-        if self._is_full or len(pcm) > self._most_bytes:
+        if self.is_full or len(pcm) > self._most_bytes:
             self.is_writing = True
             try:
                 await self._append_in_parts(pcm)
@@ -94,9 +94,32 @@ class AudioLog:
             # Audio that is shorter than a packet wakes no reader, but silence may be due after it from now on.
             self._wake_reader()
 
+    def add(self, pcm: bytes) -> None:
+        """Add audio whether there is room or not; the writer then waits for ``room``."""
+        if pcm:
+            self._add(pcm)
+        if self._alarm is None:
+            self._wake_reader()
+
+    async def room(self) -> None:
+        """Wait until there is room."""
+        while self.is_full:
+            await self._room()
+
+    def may_lag(self, samples: int) -> None:
+        """Let the writer be so far ahead of the reader, from now until the reader has caught up."""
+        self._room_samples = max(samples, self._capacity_samples)
+        self._wake_writer()
+
+    def abandon(self) -> None:
+        """Give up everything: nobody reads any more, and the writer need not wait."""
+        self._marks.clear()
+        self.may_lag(1 << 62)
+        self.close()
+
     async def mark(self, item: Commit | Update) -> None:
         """Add a commit or an update after all audio so far."""
-        while len(self._marks) >= _MOST_MARKS or self._is_full:
+        while len(self._marks) >= _MOST_MARKS or self.is_full:
             await self._room()
         self._mark_count += 1
         self._marks.append(Mark(position_samples=self.end_samples, number=self._mark_count, item=item))
@@ -110,8 +133,7 @@ class AudioLog:
 
     async def _append_in_parts(self, pcm: bytes) -> None:
         for start in range(0, len(pcm), self._most_bytes):
-            while self._is_full:
-                await self._room()
+            await self.room()
             self._add(pcm[start : start + self._most_bytes])
 
     def _add(self, pcm: bytes) -> None:
@@ -127,8 +149,9 @@ class AudioLog:
             self._on_audio()
 
     @property
-    def _is_full(self) -> bool:
-        return self.end_samples - self._furthest_samples >= self._capacity_samples
+    def is_full(self) -> bool:
+        """Whether the writer has to wait."""
+        return self.end_samples - self._furthest_samples >= self._room_samples
 
     async def _room(self) -> None:
         self._writer = asyncio.get_running_loop().create_future()
@@ -206,6 +229,8 @@ class AudioLog:
         self.read_samples += samples
         if self.read_samples > self._furthest_samples:
             self._furthest_samples = self.read_samples
+            if self.end_samples - self.read_samples < self._capacity_samples:
+                self._room_samples = self._capacity_samples
             self._wake_writer()
         return pcm
 
@@ -274,7 +299,7 @@ class AudioLog:
             self._reader.set_result(None)
 
     def _wake_writer(self) -> None:
-        if self._writer and not self._writer.done() and not self._is_full:
+        if self._writer and not self._writer.done() and not self.is_full:
             self._writer.set_result(None)
 
     def _wake_by_alarm(self) -> None:

@@ -25,6 +25,7 @@ class Limits:
         replay_speed: How many times faster than realtime it is sent again.
         hedge_after_seconds: A call whose model is not ready after so long begins at the next of its route too; 0: it
             waits.
+        max_channels: The most channels of one call that are recognized each by itself.
         max_failures: How many tasks in a row may be lost.
         reconnect_pause_seconds: The pause after the first of them.
     """
@@ -41,5 +42,6 @@ class Limits:
     replay_seconds: float
     replay_speed: float
     hedge_after_seconds: float
+    max_channels: int
     max_failures: int
     reconnect_pause_seconds: float

@@ -68,6 +68,7 @@ class Receiver:
         self._task_input = task_input
         self._utterance = utterance
         self._log = audio.log
+        self._silence = audio.silence
         self._clock = audio.clock
         self._results = audio.results
         self._statistics = audio.statistics
@@ -115,6 +116,8 @@ class Receiver:
         await self._write(self._results.task_lost(last), read_at)
 
     async def _interim(self, event: InterimResult, read_at: float) -> None:
+        if self._silence is not None:
+            self._silence.restart()
         self._last_interim = event
         self._utterance.open(self._clock.task_ms if event.start_ms is None else event.start_ms)
         if self._responder.wants_interim_results:

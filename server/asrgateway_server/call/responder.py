@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from asrgateway_server.call.going_away import GoingAwayNotice
-from asrgateway_server.call.responses import Cursor, GoingAway, Response, Result, Started
+from asrgateway_server.call.responses import (
+    CallFinished,
+    ChannelFailed,
+    ChannelResponse,
+    Cursor,
+    GoingAway,
+    OfChannel,
+    Response,
+    Result,
+    Started,
+)
 from asrgateway_server.call.statistics import Statistics
 from asrgateway_server.config import RecognitionConfig
 from asrgateway_server.events import OptionWarning, Ready
@@ -22,13 +33,30 @@ class ResponseWriter(Protocol):
         """Send a response; with None only the cursor."""
 
 
+@dataclass(slots=True)
+class _Course:
+    """What all responders of a call share.
+
+    Attributes:
+        downgrades: The warnings about options of the call.
+        waiting: What is sent after the start and these.
+    """
+
+    downgrades: tuple[OptionWarning, ...]
+    waiting: list[Response] = field(default_factory=list)
+    is_started: bool = False
+    is_stopping: bool = False
+    last_response_at: float = field(default_factory=time.monotonic)
+
+
 class Responder:
-    """Writes the responses of one call.
+    """Writes the responses of one call, or of one of its channels.
 
     Args:
         config: The call's config; what it does not ask for is left out of responses.
         writer: Takes the responses.
-        statistics: Has the cursor; receives the instants of the first text.
+        statistics: Receives the instants of the first text.
+        cursor: Returns how far the call has come.
         going_away: Has the deadline of the call.
         warnings: Those that are known before the call starts.
     """
@@ -38,18 +66,23 @@ class Responder:
         config: RecognitionConfig,
         writer: ResponseWriter,
         statistics: Statistics,
+        cursor: Callable[[], Cursor],
         going_away: GoingAwayNotice,
         warnings: tuple[OptionWarning, ...],
     ) -> None:
         self._config = config
         self._writer = writer
         self._statistics = statistics
+        self._cursor = cursor
         self._going_away = going_away
-        self._is_started = False
-        self._downgrades = warnings
-        self._update_warnings: tuple[OptionWarning, ...] = ()
-        self._last_response_at = time.monotonic()
-        self._is_stopping = False
+        self._course = _Course(warnings)
+        self._channel: int | None = None
+
+    def of_channel(self, channel: int, statistics: Statistics) -> Responder:
+        """Return one for a channel: its responses have the channel's number."""
+        responder = copy(self)
+        responder._channel, responder._statistics = channel, statistics  # noqa: SLF001 its own class
+        return responder
 
     @property
     def wants_interim_results(self) -> bool:
@@ -61,40 +94,58 @@ class Responder:
         """Whether the client wants begin and end of speech."""
         return self._config.features.voice_activity_events
 
-    async def write(self, response: Response | None) -> None:
-        """Send a response; with None only the cursor."""
-        self._last_response_at = time.monotonic()
-        await self._writer.write(response, self._statistics.cursor)
+    async def write(self, response: ChannelResponse) -> None:
+        """Send a response."""
+        self._course.last_response_at = time.monotonic()
+        await self._writer.write(self._numbered(response), self._cursor())
+
+    async def finish(self, summary: CallFinished) -> None:
+        """Send the last response."""
+        await self._write(summary)
+
+    def _numbered(self, response: ChannelResponse) -> Response:
+        return response if self._channel is None else OfChannel(channel=self._channel, response=response)
+
+    async def _write(self, response: Response | None) -> None:
+        self._course.last_response_at = time.monotonic()
+        await self._writer.write(response, self._cursor())
 
     async def warn(self, warning: OptionWarning) -> None:
         """Send a warning about an option of the call, once: with the start, or at once after it."""
-        if warning in self._downgrades:
+        course = self._course
+        if warning in course.downgrades:
             return
-        self._downgrades = (*self._downgrades, warning)
-        if self._is_started:
-            await self.write(warning)
+        course.downgrades = (*course.downgrades, warning)
+        if course.is_started:
+            await self._write(warning)
 
     async def warn_of_update(self, warnings: tuple[OptionWarning, ...]) -> None:
         """Send the warnings about an update, after those about the call."""
-        if self._is_started:
-            await self._write_all(warnings)
+        for warning in warnings:
+            await self.write_after_start(warning)
+
+    async def write_after_start(self, response: OptionWarning | ChannelFailed) -> None:
+        """Send a response now, or after the start."""
+        if self._course.is_started:
+            await self.write(response)
         else:
-            self._update_warnings += warnings
+            self._course.waiting.append(self._numbered(response))
 
     async def start(self, ready: Ready, config: RecognitionConfig) -> None:
         """Send that the call has started, with its warnings; send nothing for a task after the first."""
-        if self._is_started:
+        course = self._course
+        if course.is_started:
             return
-        self._is_started = True
-        await self.write(
+        course.is_started = True
+        await self._write(
             Started(
                 model=config.model,
                 sample_rate_hertz=config.model_rate_hertz,
                 upstream_request_id=ready.request_id,
-                downgrades=self._downgrades,
+                downgrades=course.downgrades,
             )
         )
-        await self._write_all((*self._downgrades, *self._update_warnings))
+        await self._write_all((*course.downgrades, *course.waiting))
 
     async def write_result(self, result: Result, read_at: float) -> None:
         """Send a result read from the upstream at ``read_at``, without fields that the client does not want."""
@@ -118,27 +169,28 @@ class Responder:
 
     async def keep_awake(self, interval_seconds: float) -> None:
         """Send the going-away notice, and a cursor after so long without a response, until ``stop_keeping_awake``."""
-        while not self._is_stopping:
+        course = self._course
+        while not course.is_stopping:
             try:
-                async with asyncio.timeout(self._last_response_at + interval_seconds - time.monotonic()):
+                async with asyncio.timeout(course.last_response_at + interval_seconds - time.monotonic()):
                     await self._going_away.announced.wait()
             except TimeoutError:
-                if time.monotonic() - self._last_response_at >= interval_seconds:
-                    await self.write(None)
+                if time.monotonic() - course.last_response_at >= interval_seconds:
+                    await self._write(None)
             else:
                 await self._write_going_away()
 
     def stop_keeping_awake(self) -> None:
         """End ``keep_awake``; not by a cancel, which could interrupt gRPC in the middle of a message."""
-        self._is_stopping = True
+        self._course.is_stopping = True
         self._going_away.announced.set()
 
     async def _write_all(self, responses: Sequence[Response]) -> None:
         for response in responses:
-            await self.write(response)
+            await self._write(response)
 
     async def _write_going_away(self) -> None:
         self._going_away.announced.clear()
-        if self._going_away.deadline is not None and not self._is_stopping:
+        if self._going_away.deadline is not None and not self._course.is_stopping:
             left_seconds = max(self._going_away.deadline - time.monotonic(), 0.0)
-            await self.write(GoingAway(left_ms=round(left_seconds * 1000)))
+            await self._write(GoingAway(left_ms=round(left_seconds * 1000)))

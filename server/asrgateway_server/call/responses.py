@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from asrgateway_server.errors import GatewayError
 from asrgateway_server.events import (
     CommitEmpty,
     Emotion,
@@ -26,12 +27,14 @@ class Cursor:
         sent_ms: The client's audio handed to the backend.
         final_ms: End of the last final result.
         silence_ms: Silence that the gateway added.
+        channel_final_ms: The same as ``final_ms`` of each channel; empty unless each is recognized by itself.
     """
 
     received_ms: int
     sent_ms: int
     final_ms: int
     silence_ms: int
+    channel_final_ms: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +145,8 @@ class CallFinished:
         billed_ms: The audio that the vendor bills; None where it does not say.
         estimated_cost_cny: The catalogue's price of the audio billed, or sent; None without a price.
         final_results: How many final results were sent.
+        error: Of a channel, why it has failed; None if it has not.
+        channels: The summaries of the channels, where each is recognized by itself.
     """
 
     first_package_delay_seconds: float | None
@@ -156,10 +161,43 @@ class CallFinished:
     estimated_cost_cny: float | None
     final_results: int
     upstream_request_ids: tuple[str, ...]
+    error: GatewayError | None = None
+    channels: tuple[CallFinished, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelFailed:
+    """A channel is not recognized any more; the others go on.
+
+    Attributes:
+        error: Why.
+        start_ms: Where its audio begins that has no final result.
+    """
+
+    error: GatewayError
+    start_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfChannel:
+    """A response that concerns one channel of several.
+
+    Attributes:
+        channel: Its number, from 0.
+        response: The response.
+    """
+
+    channel: int
+    response: ChannelResponse
+
+
+#: What may concern one channel.
+ChannelResponse = (
+    Result | SpeechStarted | SpeechEnded | CommitEmpty | UpdateApplied | OptionWarning | StreamEvent | ChannelFailed
+)
 Response = (
-    Started
+    OfChannel
+    | Started
     | Result
     | SpeechStarted
     | SpeechEnded
@@ -167,6 +205,7 @@ Response = (
     | UpdateApplied
     | OptionWarning
     | StreamEvent
+    | ChannelFailed
     | GoingAway
     | CallFinished
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
@@ -54,15 +54,16 @@ class Results:
         delivered_ms: Where the last final result ended.
 
     Args:
-        next_index: The index of the first utterance.
+        indexes: Gives each utterance of the call the next number, with its first text; channels share them.
         start_ms: Where the call begins.
     """
 
-    def __init__(self, next_index: int, start_ms: int) -> None:
+    def __init__(self, indexes: Iterator[int], start_ms: int) -> None:
         self.delivered_ms = start_ms
         self._margin_ms = 0
         self._exact_ms = start_ms
-        self._index = next_index
+        self._indexes = indexes
+        self._index: int | None = None
         self._revision = 0
         self._has_text = False
         self._committed = ""
@@ -213,7 +214,7 @@ class Results:
         self._revision += 1
         self._last_words = words
         result = Result(
-            index=self._index,
+            index=self._numbered_index(),
             revision=self._revision,
             is_final=False,
             text=new.text,
@@ -254,6 +255,12 @@ class Results:
         has_overlap = self._is_replay and self._margin_ms
         return without_delivered(event, self.delivered_ms) if has_overlap else event
 
+    def _numbered_index(self) -> int:
+        """Return the number of the open utterance, which it has from its first text to its last."""
+        if self._index is None:
+            self._index = next(self._indexes)
+        return self._index
+
     def _numbered(self, event: FinalResult, until_ms: int) -> Sequence[Result]:
         self._tries.clear()
         self._has_text = False
@@ -263,7 +270,7 @@ class Results:
         if not (event.text or event.is_forced or self._revision):
             return ()
         result = Result(
-            index=self._index,
+            index=self._numbered_index(),
             revision=self._revision + 1,
             is_final=True,
             text=event.text,
@@ -275,7 +282,7 @@ class Results:
             emotion=event.emotion,
             is_forced=event.is_forced,
         )
-        self._index += 1
+        self._index = None
         self._revision = 0
         self._committed = ""
         self._last_words = []

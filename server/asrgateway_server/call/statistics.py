@@ -100,7 +100,7 @@ class Statistics:
     Attributes:
         delays: The instants of the call.
         received_ms: The client's audio received.
-        sent_ms: The client's audio handed to tasks, each part counted once.
+        sent_ms: The client's audio handed to tasks, each part counted once, or passed over.
         replayed_ms: Audio handed to a task again.
         reconnects: How often a task took over from a lost one.
         final_ms: Where the last final result ended, on the client's clock.
@@ -158,6 +158,10 @@ class Statistics:
             self.metrics.replayed_audio_seconds.inc(again_ms / 1000)
         self._sent.add(new_ms / 1000)
         self.sent_ms += new_ms
+
+    def passed_over(self, position_ms: int) -> None:
+        """Note that audio up to a position is not handed to any task, because it is silent."""
+        self.sent_ms = max(self.sent_ms, position_ms)
 
     def silence_sent(self, length_ms: int) -> None:
         """Count silence handed to a task."""

@@ -31,6 +31,7 @@ class Takeover:
     def __init__(self, audio: CallAudio, *, fails_on_audio_loss: bool) -> None:
         self.events: list[StreamEvent] = []
         self.has_replayed = False
+        self._is_hibernating = False
         self._audio = audio
         self._fails_on_audio_loss = fails_on_audio_loss
 
@@ -60,7 +61,7 @@ class Takeover:
             type=kind,
             reason=reason,
             start_ms=start_ms,
-            end_ms=audio.clock.offset_ms + audio.statistics.sent_ms,
+            end_ms=self._sent_ms,
             from_model=from_model,
             to_model=to_model,
             downgrades=downgrades,
@@ -88,10 +89,21 @@ class Takeover:
 
     def hibernated(self, reason: str) -> StreamEvent:
         """Return that no task runs; the next one begins with the client's next audio, and says so."""
-        at_ms = self._audio.clock.offset_ms + self._audio.statistics.sent_ms
-        woke, reason_to_wake = StreamEventType.WOKE, "the client sends audio again"
-        self.events[:] = [StreamEvent(type=woke, reason=reason_to_wake, start_ms=at_ms, end_ms=at_ms)]
+        self._is_hibernating = True
+        at_ms = self._sent_ms
         return StreamEvent(type=StreamEventType.HIBERNATED, reason=reason, start_ms=at_ms, end_ms=at_ms)
+
+    def woken(self) -> None:
+        """Note that the client's next audio has come."""
+        if not self._is_hibernating:  # There was none before it.
+            return
+        self._is_hibernating = False
+        at_ms, reason = self._sent_ms, "the client sends audio again"
+        self.events[:] = [StreamEvent(type=StreamEventType.WOKE, reason=reason, start_ms=at_ms, end_ms=at_ms)]
+
+    @property
+    def _sent_ms(self) -> int:
+        return self._audio.clock.offset_ms + self._audio.statistics.sent_ms
 
     def _client_ms(self, samples: int) -> int:
         return self._audio.clock.offset_ms + self._audio.clock.time_ms(samples)

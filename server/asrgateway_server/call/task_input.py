@@ -19,6 +19,7 @@ from asrgateway_server.call.pacer import Pacer
 from asrgateway_server.call.policy import InputEnd
 from asrgateway_server.call.quiet import QuietDetector
 from asrgateway_server.call.results import OpenCommit, Results
+from asrgateway_server.call.silent_audio import SilentAudio
 from asrgateway_server.call.statistics import Statistics
 from asrgateway_server.call.utterance import Utterance
 from asrgateway_server.config import Adaptation, ChannelMode, RecognitionConfig, Update
@@ -38,7 +39,10 @@ class CallAudio:
         statistics: Counts the audio.
         sample_rate_hertz: Of the log.
         quiet: Finds when silence is due; None: it never is.
+        silence: Finds that the audio itself is silent, which ends the task too; None: that does not matter.
         hibernate_after_seconds: After so much silence in a row the task is ended; None: it is not.
+        lag_samples: So far the log may fall behind while no task takes audio, so that other channels go on; 0: there
+            are none.
         answer_seconds: An upstream has answered all that it got once nothing was sent for so long.
         pacer: Spaces packets to models that are elsewhere.
         replay_speed: How many times faster than realtime audio is sent that was sent before.
@@ -51,11 +55,18 @@ class CallAudio:
     statistics: Statistics
     sample_rate_hertz: int
     quiet: QuietDetector | None
+    silence: SilentAudio | None
     hibernate_after_seconds: float | None
+    lag_samples: int
     answer_seconds: float
     pacer: Pacer
     replay_speed: float
     backlog_speed: float
+
+    def let_lag(self) -> None:
+        """Let other channels go on while no task takes audio; until one has caught up."""
+        if self.lag_samples:
+            self.log.may_lag(self.lag_samples)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +186,7 @@ class TaskInput:
     async def _until_answered(self) -> None:
         """Wait for the answer to a commit: with more audio the task may be lost before it comes."""
         self._answered.clear()
+        self._audio.let_lag()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._audio.answer_seconds):
                 await self._answered.wait()
@@ -182,6 +194,9 @@ class TaskInput:
     async def _item(self) -> bytes | Mark | End | None:
         """Return the next item for the task, or None for silence; answer commits before any audio."""
         audio = self._audio
+        if audio.silence is not None and audio.silence.is_long and not audio.results.has_open_commit:
+            self._end = InputEnd.QUIET
+            return End()
         while True:
             item = audio.log.read(self._packet_samples)
             if item is None:
@@ -278,6 +293,8 @@ class TaskInput:
         clock.position_samples += samples
         self._utterance.sent(pcm, clock.task_ms)
         statistics.sent(clock.position_ms)
+        if self._audio.silence is not None:
+            self._audio.silence.sent(pcm)
 
     async def _pause(self, packet_seconds: float) -> None:
         audio = self._audio
@@ -304,6 +321,7 @@ class TaskInput:
             results.commit(commit)
             return Commit()
         results.end_by_commit(commit)
+        self._audio.let_lag()
         self._end = InputEnd.COMMIT
         return None
 

@@ -11,12 +11,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
 
-from asrgateway_server.backends.base import Commit, Completed, Emit, Lost, TaskEnd, Upstream
+from asrgateway_server.backends.base import Completed, Emit, Lost, TaskEnd, Upstream
 from asrgateway_server.backends.route import Candidate
 from asrgateway_server.call.arrival_times import ArrivalTimes
-from asrgateway_server.call.audio_log import End, Mark
 from asrgateway_server.call.failure_budget import FailureBudget
 from asrgateway_server.call.hedged_start import HedgedStart
+from asrgateway_server.call.hibernation import Hibernation
 from asrgateway_server.call.limits import Limits
 from asrgateway_server.call.model_choice import ModelChoice
 from asrgateway_server.call.options import is_supported, unsupported_in_update
@@ -30,7 +30,7 @@ from asrgateway_server.call.utterance import Utterance
 from asrgateway_server.call.utterance_limit import UtteranceLimit
 from asrgateway_server.config import Adaptation, ManualEndpointing, RecognitionConfig, Update
 from asrgateway_server.errors import Overloaded, UpstreamEnded, UpstreamLost
-from asrgateway_server.events import CommitEmpty, UpdateApplied
+from asrgateway_server.events import CommitEmpty
 from asrgateway_server.tracing import call_trace
 
 log = logging.getLogger(__name__)
@@ -107,8 +107,10 @@ class UpstreamLoop:
                     return False
                 case Step.HIBERNATE:
                     await upstream.rest()
-                    if not await self._is_woken():
+                    self._has_hibernated = True
+                    if not await Hibernation(self._audio, self._responder).until_audio():
                         return True
+                    self._takeover.woken()
 
     async def _run_task(self, upstream: Upstream) -> Step:
         """Run a task; return the step that follows, or raise the error that ends the call."""
@@ -122,6 +124,7 @@ class UpstreamLoop:
             billed_ms = end.billed_ms if isinstance(end, Completed) else None
         finally:
             self._models.ended(end)
+            self._audio.let_lag()
             self._audio.statistics.end_task(billed_ms)
         task_input, receiver = self._task_input, self._receiver
         self._failed_starts = 0 if receiver.ready_at is not None else self._failed_starts + 1
@@ -184,6 +187,9 @@ class UpstreamLoop:
         audio = self._audio
         config = self._config()
         self._models.begin()
+        audio.let_lag()
+        if audio.silence is not None:
+            audio.silence.restart()
         audio.clock.begin_task(audio.log.read_samples)
         audio.statistics.begin_task(config.model, audio.clock.position_ms)
         utterance = self._utterance(config)
@@ -312,25 +318,15 @@ class UpstreamLoop:
         audio.log.release(audio.log.read_samples)
         if not audio.log.end_samples:
             return
-        reason = "the client is quiet" if input_end is InputEnd.QUIET else "the vendor ended the task of a quiet client"
+        reason = self._why_quiet(input_end)
         audio.statistics.metrics.hibernations.inc()
         await self._responder.write(self._takeover.hibernated(reason))
 
-    async def _is_woken(self) -> bool:
-        """Wait without a task for the client's next audio, or for its end; answer commits and updates meanwhile."""
-        self._has_hibernated = True
-        call_log = self._audio.log
-        while not call_log.has_audio:
-            match call_log.read(1):
-                case Mark(item=Commit()):
-                    await self._answer_empty()
-                case Mark(item=Update()):
-                    await self._responder.write(UpdateApplied())
-                case End():
-                    return False
-                case _:
-                    await call_log.wait(1, None)
-        return True
+    def _why_quiet(self, input_end: InputEnd) -> str:
+        if input_end is not InputEnd.QUIET:
+            return "the vendor ended the task of a quiet client"
+        silence = self._audio.silence
+        return "the channel is silent" if silence is not None and silence.is_long else "the client is quiet"
 
 
 def _reason(end: TaskEnd) -> str:

@@ -65,7 +65,9 @@ _CHANNEL_MODES: Final[Mapping[int, ChannelMode]] = {
     pb.CHANNEL_MODE_MIX: ChannelMode.MIX,
     pb.CHANNEL_MODE_FIRST: ChannelMode.FIRST,
     pb.CHANNEL_MODE_LAST: ChannelMode.LAST,
+    pb.CHANNEL_MODE_SEPARATE: ChannelMode.SEPARATE,
 }
+_MODES: Final = "MIX, FIRST, LAST and SEPARATE"
 _ROLES: Final[Mapping[int, ContextRole]] = {pb.CONTEXT_ROLE_ASSISTANT: ContextRole.ASSISTANT}
 _KEEP_ALIVE_POLICIES: Final[Mapping[int, KeepAlivePolicy]] = {
     pb.KEEP_ALIVE_POLICY_UNSPECIFIED: KeepAlivePolicy.INJECT,
@@ -128,7 +130,9 @@ def config_from(message: pb.StreamingConfig, catalogue: Catalogue) -> Recognitio
         is_strict=message.strict,
         fails_on_audio_loss=message.fail_on_audio_loss,
         resume=Resume(
-            audio_offset_ms=_ms_of(message.resume.audio_offset), next_result_index=message.resume.next_result_index
+            audio_offset_ms=_ms_of(message.resume.audio_offset),
+            next_result_index=message.resume.next_result_index,
+            channel_offsets_ms=tuple(map(_ms_of, message.resume.channel_offsets)),
         ),
         options_set=tuple(
             option
@@ -210,7 +214,7 @@ def _audio_from(message: pb.DecodingConfig) -> AudioFormat:
         )
     mode = _CHANNEL_MODES.get(message.channel_mode)
     if mode is None:
-        raise _not_built(pb.ChannelMode.DESCRIPTOR, message.channel_mode, f"{path}.channel_mode", "MIX, FIRST and LAST")
+        raise _not_built(pb.ChannelMode.DESCRIPTOR, message.channel_mode, f"{path}.channel_mode", _MODES)
     rate = message.sample_rate_hertz if message.HasField("sample_rate_hertz") else None
     channels = message.audio_channel_count if message.HasField("audio_channel_count") else None
     return AudioFormat(encoding=encoding, sample_rate_hertz=rate, channel_count=channels, channel_mode=mode)
@@ -285,12 +289,22 @@ def _verify_ranges(message: pb.StreamingConfig) -> None:
     _verify("resume.audio_offset", _ms_of(resume.audio_offset), 0, _LONGEST_RESUME_MS, "ms")
     _verify("resume.next_result_index", resume.next_result_index, 0, _MOST_RESULTS, "")
     _verify("resume.call_id", len(resume.call_id), 0, _LONGEST_CALL_ID, "characters")
-    if resume.channel_offsets:
+    _verify_channel_offsets(message)
+    _verify_adaptation(f"{CONFIG_FIELD}.adaptation", message.adaptation)
+
+
+def _verify_channel_offsets(message: pb.StreamingConfig) -> None:
+    audio, resume = message.decoding_config, message.resume
+    if not resume.channel_offsets:
+        return
+    if audio.channel_mode != pb.CHANNEL_MODE_SEPARATE:
         raise InvalidRequest(
             "resume.channel_offsets belongs to channel mode SEPARATE; use resume.audio_offset",
             field=f"{CONFIG_FIELD}.resume.channel_offsets",
         )
-    _verify_adaptation(f"{CONFIG_FIELD}.adaptation", message.adaptation)
+    for position, offset in enumerate(resume.channel_offsets):
+        field = f"resume.channel_offsets[{position}]"
+        _verify(field, _ms_of(offset), _ms_of(resume.audio_offset), _LONGEST_RESUME_MS, "ms")
 
 
 def _verify_adaptation(path: str, message: pb.SpeechAdaptation) -> None:

@@ -8,14 +8,31 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.call.responses import CallFinished, Cursor, GoingAway, Response, Result, Started, StreamEvent
+from asrgateway_server.call.responses import (
+    CallFinished,
+    ChannelFailed,
+    Cursor,
+    GoingAway,
+    OfChannel,
+    Response,
+    Result,
+    Started,
+    StreamEvent,
+)
 from asrgateway_server.contract.requests import CONFIG_FIELD
+from asrgateway_server.contract.status import code_of
+from asrgateway_server.errors import GatewayError
 from asrgateway_server.events import CommitEmpty, OptionWarning, SpeechEnded, SpeechStarted, UpdateApplied
 from asrgateway_server.models import Catalogue, Model
 
 _ANSWERS: Final[Mapping[type, tuple[pb.StreamEventType.ValueType, str]]] = {
     CommitEmpty: (pb.STREAM_EVENT_TYPE_COMMIT_EMPTY, "no utterance was open"),
     UpdateApplied: (pb.STREAM_EVENT_TYPE_UPDATE_APPLIED, "the new adaptation holds for the audio that follows"),
+}
+
+_BOUNDARIES: Final[Mapping[type, pb.SpeechEventType.ValueType]] = {
+    SpeechStarted: pb.SPEECH_EVENT_TYPE_BEGIN,
+    SpeechEnded: pb.SPEECH_EVENT_TYPE_END,
 }
 
 
@@ -26,17 +43,27 @@ def response_from(response: Response | None, cursor: Cursor, call_id: str) -> pb
     _set(message.cursor.sent_upstream, cursor.sent_ms)
     _set(message.cursor.finalized, cursor.final_ms)
     _set(message.cursor.injected_silence, cursor.silence_ms)
+    for final_ms in cursor.channel_final_ms:
+        _set(message.cursor.channel_finalized.add(), final_ms)
+    if isinstance(response, OfChannel):
+        _fill(message, response.response, call_id)
+        getattr(message, message.WhichOneof("response") or "").channel = response.channel
+    else:
+        _fill(message, response, call_id)
+    return message
+
+
+def _fill(message: pb.RecognizeResponse, response: Response | None, call_id: str) -> None:
     match response:
         case Result():
             _fill_result(message.result, response)
-        case SpeechStarted():
-            message.speech_event.event_type = pb.SPEECH_EVENT_TYPE_BEGIN
-            _set(message.speech_event.offset, response.offset_ms)
-        case SpeechEnded():
-            message.speech_event.event_type = pb.SPEECH_EVENT_TYPE_END
+        case SpeechStarted() | SpeechEnded():
+            message.speech_event.event_type = _BOUNDARIES[type(response)]
             _set(message.speech_event.offset, response.offset_ms)
         case CommitEmpty() | UpdateApplied():
             message.stream_event.event_type, message.stream_event.reason = _ANSWERS[type(response)]
+        case ChannelFailed():
+            _fill_channel_failed(message.stream_event, response)
         case StreamEvent():
             _fill_stream_event(message.stream_event, response)
         case OptionWarning():
@@ -53,7 +80,6 @@ def response_from(response: Response | None, cursor: Cursor, call_id: str) -> pb
             _fill_started(message.started, response, call_id)
         case CallFinished():
             _fill_finished(message.finished, response)
-    return message
 
 
 def _fill_stream_event(event: pb.StreamEvent, response: StreamEvent) -> None:
@@ -63,6 +89,12 @@ def _fill_stream_event(event: pb.StreamEvent, response: StreamEvent) -> None:
     _set(event.end_offset, response.end_ms)
     event.from_model, event.to_model = response.from_model, response.to_model
     _add_downgrades(event.downgrades, response.downgrades)
+
+
+def _fill_channel_failed(event: pb.StreamEvent, response: ChannelFailed) -> None:
+    event.event_type, event.reason = pb.STREAM_EVENT_TYPE_CHANNEL_FAILED, response.error.message
+    _set(event.start_offset, response.start_ms)
+    event.error.CopyFrom(_channel_error(response.error))
 
 
 def _fill_started(started: pb.Started, response: Started, call_id: str) -> None:
@@ -105,6 +137,10 @@ def _fill_result(result: pb.RecognitionResult, response: Result) -> None:
         _set(info.end_offset, word.end_ms)
 
 
+def _channel_error(error: GatewayError) -> pb.ChannelError:
+    return pb.ChannelError(code=code_of(error).value[0], reason=error.reason, message=error.message)
+
+
 def _fill_finished(finished: pb.Finished, response: CallFinished) -> None:
     delays = {
         "first_package_delay": response.first_package_delay_seconds,
@@ -115,6 +151,15 @@ def _fill_finished(finished: pb.Finished, response: CallFinished) -> None:
     for name, seconds in delays.items():
         if seconds is not None:
             _set(getattr(finished, name), round(seconds * 1000))
+    _fill_amounts(finished, response)
+    for channel in response.channels:
+        summary = finished.channels.add()
+        _fill_amounts(summary, channel)
+        if channel.error:
+            summary.error.CopyFrom(_channel_error(channel.error))
+
+
+def _fill_amounts(finished: pb.Finished | pb.ChannelSummary, response: CallFinished) -> None:
     _set(finished.audio_duration, response.audio_ms)
     _set(finished.injected_silence, response.silence_ms)
     _set(finished.replayed_audio, response.replayed_ms)

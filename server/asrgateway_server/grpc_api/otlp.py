@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import metadata as distributions
 from typing import Final
 
@@ -24,6 +25,9 @@ from asrgateway_server.tracing import CallTrace
 
 _EXPORT_SECONDS: Final = 5
 _FLUSH_MS: Final = 5_000
+
+# Of the asyncio task that runs the upstream's: the channels of a call have one each at a time.
+_task_span: ContextVar[Span | None] = ContextVar("task_span", default=None)
 
 
 class ExportingTracer:
@@ -69,7 +73,6 @@ class _ExportedCall(CallTrace):
         super().__init__(f"{context.trace_id:032x}", is_sampled=context.trace_flags.sampled)
         self._tracer = tracer
         self._span = span
-        self._task: Span | None = None
 
     def set_attributes(self, **attributes: str) -> None:
         self._span.set_attributes({f"asrgateway.{name}": value for name, value in attributes.items() if value})
@@ -82,24 +85,25 @@ class _ExportedCall(CallTrace):
 
     @contextmanager
     def task(self, model: str) -> Iterator[None]:
-        self._task = self._tracer.start_span(
+        span = self._tracer.start_span(
             "upstream task",
             context=set_span_in_context(self._span, Context()),
             kind=SpanKind.CLIENT,
             attributes={"asrgateway.model": model},
         )
+        _task_span.set(span)
         try:
             yield
         finally:
-            self._task.end()
+            span.end()
 
     def task_ready(self, model: str, request_id: str) -> None:
-        if self._task is None:
+        if (span := _task_span.get()) is None:
             return
-        self._task.set_attribute("asrgateway.model", model)
+        span.set_attribute("asrgateway.model", model)
         if request_id:
-            self._task.set_attribute("asrgateway.upstream_request_id", request_id)
+            span.set_attribute("asrgateway.upstream_request_id", request_id)
 
     def task_failed(self, kind: str) -> None:
-        if self._task:
-            self._task.set_status(Status(StatusCode.ERROR, kind))
+        if span := _task_span.get():
+            span.set_status(Status(StatusCode.ERROR, kind))

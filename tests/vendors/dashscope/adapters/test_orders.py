@@ -47,7 +47,7 @@ def finals(outputs: Sequence[Output]) -> list[str]:
 
 def numbered(outputs: Sequence[Output]) -> list[Result]:
     """What a client reads of them."""
-    results = Results(0, 0)
+    results = Results(itertools.count(), 0)
     texts = [output for output in outputs if isinstance(output, InterimResult | FinalResult)]
     return [answer for answer in written(results, texts) if isinstance(answer, Result)]
 
@@ -119,7 +119,7 @@ def until_finished(task: RunTaskAdapter, messages: Sequence[str]) -> list[Output
 def test_a_commit_anywhere_among_sentences_has_one_answer(place: int) -> None:
     """It ends the task, whose last sentence is the answer."""
     for order in some(with_repeats(SENTENCES, 2), 200):
-        task, results = running_task(), Results(0, 0)
+        task, results = running_task(), Results(itertools.count(), 0)
         outputs = [output for message in order[:place] for output in task.receive(message)]
         shown: list[Result | CommitEmpty] = [*written(results, outputs)]
         task.finish()
