@@ -163,3 +163,63 @@ def test_a_call_in_another_encoding_is_not_resumed() -> None:
     resumption = begun(A, config=config)
     assert not resumption.can_resume
     assert not resumption.can_leave
+
+
+# Channels by themselves -------------------------------------------------------------------------------------------
+
+
+def of_two(response: RecognizeResponse, first_ms: int, second_ms: int) -> RecognizeResponse:
+    """Add the cursor of a call with two channels."""
+    finalized = milliseconds(min(first_ms, second_ms))
+    places = [milliseconds(first_ms), milliseconds(second_ms)]
+    response.cursor.CopyFrom(Cursor(finalized=finalized, channel_finalized=places))
+    return response
+
+
+def of_channel(channel: int, index: int, *, forced: bool = False) -> RecognizeResponse:
+    return RecognizeResponse(
+        result=RecognitionResult(result_index=index, is_final=True, forced=forced, channel=channel)
+    )
+
+
+def test_each_channel_goes_on_at_its_own_place() -> None:
+    resumption = begun(A, B)
+    resumption.received(of_two(of_channel(1, 1), 0, 80))
+    resumption.received(of_two(of_channel(0, 0), 100, 80))
+    resume = resumption.begin_call().resume
+    assert (resume.audio_offset, list(resume.channel_offsets)) == (
+        milliseconds(80),
+        [milliseconds(100), milliseconds(80)],
+    )
+    assert resume.next_result_index == 2
+
+
+def test_a_failed_channel_goes_on_where_the_kept_audio_begins() -> None:
+    resumption = begun(A, B)
+    response = of_channel(0, 0)
+    response.cursor.CopyFrom(
+        Cursor(finalized=milliseconds(100), channel_finalized=[milliseconds(100), milliseconds(20)])
+    )
+    resumption.received(response)
+    assert list(resumption.begin_call().resume.channel_offsets) == [milliseconds(100), milliseconds(100)]
+
+
+def test_a_commit_is_sent_again_until_each_channel_has_answered() -> None:
+    resumption = begun(A, Commit(), B)
+    resumption.received(of_two(of_channel(0, 0, forced=True), 0, 0))
+    resumption.received(of_two(of_channel(0, 1, forced=True), 0, 0))
+    resumption.begin_call()
+    assert Commit() in all_taken(resumption)
+    resumption.received(of_two(of_channel(0, 2, forced=True), 0, 0))
+    resumption.received(of_two(RecognizeResponse(stream_event=StreamEvent(event_type=EMPTY, channel=1)), 0, 0))
+    resumption.begin_call()
+    assert Commit() not in all_taken(resumption)
+
+
+def test_a_failed_channel_is_not_waited_for() -> None:
+    failed = StreamEventType.STREAM_EVENT_TYPE_CHANNEL_FAILED
+    resumption = begun(A, Commit(), B)
+    resumption.received(of_two(of_channel(0, 0, forced=True), 0, 0))
+    resumption.received(of_two(RecognizeResponse(stream_event=StreamEvent(event_type=failed, channel=1)), 0, 0))
+    resumption.begin_call()
+    assert Commit() not in all_taken(resumption)

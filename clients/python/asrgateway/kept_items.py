@@ -112,6 +112,11 @@ class KeptItems:
             self._sent.remove(Commit())
 
     @property
+    def has_commit(self) -> bool:
+        """Whether a commit that was sent has no answer."""
+        return Commit() in self._sent
+
+    @property
     def begin_ms(self) -> int:
         """Where the first kept audio lies."""
         return self._format.ms_at(self._begin)

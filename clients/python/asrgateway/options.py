@@ -75,7 +75,7 @@ class Value:
         )
 
 
-_MIX: Final = {name: f"CHANNEL_MODE_{name.upper()}" for name in ("mix", "first", "last")}
+_MIX: Final = {name: f"CHANNEL_MODE_{name.upper()}" for name in ("mix", "first", "last", "separate")}
 _ENDPOINTING: Final[Mapping[str, object]] = {
     "vad": {"server_vad": {}},
     "semantic": {"semantic": {}},
@@ -105,7 +105,7 @@ GROUPS: Final[Mapping[str, tuple[Switch | Value, ...]]] = {
             field="decoding_config.channel_mode",
             read=values.one_of(_MIX),
             metavar="MODE",
-            help="which channels are recognised: mix (default), first or last",
+            help="which channels are recognised: mix (default), first, last, or separate, each by itself",
         ),
     ),
     "words and subjects to expect": (

@@ -1,13 +1,15 @@
 """Results as lines, in the format that was asked for."""
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from asrgateway.captions import VTT_HEADER, Captions, srt, vtt
+from asrgateway.captions import VTT_HEADER, Caption, Captions, srt, vtt
 from asrgateway.json_lines import to_json
-from asrgateway.v1.recognition_pb2 import RecognizeResponse
+from asrgateway.v1.recognition_pb2 import RecognitionResult, RecognizeResponse
 
 WriteLine = Callable[[str], None]
 
@@ -17,6 +19,26 @@ class Output(Protocol):
 
     def received(self, response: RecognizeResponse) -> None:
         """Write what the response brings, if anything."""
+
+
+def _channel(result: RecognitionResult) -> str:
+    """Return what stands before the text of one of several channels."""
+    return f"[{result.channel}] " if result.HasField("channel") else ""
+
+
+class _ChannelCaptions:
+    """Captions of a recording; those of several channels may overlap in time, and begin with the channel's number."""
+
+    def __init__(self) -> None:
+        self._captions: defaultdict[int, Captions] = defaultdict(Captions)
+
+    def of(self, response: RecognizeResponse) -> list[Caption]:
+        """Return the captions of a final result."""
+        result, cursor = response.result, response.cursor
+        prefix = _channel(result)
+        finalized = cursor.channel_finalized[result.channel] if prefix else cursor.finalized
+        captions = self._captions[result.channel].of(result, finalized.ToMilliseconds())
+        return [replace(one, lines=(f"{prefix}{one.lines[0]}", *one.lines[1:])) for one in captions]
 
 
 class TextOutput:
@@ -32,7 +54,7 @@ class TextOutput:
     def received(self, response: RecognizeResponse) -> None:
         """Write the transcript of a final result."""
         if response.result.is_final:
-            self._write_line(response.result.transcript)
+            self._write_line(f"{_channel(response.result)}{response.result.transcript}")
 
 
 class JsonOutput:
@@ -64,13 +86,13 @@ class SrtOutput:
 
     def __init__(self, write_line: WriteLine) -> None:
         self._write_line = write_line
-        self._captions = Captions()
+        self._captions = _ChannelCaptions()
         self._count = 0
 
     def received(self, response: RecognizeResponse) -> None:
         """Write the captions of a final result."""
         if response.result.is_final:
-            for caption in self._captions.of(response.result, response.cursor.finalized.ToMilliseconds()):
+            for caption in self._captions.of(response):
                 self._count += 1
                 for line in srt(self._count, caption):
                     self._write_line(line)
@@ -85,7 +107,7 @@ class VttOutput:
 
     def __init__(self, write_line: WriteLine) -> None:
         self._write_line = write_line
-        self._captions = Captions()
+        self._captions = _ChannelCaptions()
         self._has_header = False
 
     def received(self, response: RecognizeResponse) -> None:
@@ -94,7 +116,7 @@ class VttOutput:
             self._has_header = True
             self._write_lines(VTT_HEADER)
         if response.result.is_final:
-            for caption in self._captions.of(response.result, response.cursor.finalized.ToMilliseconds()):
+            for caption in self._captions.of(response):
                 self._write_lines(vtt(caption))
 
     def _write_lines(self, lines: Iterable[str]) -> None:

@@ -188,13 +188,17 @@ def milliseconds(message: Message, field: str) -> str:
 
 def _event(event: StreamEvent) -> str:
     name = StreamEventType.Name(event.event_type).removeprefix("STREAM_EVENT_TYPE_").lower().replace("_", " ")
-    is_loss = event.event_type == StreamEventType.STREAM_EVENT_TYPE_AUDIO_DROPPED
+    is_loss = event.event_type in {
+        StreamEventType.STREAM_EVENT_TYPE_AUDIO_DROPPED,
+        StreamEventType.STREAM_EVENT_TYPE_CHANNEL_FAILED,
+    }
+    channel = f"channel {event.channel}: " if event.HasField("channel") else ""
     span = (
         f" from {_seconds(event.start_offset):.1f} to {_seconds(event.end_offset):.1f} s"
         if event.HasField("end_offset")
         else ""
     )
-    return f"{'warning' if is_loss else 'note'}: {name}{span}: {event.reason}"
+    return f"{'warning' if is_loss else 'note'}: {channel}{name}{span}: {event.reason}"
 
 
 def _seconds(duration: Duration) -> float:

@@ -4,6 +4,7 @@ from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 
+from asrgateway.commit_answers import CommitAnswers
 from asrgateway.intake import Intake
 from asrgateway.kept_items import KEPT_SECONDS, KeptItems, SampleFormat
 from asrgateway.requests import AudioItem
@@ -12,6 +13,7 @@ from asrgateway.v1.recognition_pb2 import (
     RecognitionResult,
     RecognizeResponse,
     Resume,
+    StreamEvent,
     StreamEventType,
     StreamingConfig,
 )
@@ -34,6 +36,7 @@ class Resumption:
         self._kept = self._new_kept()
         self._resume = Resume()
         self._resume.CopyFrom(config.resume)
+        self._answers = CommitAnswers()
         self._is_ended = False
         self._has_begun = False
 
@@ -81,10 +84,14 @@ class Resumption:
             self._has_begun = True
             return self._intake.config
         self._kept.take_back()
+        self._answers = CommitAnswers()
         config = StreamingConfig()
         config.CopyFrom(self._intake.config)
         config.resume.CopyFrom(self._resume)
-        config.resume.audio_offset.CopyFrom(_duration(self._kept.begin_ms))
+        begin_ms = self._kept.begin_ms
+        config.resume.audio_offset.CopyFrom(_duration(begin_ms))
+        for offset in config.resume.channel_offsets:
+            offset.FromMilliseconds(max(offset.ToMilliseconds(), begin_ms))
         if self._kept.adaptation is not None:
             config.adaptation.CopyFrom(self._kept.adaptation)
         return config
@@ -110,13 +117,31 @@ class Resumption:
                 self._resume.call_id = response.started.call_id
             case "result" if response.result.is_final:
                 self._received_final(response.result)
-            case "stream_event" if response.stream_event.event_type == StreamEventType.STREAM_EVENT_TYPE_COMMIT_EMPTY:
-                self._kept.answer_commit()
+            case "stream_event":
+                self._received_event(response.stream_event)
 
     def _received_final(self, result: RecognitionResult) -> None:
-        self._resume.next_result_index = result.result_index + 1
+        self._resume.next_result_index = max(self._resume.next_result_index, result.result_index + 1)
         if result.forced:
+            self._answer_commit(result.channel)
+
+    def _received_event(self, event: StreamEvent) -> None:
+        match event.event_type:
+            case StreamEventType.STREAM_EVENT_TYPE_COMMIT_EMPTY:
+                self._answer_commit(event.channel)
+            case StreamEventType.STREAM_EVENT_TYPE_CHANNEL_FAILED:
+                if self._answers.is_answered_without(event.channel, self._channel_count):
+                    self._kept.answer_commit()
+
+    def _answer_commit(self, channel: int) -> None:
+        # Without a commit the gateway has ended a long utterance.
+        if self._kept.has_commit and self._answers.is_answered_by(channel, self._channel_count):
             self._kept.answer_commit()
+
+    @property
+    def _channel_count(self) -> int:
+        """The channels that are recognized by themselves."""
+        return max(1, len(self._resume.channel_offsets))
 
     def _keep(self, items: list[AudioItem]) -> None:
         for item in items:
