@@ -6,8 +6,6 @@ from typing import Protocol
 
 from asrgateway_server.audio.pcm import PcmFormat
 
-__all__ = ["AudioDecoder", "PcmFormat"]
-
 
 class AudioDecoder(Protocol):
     """Turns one call's bytes into PCM, in steps of a few milliseconds at most."""

@@ -17,6 +17,9 @@ _CONTINUED, _FIRST, _LAST = 1, 2, 4
 _FULL_SEGMENT: Final = 255
 #: No codec here has larger ones; a larger packet, such as one with a picture, is passed over.
 _MOST_PACKET_BYTES: Final = 128 * 1024
+# Pages that are none: so many are examined at once, and so much waits meanwhile.
+_MOST_FALSE_PAGES: Final = 16
+_MOST_PENDING_BYTES: Final = 256 * 1024
 # Ogg's checksum is zlib's with the bits of each byte, and of the result, in the other order.
 _MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -69,11 +72,13 @@ class OggReader:
         self._is_wanted = False
         self._segments = b""
         self._packet: bytearray | None = None
+        self._false_pages = 0
 
     def feed(self, data: bytes) -> Iterator[OggPage]:
         """Return the pages that ``data`` completes or continues."""
         self._pending += data
-        while True:
+        self._false_pages = 0
+        while self._false_pages < _MOST_FALSE_PAGES:
             if self._page is None and not self._open():
                 return
             page = self._page
@@ -167,6 +172,11 @@ class OggReader:
         """Go to where the next page may begin."""
         self._is_synchronised = False
         self._packet = None
+        self._false_pages += 1
+        if len(self._pending) > _MOST_PENDING_BYTES:
+            self.stray_bytes += len(self._pending)
+            self._pending = b""
+            return True
         found = self._pending.find(MAGIC, 1)
         end = found if found >= 0 else len(self._pending) - len(MAGIC) + 1
         self.stray_bytes += end

@@ -18,7 +18,7 @@ from asrgateway_server.errors import UndecodableAudio
 # Decoded at once: some milliseconds of work at most, and no less than what one live message holds.
 _STEP_SECONDS: Final = 0.2
 _STEP_UNITS: Final = 32
-_STEP_BYTES: Final = 4096
+_STEP_BYTES: Final = 1024
 #: Bytes in a row that may hold nothing.
 MOST_STRAY_BYTES: Final = 64 * 1024
 # Before the first one that can be decoded; MP3 joined in its middle begins with two or three such.

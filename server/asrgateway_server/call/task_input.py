@@ -9,8 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from asrgateway_server.audio.decoder import PcmFormat
-from asrgateway_server.audio.pcm import BYTES_PER_SAMPLE
+from asrgateway_server.audio.pcm import BYTES_PER_SAMPLE, PcmFormat
 from asrgateway_server.audio.resampler import Resampler
 from asrgateway_server.backends.base import Commit
 from asrgateway_server.call.audio_log import AudioLog, End, Mark
