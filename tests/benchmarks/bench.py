@@ -30,6 +30,7 @@ _END_SECONDS: Final = 60.0
 # A cold opening takes four.
 _ROUND_TRIPS_TO_WARM: Final = 12
 _LIMIT_OF_STREAMS: Final = "100000"
+_VARIANTS: Final = (Subject.GATEWAY_TLS, Subject.GATEWAY_TLS_BOTH, Subject.GATEWAY_QWEN3, Subject.GATEWAY_OPUS)
 _TLS_UPSTREAM: Final = (Subject.GATEWAY_TLS, Subject.GATEWAY_TLS_BOTH)
 
 
@@ -150,7 +151,7 @@ class _Run:
             for subject in (Subject.BARE, Subject.FLOOR, Subject.GATEWAY):
                 await self._measure(subject, plan)
             if streams == self._schedule.variant_streams:
-                for subject in (Subject.GATEWAY_TLS, Subject.GATEWAY_TLS_BOTH, Subject.GATEWAY_QWEN3):
+                for subject in _VARIANTS:
                     await self._measure(subject, plan)
 
     async def official_sdk(self) -> None:
@@ -306,6 +307,8 @@ def _variant(subject: Subject, vendor: Vendor) -> tuple[dict[str, str], list[str
             return {"ASRGATEWAY_TLS_CERT_FILE": chain, "ASRGATEWAY_TLS_KEY_FILE": key}, ["--ca-file", chain]
         case Subject.GATEWAY_QWEN3:
             return {}, ["--model", QWEN3_MODEL]
+        case Subject.GATEWAY_OPUS:
+            return {}, ["--encoding", "opus"]
         case Subject.GATEWAY_SDK:
             return {"ASRGATEWAY_TRANSPORTS": "paraformer=official_sdk"}, []
     return {}, []

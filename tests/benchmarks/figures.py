@@ -22,6 +22,7 @@ class Subject(Enum):
     GATEWAY_TLS = "gateway, TLS upstream"
     GATEWAY_TLS_BOTH = "gateway, TLS on both sides"
     GATEWAY_QWEN3 = "gateway, Qwen3-ASR"
+    GATEWAY_OPUS = "gateway, Opus"
     GATEWAY_SDK = "gateway on the official SDK"
 
     @property

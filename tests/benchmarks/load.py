@@ -6,7 +6,7 @@ Run as a process of its own: ``python -m benchmarks.load --target HOST:PORT --st
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -16,18 +16,22 @@ import uvloop
 
 from asrgateway.v1 import recognition_pb2 as pb
 from benchmarks.driver import DONE, OpenStream, Stream, drive, parse_arguments, plan_from, tell
+from benchmarks.opus import opus_pages
 from benchmarks.workload import MODEL, PACKET, QWEN3_MODEL, SAMPLE_RATE_HERTZ, Plan
 
 METHOD: Final = "/asrgateway.v1.SpeechRecognitionService/Recognize"
 _STREAMS_PER_CONNECTION: Final = 50
 
 
-def config_for(model: str) -> bytes:
+def config_for(model: str, encoding: str = "linear16") -> bytes:
     """Return the config of a call; it asks for the times of words where the model knows them."""
+    is_opus = encoding == "opus"
     return pb.RecognizeRequest(
         streaming_config=pb.StreamingConfig(
             model=model,
-            decoding_config=pb.DecodingConfig(sample_rate_hertz=SAMPLE_RATE_HERTZ),
+            decoding_config=pb.DecodingConfig(encoding=pb.AUDIO_ENCODING_OGG_OPUS)
+            if is_opus
+            else pb.DecodingConfig(sample_rate_hertz=SAMPLE_RATE_HERTZ),
             interim_results=True,
             features=pb.RecognitionFeatures(enable_word_time_offsets=model != QWEN3_MODEL),
         )
@@ -35,22 +39,30 @@ def config_for(model: str) -> bytes:
 
 
 _CONFIG: Final = config_for(MODEL)
-_AUDIO: Final = pb.RecognizeRequest(audio=PACKET).SerializeToString()
+_PACKETS: Final = itertools.repeat(pb.RecognizeRequest(audio=PACKET).SerializeToString())
+# Three minutes: more than the bench sends.
+_OPUS_PACKETS: Final = 1_800
 
 # Any: the types of what gRPC neither serialises nor parses here.
 OpenCall = Callable[[], Any]
 
 
 class RawCall:
-    """One call whose messages are bytes."""
+    """One call whose messages are bytes.
 
-    def __init__(self, call: Any) -> None:
+    Args:
+        call: The call.
+        packets: Its audio, serialised.
+    """
+
+    def __init__(self, call: Any, packets: Iterable[bytes]) -> None:
         self._call = call
+        self._packets = iter(packets)
         self.finish = call.done_writing
 
     async def send(self, _: bytes) -> None:
         """Send the packet, which was serialised beforehand."""
-        await self._call.write(_AUDIO)
+        await self._call.write(next(self._packets))
 
     async def read(self) -> bytes | None:
         """Return the next response; None after status OK."""
@@ -64,12 +76,14 @@ class RawCall:
 
 
 @asynccontextmanager
-async def open_call(open_raw: OpenCall, config: bytes = _CONFIG) -> AsyncIterator[Stream]:
+async def open_call(
+    open_raw: OpenCall, config: bytes = _CONFIG, packets: Iterable[bytes] = _PACKETS
+) -> AsyncIterator[Stream]:
     """Open a call and wait for `started`."""
     call = open_raw()
     try:
         await call.write(config)
-        stream = RawCall(call)
+        stream = RawCall(call, packets)
         if await stream.read() is None:
             raise RuntimeError("the call ended before it began")
         yield stream
@@ -90,7 +104,7 @@ def connect(target: str, trusted: bytes | None) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(trusted), options=options)
 
 
-async def run(target: str, plan: Plan, model: str, trusted: bytes | None) -> None:
+async def run(target: str, plan: Plan, model: str, encoding: str, trusted: bytes | None) -> None:
     """Run the plan on as many connections as it takes."""
     async with AsyncExitStack() as stack:
         openers = [
@@ -98,17 +112,23 @@ async def run(target: str, plan: Plan, model: str, trusted: bytes | None) -> Non
             for _ in range(-(-plan.streams // _STREAMS_PER_CONNECTION))
         ]
         turns = itertools.cycle(openers)
-        config = config_for(model)
-        opening: OpenStream = lambda: open_call(next(turns), config)  # noqa: E731 one line, and typed
+        config, packets = config_for(model, encoding), _packets(encoding)
+        opening: OpenStream = lambda: open_call(next(turns), config, packets)  # noqa: E731 one line, and typed
         outcome = await drive(opening, plan)
         tell(DONE, **outcome.to_json())
 
 
+def _packets(encoding: str) -> Iterable[bytes]:
+    if encoding != "opus":
+        return _PACKETS
+    return [pb.RecognizeRequest(audio=page).SerializeToString() for page in opus_pages(_OPUS_PACKETS)]
+
+
 def main() -> None:
     """Run this process."""
-    arguments = parse_arguments(model=MODEL, ca_file="")
+    arguments = parse_arguments(model=MODEL, ca_file="", encoding="linear16")
     trusted = Path(arguments.ca_file).read_bytes() if arguments.ca_file else None
-    uvloop.run(run(arguments.target, plan_from(arguments), arguments.model, trusted))
+    uvloop.run(run(arguments.target, plan_from(arguments), arguments.model, arguments.encoding, trusted))
 
 
 if __name__ == "__main__":
