@@ -36,28 +36,30 @@ const (
 	AudioEncoding_AUDIO_ENCODING_UNSPECIFIED AudioEncoding = 0
 	// Signed 16-bit little-endian samples without a header.
 	AudioEncoding_AUDIO_ENCODING_LINEAR16 AudioEncoding = 1
-	// A WAV file or stream, header included, with 16-bit PCM samples.
+	// A WAV file or stream, header included: PCM with 8, 16, 24 or 32 bits, floating point, A-law or mu-law.
 	AudioEncoding_AUDIO_ENCODING_WAV AudioEncoding = 2
-	// 8-bit G.711 mu-law samples without a header. Not built yet: UNIMPLEMENTED.
+	// 8-bit G.711 mu-law samples without a header.
 	AudioEncoding_AUDIO_ENCODING_MULAW AudioEncoding = 3
-	// 8-bit G.711 A-law samples without a header. Not built yet: UNIMPLEMENTED.
+	// 8-bit G.711 A-law samples without a header.
 	AudioEncoding_AUDIO_ENCODING_ALAW AudioEncoding = 4
-	// A FLAC stream. Not built yet: UNIMPLEMENTED.
+	// A FLAC stream, or one joined in its middle.
 	AudioEncoding_AUDIO_ENCODING_FLAC AudioEncoding = 5
-	// An MP3 stream. Not built yet: UNIMPLEMENTED.
+	// An MP3 stream, or one joined in its middle.
 	AudioEncoding_AUDIO_ENCODING_MP3 AudioEncoding = 6
-	// Opus in an Ogg container. Not built yet: UNIMPLEMENTED.
+	// Opus in an Ogg container.
 	AudioEncoding_AUDIO_ENCODING_OGG_OPUS AudioEncoding = 7
-	// Opus in a WebM container, as browsers record it. Not built yet: UNIMPLEMENTED.
+	// Opus in a WebM container, as browsers record it.
 	AudioEncoding_AUDIO_ENCODING_WEBM_OPUS AudioEncoding = 8
-	// AAC with ADTS headers. Not built yet: UNIMPLEMENTED.
+	// AAC with ADTS headers.
 	AudioEncoding_AUDIO_ENCODING_AAC AudioEncoding = 9
-	// AMR narrow band with its file header. Not built yet: UNIMPLEMENTED.
+	// AMR narrow band: a file, or its frames alone.
 	AudioEncoding_AUDIO_ENCODING_AMR AudioEncoding = 10
-	// AMR wide band with its file header. Not built yet: UNIMPLEMENTED.
+	// AMR wide band: a file, or its frames alone.
 	AudioEncoding_AUDIO_ENCODING_AMR_WB AudioEncoding = 11
-	// Speex in an Ogg container. Not built yet: UNIMPLEMENTED.
+	// Speex in an Ogg container.
 	AudioEncoding_AUDIO_ENCODING_OGG_SPEEX AudioEncoding = 12
+	// Any of the encodings with a header, found by the first bytes.
+	AudioEncoding_AUDIO_ENCODING_AUTO AudioEncoding = 13
 )
 
 // Enum value maps for AudioEncoding.
@@ -76,6 +78,7 @@ var (
 		10: "AUDIO_ENCODING_AMR",
 		11: "AUDIO_ENCODING_AMR_WB",
 		12: "AUDIO_ENCODING_OGG_SPEEX",
+		13: "AUDIO_ENCODING_AUTO",
 	}
 	AudioEncoding_value = map[string]int32{
 		"AUDIO_ENCODING_UNSPECIFIED": 0,
@@ -91,6 +94,7 @@ var (
 		"AUDIO_ENCODING_AMR":         10,
 		"AUDIO_ENCODING_AMR_WB":      11,
 		"AUDIO_ENCODING_OGG_SPEEX":   12,
+		"AUDIO_ENCODING_AUTO":        13,
 	}
 )
 
@@ -133,7 +137,9 @@ const (
 	ChannelMode_CHANNEL_MODE_FIRST ChannelMode = 2
 	// Only the last channel.
 	ChannelMode_CHANNEL_MODE_LAST ChannelMode = 3
-	// Every channel separately; results have the number of their channel. Not built yet: UNIMPLEMENTED.
+	// Every channel separately: results and events have the number of their channel. Each channel counts as one stream of
+	// the gateway's and the vendor's limits, and as audio of its own that is billed; the operator may allow fewer
+	// channels than 16.
 	ChannelMode_CHANNEL_MODE_SEPARATE ChannelMode = 4
 )
 
@@ -245,7 +251,8 @@ const (
 	// changed that, no more is sent until audio comes, as with OFF.
 	KeepAlivePolicy_KEEP_ALIVE_POLICY_INJECT KeepAlivePolicy = 1
 	// As INJECT for 30 s, unless the operator changed that; then the vendor's task is finished, and the next audio opens
-	// another one. HIBERNATED and WOKE say so.
+	// another one. HIBERNATED and WOKE say so. With channel mode SEPARATE a channel is quiet, too, while its own audio is
+	// below -50 dB of full scale.
 	KeepAlivePolicy_KEEP_ALIVE_POLICY_HIBERNATE KeepAlivePolicy = 2
 	// Nothing. When the vendor's own limits end its task, the next audio opens another one. HIBERNATED and WOKE say so.
 	KeepAlivePolicy_KEEP_ALIVE_POLICY_OFF KeepAlivePolicy = 3
@@ -369,6 +376,8 @@ const (
 	StreamEventType_STREAM_EVENT_TYPE_COMMIT_EMPTY StreamEventType = 7
 	// An update has taken effect.
 	StreamEventType_STREAM_EVENT_TYPE_UPDATE_APPLIED StreamEventType = 8
+	// A channel is not recognised any more; the others go on. Only with channel mode SEPARATE.
+	StreamEventType_STREAM_EVENT_TYPE_CHANNEL_FAILED StreamEventType = 9
 )
 
 // Enum value maps for StreamEventType.
@@ -383,6 +392,7 @@ var (
 		6: "STREAM_EVENT_TYPE_AUDIO_DROPPED",
 		7: "STREAM_EVENT_TYPE_COMMIT_EMPTY",
 		8: "STREAM_EVENT_TYPE_UPDATE_APPLIED",
+		9: "STREAM_EVENT_TYPE_CHANNEL_FAILED",
 	}
 	StreamEventType_value = map[string]int32{
 		"STREAM_EVENT_TYPE_UNSPECIFIED":    0,
@@ -394,6 +404,7 @@ var (
 		"STREAM_EVENT_TYPE_AUDIO_DROPPED":  6,
 		"STREAM_EVENT_TYPE_COMMIT_EMPTY":   7,
 		"STREAM_EVENT_TYPE_UPDATE_APPLIED": 8,
+		"STREAM_EVENT_TYPE_CHANNEL_FAILED": 9,
 	}
 )
 
@@ -876,7 +887,8 @@ type DecodingConfig struct {
 	// Samples per second and channel, 4000 to 192000 Hz. Required for audio without a header; for encodings with one
 	// it may be left out, and must agree with the header if it is set. Any model: the gateway resamples.
 	SampleRateHertz *int32 `protobuf:"varint,2,opt,name=sample_rate_hertz,json=sampleRateHertz,proto3,oneof" json:"sample_rate_hertz,omitempty"`
-	// Number of interleaved channels, 1 to 16. Default: 1, or what the header says. Any model: the gateway mixes.
+	// Number of interleaved channels, 1 to 16. Default: 1, or what the header says. Any model: `channel_mode` says what
+	// becomes of them.
 	AudioChannelCount *int32 `protobuf:"varint,3,opt,name=audio_channel_count,json=audioChannelCount,proto3,oneof" json:"audio_channel_count,omitempty"`
 	// Which channels are recognised. Default: MIX. All models.
 	ChannelMode   ChannelMode `protobuf:"varint,4,opt,name=channel_mode,json=channelMode,proto3,enum=asrgateway.v1.ChannelMode" json:"channel_mode,omitempty"`
@@ -1603,7 +1615,7 @@ type Resume struct {
 	// Where the first audio of this call lies on the earlier call's clock, added to every offset: the last
 	// `cursor.finalized` of the earlier call, if all audio from there on is sent again. Default: 0.
 	AudioOffset *durationpb.Duration `protobuf:"bytes,1,opt,name=audio_offset,json=audioOffset,proto3" json:"audio_offset,omitempty"`
-	// The `result_index` of the first utterance, one more than that of the last final result, at most 2^30. Default: 0.
+	// The `result_index` of the first utterance, one more than the highest of a final result, at most 2^30. Default: 0.
 	NextResultIndex int32 `protobuf:"varint,2,opt,name=next_result_index,json=nextResultIndex,proto3" json:"next_result_index,omitempty"`
 	// The call id in the earlier call's `started`, for the log, at most 128 characters. Default: none.
 	CallId string `protobuf:"bytes,3,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
@@ -1673,7 +1685,8 @@ func (x *Resume) GetChannelOffsets() []*durationpb.Duration {
 	return nil
 }
 
-// Ends the open utterance. The answer is exactly one result with `forced`, or COMMIT_EMPTY if no utterance was open.
+// Ends the open utterance. The answer is exactly one result with `forced`, or COMMIT_EMPTY if no utterance was open. With
+// channel mode SEPARATE every channel gives such an answer.
 type Commit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1942,12 +1955,13 @@ type Cursor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Audio received from the client.
 	Received *durationpb.Duration `protobuf:"bytes,1,opt,name=received,proto3" json:"received,omitempty"`
-	// The client's audio handed to the recogniser.
+	// The client's audio handed to the recogniser. With channel mode SEPARATE the least of the channels that have not
+	// failed.
 	SentUpstream *durationpb.Duration `protobuf:"bytes,2,opt,name=sent_upstream,json=sentUpstream,proto3" json:"sent_upstream,omitempty"`
 	// Audio covered by final results: its end on the client's clock. With channel mode SEPARATE the least of the
-	// channels. A call that resumes this one begins with the audio that follows.
+	// channels that have not failed. A call that resumes this one begins with the audio that follows.
 	Finalized *durationpb.Duration `protobuf:"bytes,3,opt,name=finalized,proto3" json:"finalized,omitempty"`
-	// Silence that the gateway added.
+	// Silence that the gateway added, in all channels together.
 	InjectedSilence *durationpb.Duration `protobuf:"bytes,4,opt,name=injected_silence,json=injectedSilence,proto3" json:"injected_silence,omitempty"`
 	// Audio covered by final results of each channel, in the order of the channels. Only with channel mode SEPARATE.
 	ChannelFinalized []*durationpb.Duration `protobuf:"bytes,5,rep,name=channel_finalized,json=channelFinalized,proto3" json:"channel_finalized,omitempty"`
@@ -2169,7 +2183,8 @@ func (x *Downgrade) GetMessage() string {
 // Text of one utterance. A later revision replaces an earlier one.
 type RecognitionResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Number of the utterance in this call: 0, 1, 2 … without gaps.
+	// Number of the utterance in this call: 0, 1, 2 … without gaps. With channel mode SEPARATE all channels share the
+	// numbers, in the order of the first results; utterances of two channels may be open at a time.
 	ResultIndex int32 `protobuf:"varint,1,opt,name=result_index,json=resultIndex,proto3" json:"result_index,omitempty"`
 	// Number of this text among those of the utterance, from 1.
 	Revision int32 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
@@ -2464,7 +2479,9 @@ type SpeechEvent struct {
 	// Which of the two.
 	EventType SpeechEventType `protobuf:"varint,1,opt,name=event_type,json=eventType,proto3,enum=asrgateway.v1.SpeechEventType" json:"event_type,omitempty"`
 	// When, on the client's clock.
-	Offset        *durationpb.Duration `protobuf:"bytes,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	Offset *durationpb.Duration `protobuf:"bytes,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	// The channel, from 0, with channel mode SEPARATE.
+	Channel       *int32 `protobuf:"varint,3,opt,name=channel,proto3,oneof" json:"channel,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2513,6 +2530,13 @@ func (x *SpeechEvent) GetOffset() *durationpb.Duration {
 	return nil
 }
 
+func (x *SpeechEvent) GetChannel() int32 {
+	if x != nil && x.Channel != nil {
+		return *x.Channel
+	}
+	return 0
+}
+
 // Something that happened during the call.
 type StreamEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2529,7 +2553,11 @@ type StreamEvent struct {
 	// The model after, where it changed.
 	ToModel string `protobuf:"bytes,6,opt,name=to_model,json=toModel,proto3" json:"to_model,omitempty"`
 	// Options that the model after ignores or changes, in place of those in `started`. Only with FAILED_OVER.
-	Downgrades    []*Downgrade `protobuf:"bytes,7,rep,name=downgrades,proto3" json:"downgrades,omitempty"`
+	Downgrades []*Downgrade `protobuf:"bytes,7,rep,name=downgrades,proto3" json:"downgrades,omitempty"`
+	// The channel, from 0, with channel mode SEPARATE.
+	Channel *int32 `protobuf:"varint,8,opt,name=channel,proto3,oneof" json:"channel,omitempty"`
+	// Why the channel has failed. Only with CHANNEL_FAILED.
+	Error         *ChannelError `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2613,6 +2641,20 @@ func (x *StreamEvent) GetDowngrades() []*Downgrade {
 	return nil
 }
 
+func (x *StreamEvent) GetChannel() int32 {
+	if x != nil && x.Channel != nil {
+		return *x.Channel
+	}
+	return 0
+}
+
+func (x *StreamEvent) GetError() *ChannelError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
 // The model ignores or changes an option.
 type Warning struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2621,7 +2663,9 @@ type Warning struct {
 	// What it means and what to do, in a sentence.
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	// The option, as a path within RecognizeRequest.
-	Field         string `protobuf:"bytes,3,opt,name=field,proto3" json:"field,omitempty"`
+	Field string `protobuf:"bytes,3,opt,name=field,proto3" json:"field,omitempty"`
+	// The channel, from 0, with channel mode SEPARATE; absent if it concerns all.
+	Channel       *int32 `protobuf:"varint,4,opt,name=channel,proto3,oneof" json:"channel,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2677,6 +2721,13 @@ func (x *Warning) GetField() string {
 	return ""
 }
 
+func (x *Warning) GetChannel() int32 {
+	if x != nil && x.Channel != nil {
+		return *x.Channel
+	}
+	return 0
+}
+
 // The gateway is going to end the call. Finish the utterance, and open a new call before the deadline.
 type GoingAway struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2723,7 +2774,8 @@ func (x *GoingAway) GetDeadline() *durationpb.Duration {
 	return nil
 }
 
-// The call is complete: its delays, amounts of audio and cost.
+// The call is complete: its delays, amounts of audio and cost. With channel mode SEPARATE amounts and costs are sums over
+// the channels; a first delay is that of the fastest channel, a last delay that of the slowest.
 type Finished struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// First audio of the call to first text, at the gateway's edge. Absent without text.
@@ -2749,7 +2801,9 @@ type Finished struct {
 	// The vendor's ids of the call's tasks.
 	UpstreamRequestIds []string `protobuf:"bytes,11,rep,name=upstream_request_ids,json=upstreamRequestIds,proto3" json:"upstream_request_ids,omitempty"`
 	// Number of final results.
-	FinalResults  int32 `protobuf:"varint,12,opt,name=final_results,json=finalResults,proto3" json:"final_results,omitempty"`
+	FinalResults int32 `protobuf:"varint,12,opt,name=final_results,json=finalResults,proto3" json:"final_results,omitempty"`
+	// The same of each channel, in the order of the channels. Only with channel mode SEPARATE.
+	Channels      []*ChannelSummary `protobuf:"bytes,13,rep,name=channels,proto3" json:"channels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2868,6 +2922,195 @@ func (x *Finished) GetFinalResults() int32 {
 	return 0
 }
 
+func (x *Finished) GetChannels() []*ChannelSummary {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+// What became of one channel.
+type ChannelSummary struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel's audio.
+	AudioDuration *durationpb.Duration `protobuf:"bytes,1,opt,name=audio_duration,json=audioDuration,proto3" json:"audio_duration,omitempty"`
+	// The audio that the vendor bills; absent if it does not say.
+	BilledDuration *durationpb.Duration `protobuf:"bytes,2,opt,name=billed_duration,json=billedDuration,proto3" json:"billed_duration,omitempty"`
+	// Silence that the gateway added.
+	InjectedSilence *durationpb.Duration `protobuf:"bytes,3,opt,name=injected_silence,json=injectedSilence,proto3" json:"injected_silence,omitempty"`
+	// Audio that was sent again after a reconnect.
+	ReplayedAudio *durationpb.Duration `protobuf:"bytes,4,opt,name=replayed_audio,json=replayedAudio,proto3" json:"replayed_audio,omitempty"`
+	// How often the recogniser was lost and reached again.
+	Reconnects int32 `protobuf:"varint,5,opt,name=reconnects,proto3" json:"reconnects,omitempty"`
+	// Cost of the channel at the catalogue's list price; absent if there is no price.
+	EstimatedCostCny *float64 `protobuf:"fixed64,6,opt,name=estimated_cost_cny,json=estimatedCostCny,proto3,oneof" json:"estimated_cost_cny,omitempty"`
+	// The vendor's ids of the channel's tasks.
+	UpstreamRequestIds []string `protobuf:"bytes,7,rep,name=upstream_request_ids,json=upstreamRequestIds,proto3" json:"upstream_request_ids,omitempty"`
+	// Number of final results.
+	FinalResults int32 `protobuf:"varint,8,opt,name=final_results,json=finalResults,proto3" json:"final_results,omitempty"`
+	// Why the channel has failed; absent if it has not.
+	Error         *ChannelError `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChannelSummary) Reset() {
+	*x = ChannelSummary{}
+	mi := &file_asrgateway_v1_recognition_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChannelSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChannelSummary) ProtoMessage() {}
+
+func (x *ChannelSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_asrgateway_v1_recognition_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChannelSummary.ProtoReflect.Descriptor instead.
+func (*ChannelSummary) Descriptor() ([]byte, []int) {
+	return file_asrgateway_v1_recognition_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ChannelSummary) GetAudioDuration() *durationpb.Duration {
+	if x != nil {
+		return x.AudioDuration
+	}
+	return nil
+}
+
+func (x *ChannelSummary) GetBilledDuration() *durationpb.Duration {
+	if x != nil {
+		return x.BilledDuration
+	}
+	return nil
+}
+
+func (x *ChannelSummary) GetInjectedSilence() *durationpb.Duration {
+	if x != nil {
+		return x.InjectedSilence
+	}
+	return nil
+}
+
+func (x *ChannelSummary) GetReplayedAudio() *durationpb.Duration {
+	if x != nil {
+		return x.ReplayedAudio
+	}
+	return nil
+}
+
+func (x *ChannelSummary) GetReconnects() int32 {
+	if x != nil {
+		return x.Reconnects
+	}
+	return 0
+}
+
+func (x *ChannelSummary) GetEstimatedCostCny() float64 {
+	if x != nil && x.EstimatedCostCny != nil {
+		return *x.EstimatedCostCny
+	}
+	return 0
+}
+
+func (x *ChannelSummary) GetUpstreamRequestIds() []string {
+	if x != nil {
+		return x.UpstreamRequestIds
+	}
+	return nil
+}
+
+func (x *ChannelSummary) GetFinalResults() int32 {
+	if x != nil {
+		return x.FinalResults
+	}
+	return 0
+}
+
+func (x *ChannelSummary) GetError() *ChannelError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+// Why a channel has failed: what the status of a call with this channel alone would say.
+type ChannelError struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The status code, a google.rpc.Code.
+	Code int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
+	// The reason, from the same closed set as in ErrorInfo.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What happened and what to do, in a sentence.
+	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChannelError) Reset() {
+	*x = ChannelError{}
+	mi := &file_asrgateway_v1_recognition_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChannelError) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChannelError) ProtoMessage() {}
+
+func (x *ChannelError) ProtoReflect() protoreflect.Message {
+	mi := &file_asrgateway_v1_recognition_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChannelError.ProtoReflect.Descriptor instead.
+func (*ChannelError) Descriptor() ([]byte, []int) {
+	return file_asrgateway_v1_recognition_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ChannelError) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *ChannelError) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ChannelError) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // Request of ListModels. It has no values yet.
 type ListModelsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2877,7 +3120,7 @@ type ListModelsRequest struct {
 
 func (x *ListModelsRequest) Reset() {
 	*x = ListModelsRequest{}
-	mi := &file_asrgateway_v1_recognition_proto_msgTypes[28]
+	mi := &file_asrgateway_v1_recognition_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2889,7 +3132,7 @@ func (x *ListModelsRequest) String() string {
 func (*ListModelsRequest) ProtoMessage() {}
 
 func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_asrgateway_v1_recognition_proto_msgTypes[28]
+	mi := &file_asrgateway_v1_recognition_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2902,7 +3145,7 @@ func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsRequest.ProtoReflect.Descriptor instead.
 func (*ListModelsRequest) Descriptor() ([]byte, []int) {
-	return file_asrgateway_v1_recognition_proto_rawDescGZIP(), []int{28}
+	return file_asrgateway_v1_recognition_proto_rawDescGZIP(), []int{30}
 }
 
 // The models of this gateway.
@@ -2918,7 +3161,7 @@ type ListModelsResponse struct {
 
 func (x *ListModelsResponse) Reset() {
 	*x = ListModelsResponse{}
-	mi := &file_asrgateway_v1_recognition_proto_msgTypes[29]
+	mi := &file_asrgateway_v1_recognition_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2930,7 +3173,7 @@ func (x *ListModelsResponse) String() string {
 func (*ListModelsResponse) ProtoMessage() {}
 
 func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_asrgateway_v1_recognition_proto_msgTypes[29]
+	mi := &file_asrgateway_v1_recognition_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2943,7 +3186,7 @@ func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsResponse.ProtoReflect.Descriptor instead.
 func (*ListModelsResponse) Descriptor() ([]byte, []int) {
-	return file_asrgateway_v1_recognition_proto_rawDescGZIP(), []int{29}
+	return file_asrgateway_v1_recognition_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListModelsResponse) GetModels() []*Model {
@@ -2987,7 +3230,7 @@ type Model struct {
 
 func (x *Model) Reset() {
 	*x = Model{}
-	mi := &file_asrgateway_v1_recognition_proto_msgTypes[30]
+	mi := &file_asrgateway_v1_recognition_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2999,7 +3242,7 @@ func (x *Model) String() string {
 func (*Model) ProtoMessage() {}
 
 func (x *Model) ProtoReflect() protoreflect.Message {
-	mi := &file_asrgateway_v1_recognition_proto_msgTypes[30]
+	mi := &file_asrgateway_v1_recognition_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3012,7 +3255,7 @@ func (x *Model) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Model.ProtoReflect.Descriptor instead.
 func (*Model) Descriptor() ([]byte, []int) {
-	return file_asrgateway_v1_recognition_proto_rawDescGZIP(), []int{30}
+	return file_asrgateway_v1_recognition_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Model) GetName() string {
@@ -3093,7 +3336,7 @@ type ModelAlias struct {
 
 func (x *ModelAlias) Reset() {
 	*x = ModelAlias{}
-	mi := &file_asrgateway_v1_recognition_proto_msgTypes[31]
+	mi := &file_asrgateway_v1_recognition_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3105,7 +3348,7 @@ func (x *ModelAlias) String() string {
 func (*ModelAlias) ProtoMessage() {}
 
 func (x *ModelAlias) ProtoReflect() protoreflect.Message {
-	mi := &file_asrgateway_v1_recognition_proto_msgTypes[31]
+	mi := &file_asrgateway_v1_recognition_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3118,7 +3361,7 @@ func (x *ModelAlias) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelAlias.ProtoReflect.Descriptor instead.
 func (*ModelAlias) Descriptor() ([]byte, []int) {
-	return file_asrgateway_v1_recognition_proto_rawDescGZIP(), []int{31}
+	return file_asrgateway_v1_recognition_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ModelAlias) GetName() string {
@@ -3300,11 +3543,14 @@ const file_asrgateway_v1_recognition_proto_rawDesc = "" +
 	"\n" +
 	"confidence\x18\x02 \x01(\x02H\x00R\n" +
 	"confidence\x88\x01\x01B\r\n" +
-	"\v_confidence\"\x7f\n" +
+	"\v_confidence\"\xaa\x01\n" +
 	"\vSpeechEvent\x12=\n" +
 	"\n" +
 	"event_type\x18\x01 \x01(\x0e2\x1e.asrgateway.v1.SpeechEventTypeR\teventType\x121\n" +
-	"\x06offset\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06offset\"\xd0\x02\n" +
+	"\x06offset\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06offset\x12\x1d\n" +
+	"\achannel\x18\x03 \x01(\x05H\x00R\achannel\x88\x01\x01B\n" +
+	"\n" +
+	"\b_channel\"\xae\x03\n" +
 	"\vStreamEvent\x12=\n" +
 	"\n" +
 	"event_type\x18\x01 \x01(\x0e2\x1e.asrgateway.v1.StreamEventTypeR\teventType\x12\x16\n" +
@@ -3317,13 +3563,20 @@ const file_asrgateway_v1_recognition_proto_rawDesc = "" +
 	"\bto_model\x18\x06 \x01(\tR\atoModel\x128\n" +
 	"\n" +
 	"downgrades\x18\a \x03(\v2\x18.asrgateway.v1.DowngradeR\n" +
-	"downgrades\"i\n" +
+	"downgrades\x12\x1d\n" +
+	"\achannel\x18\b \x01(\x05H\x00R\achannel\x88\x01\x01\x121\n" +
+	"\x05error\x18\t \x01(\v2\x1b.asrgateway.v1.ChannelErrorR\x05errorB\n" +
+	"\n" +
+	"\b_channel\"\x94\x01\n" +
 	"\aWarning\x12.\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1a.asrgateway.v1.WarningCodeR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x14\n" +
-	"\x05field\x18\x03 \x01(\tR\x05field\"B\n" +
+	"\x05field\x18\x03 \x01(\tR\x05field\x12\x1d\n" +
+	"\achannel\x18\x04 \x01(\x05H\x00R\achannel\x88\x01\x01B\n" +
+	"\n" +
+	"\b_channel\"B\n" +
 	"\tGoingAway\x125\n" +
-	"\bdeadline\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bdeadline\"\xa3\x06\n" +
+	"\bdeadline\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bdeadline\"\xde\x06\n" +
 	"\bFinished\x12I\n" +
 	"\x13first_package_delay\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x11firstPackageDelay\x12G\n" +
 	"\x12last_package_delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x10lastPackageDelay\x12Z\n" +
@@ -3339,8 +3592,26 @@ const file_asrgateway_v1_recognition_proto_rawDesc = "" +
 	"\x12estimated_cost_cny\x18\n" +
 	" \x01(\x01H\x00R\x10estimatedCostCny\x88\x01\x01\x120\n" +
 	"\x14upstream_request_ids\x18\v \x03(\tR\x12upstreamRequestIds\x12#\n" +
-	"\rfinal_results\x18\f \x01(\x05R\ffinalResultsB\x15\n" +
-	"\x13_estimated_cost_cny\"\x13\n" +
+	"\rfinal_results\x18\f \x01(\x05R\ffinalResults\x129\n" +
+	"\bchannels\x18\r \x03(\v2\x1d.asrgateway.v1.ChannelSummaryR\bchannelsB\x15\n" +
+	"\x13_estimated_cost_cny\"\x92\x04\n" +
+	"\x0eChannelSummary\x12@\n" +
+	"\x0eaudio_duration\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\raudioDuration\x12B\n" +
+	"\x0fbilled_duration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0ebilledDuration\x12D\n" +
+	"\x10injected_silence\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x0finjectedSilence\x12@\n" +
+	"\x0ereplayed_audio\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\rreplayedAudio\x12\x1e\n" +
+	"\n" +
+	"reconnects\x18\x05 \x01(\x05R\n" +
+	"reconnects\x121\n" +
+	"\x12estimated_cost_cny\x18\x06 \x01(\x01H\x00R\x10estimatedCostCny\x88\x01\x01\x120\n" +
+	"\x14upstream_request_ids\x18\a \x03(\tR\x12upstreamRequestIds\x12#\n" +
+	"\rfinal_results\x18\b \x01(\x05R\ffinalResults\x121\n" +
+	"\x05error\x18\t \x01(\v2\x1b.asrgateway.v1.ChannelErrorR\x05errorB\x15\n" +
+	"\x13_estimated_cost_cny\"T\n" +
+	"\fChannelError\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\x13\n" +
 	"\x11ListModelsRequest\"w\n" +
 	"\x12ListModelsResponse\x12,\n" +
 	"\x06models\x18\x01 \x03(\v2\x14.asrgateway.v1.ModelR\x06models\x123\n" +
@@ -3360,7 +3631,7 @@ const file_asrgateway_v1_recognition_proto_rawDesc = "" +
 	"ModelAlias\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x16\n" +
-	"\x06models\x18\x03 \x03(\tR\x06models*\xec\x02\n" +
+	"\x06models\x18\x03 \x03(\tR\x06models*\x85\x03\n" +
 	"\rAudioEncoding\x12\x1e\n" +
 	"\x1aAUDIO_ENCODING_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17AUDIO_ENCODING_LINEAR16\x10\x01\x12\x16\n" +
@@ -3375,7 +3646,8 @@ const file_asrgateway_v1_recognition_proto_rawDesc = "" +
 	"\x12AUDIO_ENCODING_AMR\x10\n" +
 	"\x12\x19\n" +
 	"\x15AUDIO_ENCODING_AMR_WB\x10\v\x12\x1c\n" +
-	"\x18AUDIO_ENCODING_OGG_SPEEX\x10\f*\x8b\x01\n" +
+	"\x18AUDIO_ENCODING_OGG_SPEEX\x10\f\x12\x17\n" +
+	"\x13AUDIO_ENCODING_AUTO\x10\r*\x8b\x01\n" +
 	"\vChannelMode\x12\x1c\n" +
 	"\x18CHANNEL_MODE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10CHANNEL_MODE_MIX\x10\x01\x12\x16\n" +
@@ -3394,7 +3666,7 @@ const file_asrgateway_v1_recognition_proto_rawDesc = "" +
 	"\x0fSpeechEventType\x12!\n" +
 	"\x1dSPEECH_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17SPEECH_EVENT_TYPE_BEGIN\x10\x01\x12\x19\n" +
-	"\x15SPEECH_EVENT_TYPE_END\x10\x02*\xca\x02\n" +
+	"\x15SPEECH_EVENT_TYPE_END\x10\x02*\xf0\x02\n" +
 	"\x0fStreamEventType\x12!\n" +
 	"\x1dSTREAM_EVENT_TYPE_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dSTREAM_EVENT_TYPE_RECONNECTED\x10\x01\x12!\n" +
@@ -3404,7 +3676,8 @@ const file_asrgateway_v1_recognition_proto_rawDesc = "" +
 	"\x16STREAM_EVENT_TYPE_WOKE\x10\x05\x12#\n" +
 	"\x1fSTREAM_EVENT_TYPE_AUDIO_DROPPED\x10\x06\x12\"\n" +
 	"\x1eSTREAM_EVENT_TYPE_COMMIT_EMPTY\x10\a\x12$\n" +
-	" STREAM_EVENT_TYPE_UPDATE_APPLIED\x10\b*\x94\x01\n" +
+	" STREAM_EVENT_TYPE_UPDATE_APPLIED\x10\b\x12$\n" +
+	" STREAM_EVENT_TYPE_CHANNEL_FAILED\x10\t*\x94\x01\n" +
 	"\vWarningCode\x12\x1c\n" +
 	"\x18WARNING_CODE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bWARNING_CODE_OPTION_IGNORED\x10\x01\x12\x1f\n" +
@@ -3446,7 +3719,7 @@ func file_asrgateway_v1_recognition_proto_rawDescGZIP() []byte {
 }
 
 var file_asrgateway_v1_recognition_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_asrgateway_v1_recognition_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_asrgateway_v1_recognition_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_asrgateway_v1_recognition_proto_goTypes = []any{
 	(AudioEncoding)(0),          // 0: asrgateway.v1.AudioEncoding
 	(ChannelMode)(0),            // 1: asrgateway.v1.ChannelMode
@@ -3484,12 +3757,14 @@ var file_asrgateway_v1_recognition_proto_goTypes = []any{
 	(*Warning)(nil),             // 33: asrgateway.v1.Warning
 	(*GoingAway)(nil),           // 34: asrgateway.v1.GoingAway
 	(*Finished)(nil),            // 35: asrgateway.v1.Finished
-	(*ListModelsRequest)(nil),   // 36: asrgateway.v1.ListModelsRequest
-	(*ListModelsResponse)(nil),  // 37: asrgateway.v1.ListModelsResponse
-	(*Model)(nil),               // 38: asrgateway.v1.Model
-	(*ModelAlias)(nil),          // 39: asrgateway.v1.ModelAlias
-	(*structpb.Struct)(nil),     // 40: google.protobuf.Struct
-	(*durationpb.Duration)(nil), // 41: google.protobuf.Duration
+	(*ChannelSummary)(nil),      // 36: asrgateway.v1.ChannelSummary
+	(*ChannelError)(nil),        // 37: asrgateway.v1.ChannelError
+	(*ListModelsRequest)(nil),   // 38: asrgateway.v1.ListModelsRequest
+	(*ListModelsResponse)(nil),  // 39: asrgateway.v1.ListModelsResponse
+	(*Model)(nil),               // 40: asrgateway.v1.Model
+	(*ModelAlias)(nil),          // 41: asrgateway.v1.ModelAlias
+	(*structpb.Struct)(nil),     // 42: google.protobuf.Struct
+	(*durationpb.Duration)(nil), // 43: google.protobuf.Duration
 }
 var file_asrgateway_v1_recognition_proto_depIdxs = []int32{
 	9,  // 0: asrgateway.v1.RecognizeRequest.streaming_config:type_name -> asrgateway.v1.StreamingConfig
@@ -3501,21 +3776,21 @@ var file_asrgateway_v1_recognition_proto_depIdxs = []int32{
 	17, // 6: asrgateway.v1.StreamingConfig.adaptation:type_name -> asrgateway.v1.SpeechAdaptation
 	20, // 7: asrgateway.v1.StreamingConfig.keep_alive:type_name -> asrgateway.v1.KeepAliveConfig
 	21, // 8: asrgateway.v1.StreamingConfig.resume:type_name -> asrgateway.v1.Resume
-	40, // 9: asrgateway.v1.StreamingConfig.vendor_parameters:type_name -> google.protobuf.Struct
+	42, // 9: asrgateway.v1.StreamingConfig.vendor_parameters:type_name -> google.protobuf.Struct
 	0,  // 10: asrgateway.v1.DecodingConfig.encoding:type_name -> asrgateway.v1.AudioEncoding
 	1,  // 11: asrgateway.v1.DecodingConfig.channel_mode:type_name -> asrgateway.v1.ChannelMode
 	12, // 12: asrgateway.v1.EndpointingConfig.server_vad:type_name -> asrgateway.v1.ServerVad
 	13, // 13: asrgateway.v1.EndpointingConfig.semantic:type_name -> asrgateway.v1.SemanticEndpointing
 	14, // 14: asrgateway.v1.EndpointingConfig.manual:type_name -> asrgateway.v1.ManualEndpointing
-	41, // 15: asrgateway.v1.ServerVad.silence:type_name -> google.protobuf.Duration
+	43, // 15: asrgateway.v1.ServerVad.silence:type_name -> google.protobuf.Duration
 	16, // 16: asrgateway.v1.RecognitionFeatures.sensitive_word_filter:type_name -> asrgateway.v1.SensitiveWordFilter
 	18, // 17: asrgateway.v1.SpeechAdaptation.hotwords:type_name -> asrgateway.v1.Hotword
 	19, // 18: asrgateway.v1.SpeechAdaptation.context_messages:type_name -> asrgateway.v1.ContextMessage
 	2,  // 19: asrgateway.v1.ContextMessage.role:type_name -> asrgateway.v1.ContextRole
 	3,  // 20: asrgateway.v1.KeepAliveConfig.policy:type_name -> asrgateway.v1.KeepAlivePolicy
-	41, // 21: asrgateway.v1.KeepAliveConfig.quiet_after:type_name -> google.protobuf.Duration
-	41, // 22: asrgateway.v1.Resume.audio_offset:type_name -> google.protobuf.Duration
-	41, // 23: asrgateway.v1.Resume.channel_offsets:type_name -> google.protobuf.Duration
+	43, // 21: asrgateway.v1.KeepAliveConfig.quiet_after:type_name -> google.protobuf.Duration
+	43, // 22: asrgateway.v1.Resume.audio_offset:type_name -> google.protobuf.Duration
+	43, // 23: asrgateway.v1.Resume.channel_offsets:type_name -> google.protobuf.Duration
 	17, // 24: asrgateway.v1.ConfigUpdate.adaptation:type_name -> asrgateway.v1.SpeechAdaptation
 	26, // 25: asrgateway.v1.RecognizeResponse.started:type_name -> asrgateway.v1.Started
 	28, // 26: asrgateway.v1.RecognizeResponse.result:type_name -> asrgateway.v1.RecognitionResult
@@ -3525,46 +3800,53 @@ var file_asrgateway_v1_recognition_proto_depIdxs = []int32{
 	34, // 30: asrgateway.v1.RecognizeResponse.going_away:type_name -> asrgateway.v1.GoingAway
 	35, // 31: asrgateway.v1.RecognizeResponse.finished:type_name -> asrgateway.v1.Finished
 	25, // 32: asrgateway.v1.RecognizeResponse.cursor:type_name -> asrgateway.v1.Cursor
-	41, // 33: asrgateway.v1.Cursor.received:type_name -> google.protobuf.Duration
-	41, // 34: asrgateway.v1.Cursor.sent_upstream:type_name -> google.protobuf.Duration
-	41, // 35: asrgateway.v1.Cursor.finalized:type_name -> google.protobuf.Duration
-	41, // 36: asrgateway.v1.Cursor.injected_silence:type_name -> google.protobuf.Duration
-	41, // 37: asrgateway.v1.Cursor.channel_finalized:type_name -> google.protobuf.Duration
+	43, // 33: asrgateway.v1.Cursor.received:type_name -> google.protobuf.Duration
+	43, // 34: asrgateway.v1.Cursor.sent_upstream:type_name -> google.protobuf.Duration
+	43, // 35: asrgateway.v1.Cursor.finalized:type_name -> google.protobuf.Duration
+	43, // 36: asrgateway.v1.Cursor.injected_silence:type_name -> google.protobuf.Duration
+	43, // 37: asrgateway.v1.Cursor.channel_finalized:type_name -> google.protobuf.Duration
 	27, // 38: asrgateway.v1.Started.downgrades:type_name -> asrgateway.v1.Downgrade
-	41, // 39: asrgateway.v1.RecognitionResult.start_offset:type_name -> google.protobuf.Duration
-	41, // 40: asrgateway.v1.RecognitionResult.end_offset:type_name -> google.protobuf.Duration
+	43, // 39: asrgateway.v1.RecognitionResult.start_offset:type_name -> google.protobuf.Duration
+	43, // 40: asrgateway.v1.RecognitionResult.end_offset:type_name -> google.protobuf.Duration
 	29, // 41: asrgateway.v1.RecognitionResult.words:type_name -> asrgateway.v1.WordInfo
 	30, // 42: asrgateway.v1.RecognitionResult.emotion:type_name -> asrgateway.v1.Emotion
-	41, // 43: asrgateway.v1.WordInfo.start_offset:type_name -> google.protobuf.Duration
-	41, // 44: asrgateway.v1.WordInfo.end_offset:type_name -> google.protobuf.Duration
+	43, // 43: asrgateway.v1.WordInfo.start_offset:type_name -> google.protobuf.Duration
+	43, // 44: asrgateway.v1.WordInfo.end_offset:type_name -> google.protobuf.Duration
 	4,  // 45: asrgateway.v1.SpeechEvent.event_type:type_name -> asrgateway.v1.SpeechEventType
-	41, // 46: asrgateway.v1.SpeechEvent.offset:type_name -> google.protobuf.Duration
+	43, // 46: asrgateway.v1.SpeechEvent.offset:type_name -> google.protobuf.Duration
 	5,  // 47: asrgateway.v1.StreamEvent.event_type:type_name -> asrgateway.v1.StreamEventType
-	41, // 48: asrgateway.v1.StreamEvent.start_offset:type_name -> google.protobuf.Duration
-	41, // 49: asrgateway.v1.StreamEvent.end_offset:type_name -> google.protobuf.Duration
+	43, // 48: asrgateway.v1.StreamEvent.start_offset:type_name -> google.protobuf.Duration
+	43, // 49: asrgateway.v1.StreamEvent.end_offset:type_name -> google.protobuf.Duration
 	27, // 50: asrgateway.v1.StreamEvent.downgrades:type_name -> asrgateway.v1.Downgrade
-	6,  // 51: asrgateway.v1.Warning.code:type_name -> asrgateway.v1.WarningCode
-	41, // 52: asrgateway.v1.GoingAway.deadline:type_name -> google.protobuf.Duration
-	41, // 53: asrgateway.v1.Finished.first_package_delay:type_name -> google.protobuf.Duration
-	41, // 54: asrgateway.v1.Finished.last_package_delay:type_name -> google.protobuf.Duration
-	41, // 55: asrgateway.v1.Finished.upstream_first_package_delay:type_name -> google.protobuf.Duration
-	41, // 56: asrgateway.v1.Finished.upstream_last_package_delay:type_name -> google.protobuf.Duration
-	41, // 57: asrgateway.v1.Finished.audio_duration:type_name -> google.protobuf.Duration
-	41, // 58: asrgateway.v1.Finished.billed_duration:type_name -> google.protobuf.Duration
-	41, // 59: asrgateway.v1.Finished.injected_silence:type_name -> google.protobuf.Duration
-	41, // 60: asrgateway.v1.Finished.replayed_audio:type_name -> google.protobuf.Duration
-	38, // 61: asrgateway.v1.ListModelsResponse.models:type_name -> asrgateway.v1.Model
-	39, // 62: asrgateway.v1.ListModelsResponse.aliases:type_name -> asrgateway.v1.ModelAlias
-	7,  // 63: asrgateway.v1.Model.features:type_name -> asrgateway.v1.ModelFeature
-	8,  // 64: asrgateway.v1.SpeechRecognitionService.Recognize:input_type -> asrgateway.v1.RecognizeRequest
-	36, // 65: asrgateway.v1.SpeechRecognitionService.ListModels:input_type -> asrgateway.v1.ListModelsRequest
-	24, // 66: asrgateway.v1.SpeechRecognitionService.Recognize:output_type -> asrgateway.v1.RecognizeResponse
-	37, // 67: asrgateway.v1.SpeechRecognitionService.ListModels:output_type -> asrgateway.v1.ListModelsResponse
-	66, // [66:68] is the sub-list for method output_type
-	64, // [64:66] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	37, // 51: asrgateway.v1.StreamEvent.error:type_name -> asrgateway.v1.ChannelError
+	6,  // 52: asrgateway.v1.Warning.code:type_name -> asrgateway.v1.WarningCode
+	43, // 53: asrgateway.v1.GoingAway.deadline:type_name -> google.protobuf.Duration
+	43, // 54: asrgateway.v1.Finished.first_package_delay:type_name -> google.protobuf.Duration
+	43, // 55: asrgateway.v1.Finished.last_package_delay:type_name -> google.protobuf.Duration
+	43, // 56: asrgateway.v1.Finished.upstream_first_package_delay:type_name -> google.protobuf.Duration
+	43, // 57: asrgateway.v1.Finished.upstream_last_package_delay:type_name -> google.protobuf.Duration
+	43, // 58: asrgateway.v1.Finished.audio_duration:type_name -> google.protobuf.Duration
+	43, // 59: asrgateway.v1.Finished.billed_duration:type_name -> google.protobuf.Duration
+	43, // 60: asrgateway.v1.Finished.injected_silence:type_name -> google.protobuf.Duration
+	43, // 61: asrgateway.v1.Finished.replayed_audio:type_name -> google.protobuf.Duration
+	36, // 62: asrgateway.v1.Finished.channels:type_name -> asrgateway.v1.ChannelSummary
+	43, // 63: asrgateway.v1.ChannelSummary.audio_duration:type_name -> google.protobuf.Duration
+	43, // 64: asrgateway.v1.ChannelSummary.billed_duration:type_name -> google.protobuf.Duration
+	43, // 65: asrgateway.v1.ChannelSummary.injected_silence:type_name -> google.protobuf.Duration
+	43, // 66: asrgateway.v1.ChannelSummary.replayed_audio:type_name -> google.protobuf.Duration
+	37, // 67: asrgateway.v1.ChannelSummary.error:type_name -> asrgateway.v1.ChannelError
+	40, // 68: asrgateway.v1.ListModelsResponse.models:type_name -> asrgateway.v1.Model
+	41, // 69: asrgateway.v1.ListModelsResponse.aliases:type_name -> asrgateway.v1.ModelAlias
+	7,  // 70: asrgateway.v1.Model.features:type_name -> asrgateway.v1.ModelFeature
+	8,  // 71: asrgateway.v1.SpeechRecognitionService.Recognize:input_type -> asrgateway.v1.RecognizeRequest
+	38, // 72: asrgateway.v1.SpeechRecognitionService.ListModels:input_type -> asrgateway.v1.ListModelsRequest
+	24, // 73: asrgateway.v1.SpeechRecognitionService.Recognize:output_type -> asrgateway.v1.RecognizeResponse
+	39, // 74: asrgateway.v1.SpeechRecognitionService.ListModels:output_type -> asrgateway.v1.ListModelsResponse
+	73, // [73:75] is the sub-list for method output_type
+	71, // [71:73] is the sub-list for method input_type
+	71, // [71:71] is the sub-list for extension type_name
+	71, // [71:71] is the sub-list for extension extendee
+	0,  // [0:71] is the sub-list for field type_name
 }
 
 func init() { file_asrgateway_v1_recognition_proto_init() }
@@ -3599,15 +3881,19 @@ func file_asrgateway_v1_recognition_proto_init() {
 	}
 	file_asrgateway_v1_recognition_proto_msgTypes[20].OneofWrappers = []any{}
 	file_asrgateway_v1_recognition_proto_msgTypes[22].OneofWrappers = []any{}
+	file_asrgateway_v1_recognition_proto_msgTypes[23].OneofWrappers = []any{}
+	file_asrgateway_v1_recognition_proto_msgTypes[24].OneofWrappers = []any{}
+	file_asrgateway_v1_recognition_proto_msgTypes[25].OneofWrappers = []any{}
 	file_asrgateway_v1_recognition_proto_msgTypes[27].OneofWrappers = []any{}
-	file_asrgateway_v1_recognition_proto_msgTypes[30].OneofWrappers = []any{}
+	file_asrgateway_v1_recognition_proto_msgTypes[28].OneofWrappers = []any{}
+	file_asrgateway_v1_recognition_proto_msgTypes[32].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_asrgateway_v1_recognition_proto_rawDesc), len(file_asrgateway_v1_recognition_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   32,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -17,7 +17,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file asrgateway/v1/recognition.proto.
  */
 export const file_asrgateway_v1_recognition: GenFile = /*@__PURE__*/
-  fileDesc("Ch9hc3JnYXRld2F5L3YxL3JlY29nbml0aW9uLnByb3RvEg1hc3JnYXRld2F5LnYxIsIBChBSZWNvZ25pemVSZXF1ZXN0EjoKEHN0cmVhbWluZ19jb25maWcYASABKAsyHi5hc3JnYXRld2F5LnYxLlN0cmVhbWluZ0NvbmZpZ0gAEg8KBWF1ZGlvGAIgASgMSAASJwoGY29tbWl0GAMgASgLMhUuYXNyZ2F0ZXdheS52MS5Db21taXRIABItCgZ1cGRhdGUYBCABKAsyGy5hc3JnYXRld2F5LnYxLkNvbmZpZ1VwZGF0ZUgAQgkKB3JlcXVlc3Qi+gMKD1N0cmVhbWluZ0NvbmZpZxINCgVtb2RlbBgBIAEoCRI2Cg9kZWNvZGluZ19jb25maWcYAiABKAsyHS5hc3JnYXRld2F5LnYxLkRlY29kaW5nQ29uZmlnEhYKDmxhbmd1YWdlX2NvZGVzGAMgAygJEhcKD2ludGVyaW1fcmVzdWx0cxgEIAEoCBI1CgtlbmRwb2ludGluZxgFIAEoCzIgLmFzcmdhdGV3YXkudjEuRW5kcG9pbnRpbmdDb25maWcSNAoIZmVhdHVyZXMYBiABKAsyIi5hc3JnYXRld2F5LnYxLlJlY29nbml0aW9uRmVhdHVyZXMSMwoKYWRhcHRhdGlvbhgHIAEoCzIfLmFzcmdhdGV3YXkudjEuU3BlZWNoQWRhcHRhdGlvbhIyCgprZWVwX2FsaXZlGAggASgLMh4uYXNyZ2F0ZXdheS52MS5LZWVwQWxpdmVDb25maWcSDgoGc3RyaWN0GAkgASgIEhoKEmZhaWxfb25fYXVkaW9fbG9zcxgKIAEoCBISCgpyZXF1ZXN0X2lkGAsgASgJEiUKBnJlc3VtZRgMIAEoCzIVLmFzcmdhdGV3YXkudjEuUmVzdW1lEjIKEXZlbmRvcl9wYXJhbWV0ZXJzGA0gASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCLiAQoORGVjb2RpbmdDb25maWcSLgoIZW5jb2RpbmcYASABKA4yHC5hc3JnYXRld2F5LnYxLkF1ZGlvRW5jb2RpbmcSHgoRc2FtcGxlX3JhdGVfaGVydHoYAiABKAVIAIgBARIgChNhdWRpb19jaGFubmVsX2NvdW50GAMgASgFSAGIAQESMAoMY2hhbm5lbF9tb2RlGAQgASgOMhouYXNyZ2F0ZXdheS52MS5DaGFubmVsTW9kZUIUChJfc2FtcGxlX3JhdGVfaGVydHpCFgoUX2F1ZGlvX2NoYW5uZWxfY291bnQitwEKEUVuZHBvaW50aW5nQ29uZmlnEi4KCnNlcnZlcl92YWQYASABKAsyGC5hc3JnYXRld2F5LnYxLlNlcnZlclZhZEgAEjYKCHNlbWFudGljGAIgASgLMiIuYXNyZ2F0ZXdheS52MS5TZW1hbnRpY0VuZHBvaW50aW5nSAASMgoGbWFudWFsGAMgASgLMiAuYXNyZ2F0ZXdheS52MS5NYW51YWxFbmRwb2ludGluZ0gAQgYKBG1vZGUidgoJU2VydmVyVmFkEioKB3NpbGVuY2UYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFgoJdGhyZXNob2xkGAIgASgCSACIAQESFwoPbXVsdGlfdGhyZXNob2xkGAMgASgIQgwKCl90aHJlc2hvbGQiFQoTU2VtYW50aWNFbmRwb2ludGluZyITChFNYW51YWxFbmRwb2ludGluZyKgAwoTUmVjb2duaXRpb25GZWF0dXJlcxIpChxlbmFibGVfYXV0b21hdGljX3B1bmN0dWF0aW9uGAEgASgISACIAQESLgohZW5hYmxlX2ludmVyc2VfdGV4dF9ub3JtYWxpemF0aW9uGAIgASgISAGIAQESJgoZZW5hYmxlX2Rpc2ZsdWVuY3lfcmVtb3ZhbBgDIAEoCEgCiAEBEiAKGGVuYWJsZV93b3JkX3RpbWVfb2Zmc2V0cxgEIAEoCBIkChxlbmFibGVfdm9pY2VfYWN0aXZpdHlfZXZlbnRzGAUgASgIEhYKDmVuYWJsZV9lbW90aW9uGAYgASgIEkEKFXNlbnNpdGl2ZV93b3JkX2ZpbHRlchgHIAEoCzIiLmFzcmdhdGV3YXkudjEuU2Vuc2l0aXZlV29yZEZpbHRlckIfCh1fZW5hYmxlX2F1dG9tYXRpY19wdW5jdHVhdGlvbkIkCiJfZW5hYmxlX2ludmVyc2VfdGV4dF9ub3JtYWxpemF0aW9uQhwKGl9lbmFibGVfZGlzZmx1ZW5jeV9yZW1vdmFsInYKE1NlbnNpdGl2ZVdvcmRGaWx0ZXISFAoMbWFza2VkX3dvcmRzGAEgAygJEhUKDXJlbW92ZWRfd29yZHMYAiADKAkSHQoQdXNlX2J1aWx0aW5fbGlzdBgDIAEoCEgAiAEBQhMKEV91c2VfYnVpbHRpbl9saXN0Ip0BChBTcGVlY2hBZGFwdGF0aW9uEhUKDXZvY2FidWxhcnlfaWQYASABKAkSKAoIaG90d29yZHMYAiADKAsyFi5hc3JnYXRld2F5LnYxLkhvdHdvcmQSDwoHY29udGV4dBgDIAEoCRI3ChBjb250ZXh0X21lc3NhZ2VzGAQgAygLMh0uYXNyZ2F0ZXdheS52MS5Db250ZXh0TWVzc2FnZSJOCgdIb3R3b3JkEgwKBHRleHQYASABKAkSEwoGd2VpZ2h0GAIgASgFSACIAQESFQoNbGFuZ3VhZ2VfY29kZRgDIAEoCUIJCgdfd2VpZ2h0IkgKDkNvbnRleHRNZXNzYWdlEigKBHJvbGUYASABKA4yGi5hc3JnYXRld2F5LnYxLkNvbnRleHRSb2xlEgwKBHRleHQYAiABKAkicQoPS2VlcEFsaXZlQ29uZmlnEi4KBnBvbGljeRgBIAEoDjIeLmFzcmdhdGV3YXkudjEuS2VlcEFsaXZlUG9saWN5Ei4KC3F1aWV0X2FmdGVyGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIpkBCgZSZXN1bWUSLwoMYXVkaW9fb2Zmc2V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhkKEW5leHRfcmVzdWx0X2luZGV4GAIgASgFEg8KB2NhbGxfaWQYAyABKAkSMgoPY2hhbm5lbF9vZmZzZXRzGAQgAygLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIggKBkNvbW1pdCJDCgxDb25maWdVcGRhdGUSMwoKYWRhcHRhdGlvbhgBIAEoCzIfLmFzcmdhdGV3YXkudjEuU3BlZWNoQWRhcHRhdGlvbiKVAwoRUmVjb2duaXplUmVzcG9uc2USKQoHc3RhcnRlZBgBIAEoCzIWLmFzcmdhdGV3YXkudjEuU3RhcnRlZEgAEjIKBnJlc3VsdBgCIAEoCzIgLmFzcmdhdGV3YXkudjEuUmVjb2duaXRpb25SZXN1bHRIABIyCgxzcGVlY2hfZXZlbnQYAyABKAsyGi5hc3JnYXRld2F5LnYxLlNwZWVjaEV2ZW50SAASMgoMc3RyZWFtX2V2ZW50GAQgASgLMhouYXNyZ2F0ZXdheS52MS5TdHJlYW1FdmVudEgAEikKB3dhcm5pbmcYBSABKAsyFi5hc3JnYXRld2F5LnYxLldhcm5pbmdIABIuCgpnb2luZ19hd2F5GAYgASgLMhguYXNyZ2F0ZXdheS52MS5Hb2luZ0F3YXlIABIrCghmaW5pc2hlZBgHIAEoCzIXLmFzcmdhdGV3YXkudjEuRmluaXNoZWRIABIlCgZjdXJzb3IYDyABKAsyFS5hc3JnYXRld2F5LnYxLkN1cnNvckIKCghyZXNwb25zZSKAAgoGQ3Vyc29yEisKCHJlY2VpdmVkGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjAKDXNlbnRfdXBzdHJlYW0YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJZmluYWxpemVkGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjMKEGluamVjdGVkX3NpbGVuY2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNAoRY2hhbm5lbF9maW5hbGl6ZWQYBSADKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24inwEKB1N0YXJ0ZWQSDwoHY2FsbF9pZBgBIAEoCRINCgVtb2RlbBgCIAEoCRIOCgZyZWdpb24YAyABKAkSGwoTdXBzdHJlYW1fcmVxdWVzdF9pZBgEIAEoCRIZChFzYW1wbGVfcmF0ZV9oZXJ0ehgFIAEoBRIsCgpkb3duZ3JhZGVzGAYgAygLMhguYXNyZ2F0ZXdheS52MS5Eb3duZ3JhZGUiKwoJRG93bmdyYWRlEg0KBWZpZWxkGAEgASgJEg8KB21lc3NhZ2UYAiABKAkipgMKEVJlY29nbml0aW9uUmVzdWx0EhQKDHJlc3VsdF9pbmRleBgBIAEoBRIQCghyZXZpc2lvbhgCIAEoBRIQCghpc19maW5hbBgDIAEoCBISCgp0cmFuc2NyaXB0GAQgASgJEhEKCWNvbW1pdHRlZBgFIAEoCRIQCgh1bnN0YWJsZRgGIAEoCRIWCglzdGFiaWxpdHkYByABKAJIAIgBARIvCgxzdGFydF9vZmZzZXQYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKZW5kX29mZnNldBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgV3b3JkcxgKIAMoCzIXLmFzcmdhdGV3YXkudjEuV29yZEluZm8SFQoNbGFuZ3VhZ2VfY29kZRgLIAEoCRInCgdlbW90aW9uGAwgASgLMhYuYXNyZ2F0ZXdheS52MS5FbW90aW9uEhQKB2NoYW5uZWwYDSABKAVIAYgBARIOCgZmb3JjZWQYDiABKAhCDAoKX3N0YWJpbGl0eUIKCghfY2hhbm5lbCKNAQoIV29yZEluZm8SDAoEd29yZBgBIAEoCRITCgtwdW5jdHVhdGlvbhgCIAEoCRIvCgxzdGFydF9vZmZzZXQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKZW5kX29mZnNldBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJACgdFbW90aW9uEg0KBWxhYmVsGAEgASgJEhcKCmNvbmZpZGVuY2UYAiABKAJIAIgBAUINCgtfY29uZmlkZW5jZSJsCgtTcGVlY2hFdmVudBIyCgpldmVudF90eXBlGAEgASgOMh4uYXNyZ2F0ZXdheS52MS5TcGVlY2hFdmVudFR5cGUSKQoGb2Zmc2V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIoUCCgtTdHJlYW1FdmVudBIyCgpldmVudF90eXBlGAEgASgOMh4uYXNyZ2F0ZXdheS52MS5TdHJlYW1FdmVudFR5cGUSDgoGcmVhc29uGAIgASgJEi8KDHN0YXJ0X29mZnNldBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgplbmRfb2Zmc2V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCmZyb21fbW9kZWwYBSABKAkSEAoIdG9fbW9kZWwYBiABKAkSLAoKZG93bmdyYWRlcxgHIAMoCzIYLmFzcmdhdGV3YXkudjEuRG93bmdyYWRlIlMKB1dhcm5pbmcSKAoEY29kZRgBIAEoDjIaLmFzcmdhdGV3YXkudjEuV2FybmluZ0NvZGUSDwoHbWVzc2FnZRgCIAEoCRINCgVmaWVsZBgDIAEoCSI4CglHb2luZ0F3YXkSKwoIZGVhZGxpbmUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iygQKCEZpbmlzaGVkEjYKE2ZpcnN0X3BhY2thZ2VfZGVsYXkYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNQoSbGFzdF9wYWNrYWdlX2RlbGF5GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEj8KHHVwc3RyZWFtX2ZpcnN0X3BhY2thZ2VfZGVsYXkYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SPgobdXBzdHJlYW1fbGFzdF9wYWNrYWdlX2RlbGF5GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjEKDmF1ZGlvX2R1cmF0aW9uGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjIKD2JpbGxlZF9kdXJhdGlvbhgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIzChBpbmplY3RlZF9zaWxlbmNlGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjEKDnJlcGxheWVkX2F1ZGlvGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJlY29ubmVjdHMYCSABKAUSHwoSZXN0aW1hdGVkX2Nvc3RfY255GAogASgBSACIAQESHAoUdXBzdHJlYW1fcmVxdWVzdF9pZHMYCyADKAkSFQoNZmluYWxfcmVzdWx0cxgMIAEoBUIVChNfZXN0aW1hdGVkX2Nvc3RfY255IhMKEUxpc3RNb2RlbHNSZXF1ZXN0ImYKEkxpc3RNb2RlbHNSZXNwb25zZRIkCgZtb2RlbHMYASADKAsyFC5hc3JnYXRld2F5LnYxLk1vZGVsEioKB2FsaWFzZXMYAiADKAsyGS5hc3JnYXRld2F5LnYxLk1vZGVsQWxpYXMigQIKBU1vZGVsEgwKBG5hbWUYASABKAkSDwoHYmFja2VuZBgCIAEoCRIWCg5sYW5ndWFnZV9jb2RlcxgDIAMoCRIaChJzYW1wbGVfcmF0ZXNfaGVydHoYBCADKAUSLQoIZmVhdHVyZXMYBSADKA4yGy5hc3JnYXRld2F5LnYxLk1vZGVsRmVhdHVyZRIPCgdyZWdpb25zGAYgAygJEiEKFHByaWNlX3Blcl9zZWNvbmRfY255GAcgASgBSACIAQESFwoPcmV0aXJlbWVudF9kYXRlGAggASgJEhAKCGVuZHBvaW50GAkgASgJQhcKFV9wcmljZV9wZXJfc2Vjb25kX2NueSI5CgpNb2RlbEFsaWFzEgwKBG5hbWUYASABKAkSDQoFbW9kZWwYAiABKAkSDgoGbW9kZWxzGAMgAygJKuwCCg1BdWRpb0VuY29kaW5nEh4KGkFVRElPX0VOQ09ESU5HX1VOU1BFQ0lGSUVEEAASGwoXQVVESU9fRU5DT0RJTkdfTElORUFSMTYQARIWChJBVURJT19FTkNPRElOR19XQVYQAhIYChRBVURJT19FTkNPRElOR19NVUxBVxADEhcKE0FVRElPX0VOQ09ESU5HX0FMQVcQBBIXChNBVURJT19FTkNPRElOR19GTEFDEAUSFgoSQVVESU9fRU5DT0RJTkdfTVAzEAYSGwoXQVVESU9fRU5DT0RJTkdfT0dHX09QVVMQBxIcChhBVURJT19FTkNPRElOR19XRUJNX09QVVMQCBIWChJBVURJT19FTkNPRElOR19BQUMQCRIWChJBVURJT19FTkNPRElOR19BTVIQChIZChVBVURJT19FTkNPRElOR19BTVJfV0IQCxIcChhBVURJT19FTkNPRElOR19PR0dfU1BFRVgQDCqLAQoLQ2hhbm5lbE1vZGUSHAoYQ0hBTk5FTF9NT0RFX1VOU1BFQ0lGSUVEEAASFAoQQ0hBTk5FTF9NT0RFX01JWBABEhYKEkNIQU5ORUxfTU9ERV9GSVJTVBACEhUKEUNIQU5ORUxfTU9ERV9MQVNUEAMSGQoVQ0hBTk5FTF9NT0RFX1NFUEFSQVRFEAQqXgoLQ29udGV4dFJvbGUSHAoYQ09OVEVYVF9ST0xFX1VOU1BFQ0lGSUVEEAASFQoRQ09OVEVYVF9ST0xFX1VTRVIQARIaChZDT05URVhUX1JPTEVfQVNTSVNUQU5UEAIqjgEKD0tlZXBBbGl2ZVBvbGljeRIhCh1LRUVQX0FMSVZFX1BPTElDWV9VTlNQRUNJRklFRBAAEhwKGEtFRVBfQUxJVkVfUE9MSUNZX0lOSkVDVBABEh8KG0tFRVBfQUxJVkVfUE9MSUNZX0hJQkVSTkFURRACEhkKFUtFRVBfQUxJVkVfUE9MSUNZX09GRhADKmwKD1NwZWVjaEV2ZW50VHlwZRIhCh1TUEVFQ0hfRVZFTlRfVFlQRV9VTlNQRUNJRklFRBAAEhsKF1NQRUVDSF9FVkVOVF9UWVBFX0JFR0lOEAESGQoVU1BFRUNIX0VWRU5UX1RZUEVfRU5EEAIqygIKD1N0cmVhbUV2ZW50VHlwZRIhCh1TVFJFQU1fRVZFTlRfVFlQRV9VTlNQRUNJRklFRBAAEiEKHVNUUkVBTV9FVkVOVF9UWVBFX1JFQ09OTkVDVEVEEAESIQodU1RSRUFNX0VWRU5UX1RZUEVfRkFJTEVEX09WRVIQAhIhCh1TVFJFQU1fRVZFTlRfVFlQRV9ST0xMRURfT1ZFUhADEiAKHFNUUkVBTV9FVkVOVF9UWVBFX0hJQkVSTkFURUQQBBIaChZTVFJFQU1fRVZFTlRfVFlQRV9XT0tFEAUSIwofU1RSRUFNX0VWRU5UX1RZUEVfQVVESU9fRFJPUFBFRBAGEiIKHlNUUkVBTV9FVkVOVF9UWVBFX0NPTU1JVF9FTVBUWRAHEiQKIFNUUkVBTV9FVkVOVF9UWVBFX1VQREFURV9BUFBMSUVEEAgqlAEKC1dhcm5pbmdDb2RlEhwKGFdBUk5JTkdfQ09ERV9VTlNQRUNJRklFRBAAEh8KG1dBUk5JTkdfQ09ERV9PUFRJT05fSUdOT1JFRBABEh8KG1dBUk5JTkdfQ09ERV9PUFRJT05fQ0hBTkdFRBACEiUKIVdBUk5JTkdfQ09ERV9MQU5HVUFHRV9VTlNVUFBPUlRFRBADKrEECgxNb2RlbEZlYXR1cmUSHQoZTU9ERUxfRkVBVFVSRV9VTlNQRUNJRklFRBAAEiEKHU1PREVMX0ZFQVRVUkVfSU5URVJJTV9SRVNVTFRTEAESIwofTU9ERUxfRkVBVFVSRV9XT1JEX1RJTUVfT0ZGU0VUUxACEicKI01PREVMX0ZFQVRVUkVfVk9JQ0VfQUNUSVZJVFlfRVZFTlRTEAMSJwojTU9ERUxfRkVBVFVSRV9BVVRPTUFUSUNfUFVOQ1RVQVRJT04QBBIsCihNT0RFTF9GRUFUVVJFX0lOVkVSU0VfVEVYVF9OT1JNQUxJWkFUSU9OEAUSJAogTU9ERUxfRkVBVFVSRV9ESVNGTFVFTkNZX1JFTU9WQUwQBhIZChVNT0RFTF9GRUFUVVJFX0VNT1RJT04QBxInCiNNT0RFTF9GRUFUVVJFX1NFTlNJVElWRV9XT1JEX0ZJTFRFUhAIEiMKH01PREVMX0ZFQVRVUkVfU1RPUkVEX1ZPQ0FCVUxBUlkQCRIaChZNT0RFTF9GRUFUVVJFX0hPVFdPUkRTEAoSHgoaTU9ERUxfRkVBVFVSRV9URVhUX0NPTlRFWFQQCxIhCh1NT0RFTF9GRUFUVVJFX01FU1NBR0VfQ09OVEVYVBAMEiYKIk1PREVMX0ZFQVRVUkVfU0VNQU5USUNfRU5EUE9JTlRJTkcQDRIkCiBNT0RFTF9GRUFUVVJFX01BTlVBTF9FTkRQT0lOVElORxAOMsEBChhTcGVlY2hSZWNvZ25pdGlvblNlcnZpY2USUgoJUmVjb2duaXplEh8uYXNyZ2F0ZXdheS52MS5SZWNvZ25pemVSZXF1ZXN0GiAuYXNyZ2F0ZXdheS52MS5SZWNvZ25pemVSZXNwb25zZSgBMAESUQoKTGlzdE1vZGVscxIgLmFzcmdhdGV3YXkudjEuTGlzdE1vZGVsc1JlcXVlc3QaIS5hc3JnYXRld2F5LnYxLkxpc3RNb2RlbHNSZXNwb25zZUKAAQoNYXNyZ2F0ZXdheS52MUIQUmVjb2duaXRpb25Qcm90b1ABWiRhc3JnYXRld2F5L2FzcmdhdGV3YXl2MTthc3JnYXRld2F5djGiAgNBU1KqAg1Bc3JHYXRld2F5LlYxygINQXNyR2F0ZXdheVxWMeoCDkFzckdhdGV3YXk6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct]);
+  fileDesc("Ch9hc3JnYXRld2F5L3YxL3JlY29nbml0aW9uLnByb3RvEg1hc3JnYXRld2F5LnYxIsIBChBSZWNvZ25pemVSZXF1ZXN0EjoKEHN0cmVhbWluZ19jb25maWcYASABKAsyHi5hc3JnYXRld2F5LnYxLlN0cmVhbWluZ0NvbmZpZ0gAEg8KBWF1ZGlvGAIgASgMSAASJwoGY29tbWl0GAMgASgLMhUuYXNyZ2F0ZXdheS52MS5Db21taXRIABItCgZ1cGRhdGUYBCABKAsyGy5hc3JnYXRld2F5LnYxLkNvbmZpZ1VwZGF0ZUgAQgkKB3JlcXVlc3Qi+gMKD1N0cmVhbWluZ0NvbmZpZxINCgVtb2RlbBgBIAEoCRI2Cg9kZWNvZGluZ19jb25maWcYAiABKAsyHS5hc3JnYXRld2F5LnYxLkRlY29kaW5nQ29uZmlnEhYKDmxhbmd1YWdlX2NvZGVzGAMgAygJEhcKD2ludGVyaW1fcmVzdWx0cxgEIAEoCBI1CgtlbmRwb2ludGluZxgFIAEoCzIgLmFzcmdhdGV3YXkudjEuRW5kcG9pbnRpbmdDb25maWcSNAoIZmVhdHVyZXMYBiABKAsyIi5hc3JnYXRld2F5LnYxLlJlY29nbml0aW9uRmVhdHVyZXMSMwoKYWRhcHRhdGlvbhgHIAEoCzIfLmFzcmdhdGV3YXkudjEuU3BlZWNoQWRhcHRhdGlvbhIyCgprZWVwX2FsaXZlGAggASgLMh4uYXNyZ2F0ZXdheS52MS5LZWVwQWxpdmVDb25maWcSDgoGc3RyaWN0GAkgASgIEhoKEmZhaWxfb25fYXVkaW9fbG9zcxgKIAEoCBISCgpyZXF1ZXN0X2lkGAsgASgJEiUKBnJlc3VtZRgMIAEoCzIVLmFzcmdhdGV3YXkudjEuUmVzdW1lEjIKEXZlbmRvcl9wYXJhbWV0ZXJzGA0gASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCLiAQoORGVjb2RpbmdDb25maWcSLgoIZW5jb2RpbmcYASABKA4yHC5hc3JnYXRld2F5LnYxLkF1ZGlvRW5jb2RpbmcSHgoRc2FtcGxlX3JhdGVfaGVydHoYAiABKAVIAIgBARIgChNhdWRpb19jaGFubmVsX2NvdW50GAMgASgFSAGIAQESMAoMY2hhbm5lbF9tb2RlGAQgASgOMhouYXNyZ2F0ZXdheS52MS5DaGFubmVsTW9kZUIUChJfc2FtcGxlX3JhdGVfaGVydHpCFgoUX2F1ZGlvX2NoYW5uZWxfY291bnQitwEKEUVuZHBvaW50aW5nQ29uZmlnEi4KCnNlcnZlcl92YWQYASABKAsyGC5hc3JnYXRld2F5LnYxLlNlcnZlclZhZEgAEjYKCHNlbWFudGljGAIgASgLMiIuYXNyZ2F0ZXdheS52MS5TZW1hbnRpY0VuZHBvaW50aW5nSAASMgoGbWFudWFsGAMgASgLMiAuYXNyZ2F0ZXdheS52MS5NYW51YWxFbmRwb2ludGluZ0gAQgYKBG1vZGUidgoJU2VydmVyVmFkEioKB3NpbGVuY2UYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFgoJdGhyZXNob2xkGAIgASgCSACIAQESFwoPbXVsdGlfdGhyZXNob2xkGAMgASgIQgwKCl90aHJlc2hvbGQiFQoTU2VtYW50aWNFbmRwb2ludGluZyITChFNYW51YWxFbmRwb2ludGluZyKgAwoTUmVjb2duaXRpb25GZWF0dXJlcxIpChxlbmFibGVfYXV0b21hdGljX3B1bmN0dWF0aW9uGAEgASgISACIAQESLgohZW5hYmxlX2ludmVyc2VfdGV4dF9ub3JtYWxpemF0aW9uGAIgASgISAGIAQESJgoZZW5hYmxlX2Rpc2ZsdWVuY3lfcmVtb3ZhbBgDIAEoCEgCiAEBEiAKGGVuYWJsZV93b3JkX3RpbWVfb2Zmc2V0cxgEIAEoCBIkChxlbmFibGVfdm9pY2VfYWN0aXZpdHlfZXZlbnRzGAUgASgIEhYKDmVuYWJsZV9lbW90aW9uGAYgASgIEkEKFXNlbnNpdGl2ZV93b3JkX2ZpbHRlchgHIAEoCzIiLmFzcmdhdGV3YXkudjEuU2Vuc2l0aXZlV29yZEZpbHRlckIfCh1fZW5hYmxlX2F1dG9tYXRpY19wdW5jdHVhdGlvbkIkCiJfZW5hYmxlX2ludmVyc2VfdGV4dF9ub3JtYWxpemF0aW9uQhwKGl9lbmFibGVfZGlzZmx1ZW5jeV9yZW1vdmFsInYKE1NlbnNpdGl2ZVdvcmRGaWx0ZXISFAoMbWFza2VkX3dvcmRzGAEgAygJEhUKDXJlbW92ZWRfd29yZHMYAiADKAkSHQoQdXNlX2J1aWx0aW5fbGlzdBgDIAEoCEgAiAEBQhMKEV91c2VfYnVpbHRpbl9saXN0Ip0BChBTcGVlY2hBZGFwdGF0aW9uEhUKDXZvY2FidWxhcnlfaWQYASABKAkSKAoIaG90d29yZHMYAiADKAsyFi5hc3JnYXRld2F5LnYxLkhvdHdvcmQSDwoHY29udGV4dBgDIAEoCRI3ChBjb250ZXh0X21lc3NhZ2VzGAQgAygLMh0uYXNyZ2F0ZXdheS52MS5Db250ZXh0TWVzc2FnZSJOCgdIb3R3b3JkEgwKBHRleHQYASABKAkSEwoGd2VpZ2h0GAIgASgFSACIAQESFQoNbGFuZ3VhZ2VfY29kZRgDIAEoCUIJCgdfd2VpZ2h0IkgKDkNvbnRleHRNZXNzYWdlEigKBHJvbGUYASABKA4yGi5hc3JnYXRld2F5LnYxLkNvbnRleHRSb2xlEgwKBHRleHQYAiABKAkicQoPS2VlcEFsaXZlQ29uZmlnEi4KBnBvbGljeRgBIAEoDjIeLmFzcmdhdGV3YXkudjEuS2VlcEFsaXZlUG9saWN5Ei4KC3F1aWV0X2FmdGVyGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIpkBCgZSZXN1bWUSLwoMYXVkaW9fb2Zmc2V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhkKEW5leHRfcmVzdWx0X2luZGV4GAIgASgFEg8KB2NhbGxfaWQYAyABKAkSMgoPY2hhbm5lbF9vZmZzZXRzGAQgAygLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIggKBkNvbW1pdCJDCgxDb25maWdVcGRhdGUSMwoKYWRhcHRhdGlvbhgBIAEoCzIfLmFzcmdhdGV3YXkudjEuU3BlZWNoQWRhcHRhdGlvbiKVAwoRUmVjb2duaXplUmVzcG9uc2USKQoHc3RhcnRlZBgBIAEoCzIWLmFzcmdhdGV3YXkudjEuU3RhcnRlZEgAEjIKBnJlc3VsdBgCIAEoCzIgLmFzcmdhdGV3YXkudjEuUmVjb2duaXRpb25SZXN1bHRIABIyCgxzcGVlY2hfZXZlbnQYAyABKAsyGi5hc3JnYXRld2F5LnYxLlNwZWVjaEV2ZW50SAASMgoMc3RyZWFtX2V2ZW50GAQgASgLMhouYXNyZ2F0ZXdheS52MS5TdHJlYW1FdmVudEgAEikKB3dhcm5pbmcYBSABKAsyFi5hc3JnYXRld2F5LnYxLldhcm5pbmdIABIuCgpnb2luZ19hd2F5GAYgASgLMhguYXNyZ2F0ZXdheS52MS5Hb2luZ0F3YXlIABIrCghmaW5pc2hlZBgHIAEoCzIXLmFzcmdhdGV3YXkudjEuRmluaXNoZWRIABIlCgZjdXJzb3IYDyABKAsyFS5hc3JnYXRld2F5LnYxLkN1cnNvckIKCghyZXNwb25zZSKAAgoGQ3Vyc29yEisKCHJlY2VpdmVkGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjAKDXNlbnRfdXBzdHJlYW0YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJZmluYWxpemVkGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjMKEGluamVjdGVkX3NpbGVuY2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNAoRY2hhbm5lbF9maW5hbGl6ZWQYBSADKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24inwEKB1N0YXJ0ZWQSDwoHY2FsbF9pZBgBIAEoCRINCgVtb2RlbBgCIAEoCRIOCgZyZWdpb24YAyABKAkSGwoTdXBzdHJlYW1fcmVxdWVzdF9pZBgEIAEoCRIZChFzYW1wbGVfcmF0ZV9oZXJ0ehgFIAEoBRIsCgpkb3duZ3JhZGVzGAYgAygLMhguYXNyZ2F0ZXdheS52MS5Eb3duZ3JhZGUiKwoJRG93bmdyYWRlEg0KBWZpZWxkGAEgASgJEg8KB21lc3NhZ2UYAiABKAkipgMKEVJlY29nbml0aW9uUmVzdWx0EhQKDHJlc3VsdF9pbmRleBgBIAEoBRIQCghyZXZpc2lvbhgCIAEoBRIQCghpc19maW5hbBgDIAEoCBISCgp0cmFuc2NyaXB0GAQgASgJEhEKCWNvbW1pdHRlZBgFIAEoCRIQCgh1bnN0YWJsZRgGIAEoCRIWCglzdGFiaWxpdHkYByABKAJIAIgBARIvCgxzdGFydF9vZmZzZXQYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKZW5kX29mZnNldBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgV3b3JkcxgKIAMoCzIXLmFzcmdhdGV3YXkudjEuV29yZEluZm8SFQoNbGFuZ3VhZ2VfY29kZRgLIAEoCRInCgdlbW90aW9uGAwgASgLMhYuYXNyZ2F0ZXdheS52MS5FbW90aW9uEhQKB2NoYW5uZWwYDSABKAVIAYgBARIOCgZmb3JjZWQYDiABKAhCDAoKX3N0YWJpbGl0eUIKCghfY2hhbm5lbCKNAQoIV29yZEluZm8SDAoEd29yZBgBIAEoCRITCgtwdW5jdHVhdGlvbhgCIAEoCRIvCgxzdGFydF9vZmZzZXQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKZW5kX29mZnNldBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJACgdFbW90aW9uEg0KBWxhYmVsGAEgASgJEhcKCmNvbmZpZGVuY2UYAiABKAJIAIgBAUINCgtfY29uZmlkZW5jZSKOAQoLU3BlZWNoRXZlbnQSMgoKZXZlbnRfdHlwZRgBIAEoDjIeLmFzcmdhdGV3YXkudjEuU3BlZWNoRXZlbnRUeXBlEikKBm9mZnNldBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgdjaGFubmVsGAMgASgFSACIAQFCCgoIX2NoYW5uZWwi0wIKC1N0cmVhbUV2ZW50EjIKCmV2ZW50X3R5cGUYASABKA4yHi5hc3JnYXRld2F5LnYxLlN0cmVhbUV2ZW50VHlwZRIOCgZyZWFzb24YAiABKAkSLwoMc3RhcnRfb2Zmc2V0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi0KCmVuZF9vZmZzZXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKZnJvbV9tb2RlbBgFIAEoCRIQCgh0b19tb2RlbBgGIAEoCRIsCgpkb3duZ3JhZGVzGAcgAygLMhguYXNyZ2F0ZXdheS52MS5Eb3duZ3JhZGUSFAoHY2hhbm5lbBgIIAEoBUgAiAEBEioKBWVycm9yGAkgASgLMhsuYXNyZ2F0ZXdheS52MS5DaGFubmVsRXJyb3JCCgoIX2NoYW5uZWwidQoHV2FybmluZxIoCgRjb2RlGAEgASgOMhouYXNyZ2F0ZXdheS52MS5XYXJuaW5nQ29kZRIPCgdtZXNzYWdlGAIgASgJEg0KBWZpZWxkGAMgASgJEhQKB2NoYW5uZWwYBCABKAVIAIgBAUIKCghfY2hhbm5lbCI4CglHb2luZ0F3YXkSKwoIZGVhZGxpbmUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i+wQKCEZpbmlzaGVkEjYKE2ZpcnN0X3BhY2thZ2VfZGVsYXkYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNQoSbGFzdF9wYWNrYWdlX2RlbGF5GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEj8KHHVwc3RyZWFtX2ZpcnN0X3BhY2thZ2VfZGVsYXkYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SPgobdXBzdHJlYW1fbGFzdF9wYWNrYWdlX2RlbGF5GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjEKDmF1ZGlvX2R1cmF0aW9uGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjIKD2JpbGxlZF9kdXJhdGlvbhgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIzChBpbmplY3RlZF9zaWxlbmNlGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjEKDnJlcGxheWVkX2F1ZGlvGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJlY29ubmVjdHMYCSABKAUSHwoSZXN0aW1hdGVkX2Nvc3RfY255GAogASgBSACIAQESHAoUdXBzdHJlYW1fcmVxdWVzdF9pZHMYCyADKAkSFQoNZmluYWxfcmVzdWx0cxgMIAEoBRIvCghjaGFubmVscxgNIAMoCzIdLmFzcmdhdGV3YXkudjEuQ2hhbm5lbFN1bW1hcnlCFQoTX2VzdGltYXRlZF9jb3N0X2NueSKMAwoOQ2hhbm5lbFN1bW1hcnkSMQoOYXVkaW9fZHVyYXRpb24YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoPYmlsbGVkX2R1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjMKEGluamVjdGVkX3NpbGVuY2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMQoOcmVwbGF5ZWRfYXVkaW8YBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVjb25uZWN0cxgFIAEoBRIfChJlc3RpbWF0ZWRfY29zdF9jbnkYBiABKAFIAIgBARIcChR1cHN0cmVhbV9yZXF1ZXN0X2lkcxgHIAMoCRIVCg1maW5hbF9yZXN1bHRzGAggASgFEioKBWVycm9yGAkgASgLMhsuYXNyZ2F0ZXdheS52MS5DaGFubmVsRXJyb3JCFQoTX2VzdGltYXRlZF9jb3N0X2NueSI9CgxDaGFubmVsRXJyb3ISDAoEY29kZRgBIAEoBRIOCgZyZWFzb24YAiABKAkSDwoHbWVzc2FnZRgDIAEoCSITChFMaXN0TW9kZWxzUmVxdWVzdCJmChJMaXN0TW9kZWxzUmVzcG9uc2USJAoGbW9kZWxzGAEgAygLMhQuYXNyZ2F0ZXdheS52MS5Nb2RlbBIqCgdhbGlhc2VzGAIgAygLMhkuYXNyZ2F0ZXdheS52MS5Nb2RlbEFsaWFzIoECCgVNb2RlbBIMCgRuYW1lGAEgASgJEg8KB2JhY2tlbmQYAiABKAkSFgoObGFuZ3VhZ2VfY29kZXMYAyADKAkSGgoSc2FtcGxlX3JhdGVzX2hlcnR6GAQgAygFEi0KCGZlYXR1cmVzGAUgAygOMhsuYXNyZ2F0ZXdheS52MS5Nb2RlbEZlYXR1cmUSDwoHcmVnaW9ucxgGIAMoCRIhChRwcmljZV9wZXJfc2Vjb25kX2NueRgHIAEoAUgAiAEBEhcKD3JldGlyZW1lbnRfZGF0ZRgIIAEoCRIQCghlbmRwb2ludBgJIAEoCUIXChVfcHJpY2VfcGVyX3NlY29uZF9jbnkiOQoKTW9kZWxBbGlhcxIMCgRuYW1lGAEgASgJEg0KBW1vZGVsGAIgASgJEg4KBm1vZGVscxgDIAMoCSqFAwoNQXVkaW9FbmNvZGluZxIeChpBVURJT19FTkNPRElOR19VTlNQRUNJRklFRBAAEhsKF0FVRElPX0VOQ09ESU5HX0xJTkVBUjE2EAESFgoSQVVESU9fRU5DT0RJTkdfV0FWEAISGAoUQVVESU9fRU5DT0RJTkdfTVVMQVcQAxIXChNBVURJT19FTkNPRElOR19BTEFXEAQSFwoTQVVESU9fRU5DT0RJTkdfRkxBQxAFEhYKEkFVRElPX0VOQ09ESU5HX01QMxAGEhsKF0FVRElPX0VOQ09ESU5HX09HR19PUFVTEAcSHAoYQVVESU9fRU5DT0RJTkdfV0VCTV9PUFVTEAgSFgoSQVVESU9fRU5DT0RJTkdfQUFDEAkSFgoSQVVESU9fRU5DT0RJTkdfQU1SEAoSGQoVQVVESU9fRU5DT0RJTkdfQU1SX1dCEAsSHAoYQVVESU9fRU5DT0RJTkdfT0dHX1NQRUVYEAwSFwoTQVVESU9fRU5DT0RJTkdfQVVUTxANKosBCgtDaGFubmVsTW9kZRIcChhDSEFOTkVMX01PREVfVU5TUEVDSUZJRUQQABIUChBDSEFOTkVMX01PREVfTUlYEAESFgoSQ0hBTk5FTF9NT0RFX0ZJUlNUEAISFQoRQ0hBTk5FTF9NT0RFX0xBU1QQAxIZChVDSEFOTkVMX01PREVfU0VQQVJBVEUQBCpeCgtDb250ZXh0Um9sZRIcChhDT05URVhUX1JPTEVfVU5TUEVDSUZJRUQQABIVChFDT05URVhUX1JPTEVfVVNFUhABEhoKFkNPTlRFWFRfUk9MRV9BU1NJU1RBTlQQAiqOAQoPS2VlcEFsaXZlUG9saWN5EiEKHUtFRVBfQUxJVkVfUE9MSUNZX1VOU1BFQ0lGSUVEEAASHAoYS0VFUF9BTElWRV9QT0xJQ1lfSU5KRUNUEAESHwobS0VFUF9BTElWRV9QT0xJQ1lfSElCRVJOQVRFEAISGQoVS0VFUF9BTElWRV9QT0xJQ1lfT0ZGEAMqbAoPU3BlZWNoRXZlbnRUeXBlEiEKHVNQRUVDSF9FVkVOVF9UWVBFX1VOU1BFQ0lGSUVEEAASGwoXU1BFRUNIX0VWRU5UX1RZUEVfQkVHSU4QARIZChVTUEVFQ0hfRVZFTlRfVFlQRV9FTkQQAirwAgoPU3RyZWFtRXZlbnRUeXBlEiEKHVNUUkVBTV9FVkVOVF9UWVBFX1VOU1BFQ0lGSUVEEAASIQodU1RSRUFNX0VWRU5UX1RZUEVfUkVDT05ORUNURUQQARIhCh1TVFJFQU1fRVZFTlRfVFlQRV9GQUlMRURfT1ZFUhACEiEKHVNUUkVBTV9FVkVOVF9UWVBFX1JPTExFRF9PVkVSEAMSIAocU1RSRUFNX0VWRU5UX1RZUEVfSElCRVJOQVRFRBAEEhoKFlNUUkVBTV9FVkVOVF9UWVBFX1dPS0UQBRIjCh9TVFJFQU1fRVZFTlRfVFlQRV9BVURJT19EUk9QUEVEEAYSIgoeU1RSRUFNX0VWRU5UX1RZUEVfQ09NTUlUX0VNUFRZEAcSJAogU1RSRUFNX0VWRU5UX1RZUEVfVVBEQVRFX0FQUExJRUQQCBIkCiBTVFJFQU1fRVZFTlRfVFlQRV9DSEFOTkVMX0ZBSUxFRBAJKpQBCgtXYXJuaW5nQ29kZRIcChhXQVJOSU5HX0NPREVfVU5TUEVDSUZJRUQQABIfChtXQVJOSU5HX0NPREVfT1BUSU9OX0lHTk9SRUQQARIfChtXQVJOSU5HX0NPREVfT1BUSU9OX0NIQU5HRUQQAhIlCiFXQVJOSU5HX0NPREVfTEFOR1VBR0VfVU5TVVBQT1JURUQQAyqxBAoMTW9kZWxGZWF0dXJlEh0KGU1PREVMX0ZFQVRVUkVfVU5TUEVDSUZJRUQQABIhCh1NT0RFTF9GRUFUVVJFX0lOVEVSSU1fUkVTVUxUUxABEiMKH01PREVMX0ZFQVRVUkVfV09SRF9USU1FX09GRlNFVFMQAhInCiNNT0RFTF9GRUFUVVJFX1ZPSUNFX0FDVElWSVRZX0VWRU5UUxADEicKI01PREVMX0ZFQVRVUkVfQVVUT01BVElDX1BVTkNUVUFUSU9OEAQSLAooTU9ERUxfRkVBVFVSRV9JTlZFUlNFX1RFWFRfTk9STUFMSVpBVElPThAFEiQKIE1PREVMX0ZFQVRVUkVfRElTRkxVRU5DWV9SRU1PVkFMEAYSGQoVTU9ERUxfRkVBVFVSRV9FTU9USU9OEAcSJwojTU9ERUxfRkVBVFVSRV9TRU5TSVRJVkVfV09SRF9GSUxURVIQCBIjCh9NT0RFTF9GRUFUVVJFX1NUT1JFRF9WT0NBQlVMQVJZEAkSGgoWTU9ERUxfRkVBVFVSRV9IT1RXT1JEUxAKEh4KGk1PREVMX0ZFQVRVUkVfVEVYVF9DT05URVhUEAsSIQodTU9ERUxfRkVBVFVSRV9NRVNTQUdFX0NPTlRFWFQQDBImCiJNT0RFTF9GRUFUVVJFX1NFTUFOVElDX0VORFBPSU5USU5HEA0SJAogTU9ERUxfRkVBVFVSRV9NQU5VQUxfRU5EUE9JTlRJTkcQDjLBAQoYU3BlZWNoUmVjb2duaXRpb25TZXJ2aWNlElIKCVJlY29nbml6ZRIfLmFzcmdhdGV3YXkudjEuUmVjb2duaXplUmVxdWVzdBogLmFzcmdhdGV3YXkudjEuUmVjb2duaXplUmVzcG9uc2UoATABElEKCkxpc3RNb2RlbHMSIC5hc3JnYXRld2F5LnYxLkxpc3RNb2RlbHNSZXF1ZXN0GiEuYXNyZ2F0ZXdheS52MS5MaXN0TW9kZWxzUmVzcG9uc2VCgAEKDWFzcmdhdGV3YXkudjFCEFJlY29nbml0aW9uUHJvdG9QAVokYXNyZ2F0ZXdheS9hc3JnYXRld2F5djE7YXNyZ2F0ZXdheXYxogIDQVNSqgINQXNyR2F0ZXdheS5WMcoCDUFzckdhdGV3YXlcVjHqAg5Bc3JHYXRld2F5OjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct]);
 
 /**
  * One message from the client; without audio it may have at most 512 KiB.
@@ -210,7 +210,8 @@ export type DecodingConfig = Message<"asrgateway.v1.DecodingConfig"> & {
   sampleRateHertz?: number | undefined;
 
   /**
-   * Number of interleaved channels, 1 to 16. Default: 1, or what the header says. Any model: the gateway mixes.
+   * Number of interleaved channels, 1 to 16. Default: 1, or what the header says. Any model: `channel_mode` says what
+   * becomes of them.
    *
    * @generated from field: optional int32 audio_channel_count = 3;
    */
@@ -589,7 +590,7 @@ export type Resume = Message<"asrgateway.v1.Resume"> & {
   audioOffset?: Duration | undefined;
 
   /**
-   * The `result_index` of the first utterance, one more than that of the last final result, at most 2^30. Default: 0.
+   * The `result_index` of the first utterance, one more than the highest of a final result, at most 2^30. Default: 0.
    *
    * @generated from field: int32 next_result_index = 2;
    */
@@ -620,7 +621,8 @@ export const ResumeSchema: GenMessage<Resume> = /*@__PURE__*/
   messageDesc(file_asrgateway_v1_recognition, 13);
 
 /**
- * Ends the open utterance. The answer is exactly one result with `forced`, or COMMIT_EMPTY if no utterance was open.
+ * Ends the open utterance. The answer is exactly one result with `forced`, or COMMIT_EMPTY if no utterance was open. With
+ * channel mode SEPARATE every channel gives such an answer.
  *
  * @generated from message asrgateway.v1.Commit
  */
@@ -753,7 +755,8 @@ export type Cursor = Message<"asrgateway.v1.Cursor"> & {
   received?: Duration | undefined;
 
   /**
-   * The client's audio handed to the recogniser.
+   * The client's audio handed to the recogniser. With channel mode SEPARATE the least of the channels that have not
+   * failed.
    *
    * @generated from field: google.protobuf.Duration sent_upstream = 2;
    */
@@ -761,14 +764,14 @@ export type Cursor = Message<"asrgateway.v1.Cursor"> & {
 
   /**
    * Audio covered by final results: its end on the client's clock. With channel mode SEPARATE the least of the
-   * channels. A call that resumes this one begins with the audio that follows.
+   * channels that have not failed. A call that resumes this one begins with the audio that follows.
    *
    * @generated from field: google.protobuf.Duration finalized = 3;
    */
   finalized?: Duration | undefined;
 
   /**
-   * Silence that the gateway added.
+   * Silence that the gateway added, in all channels together.
    *
    * @generated from field: google.protobuf.Duration injected_silence = 4;
    */
@@ -880,7 +883,8 @@ export const DowngradeSchema: GenMessage<Downgrade> = /*@__PURE__*/
  */
 export type RecognitionResult = Message<"asrgateway.v1.RecognitionResult"> & {
   /**
-   * Number of the utterance in this call: 0, 1, 2 … without gaps.
+   * Number of the utterance in this call: 0, 1, 2 … without gaps. With channel mode SEPARATE all channels share the
+   * numbers, in the order of the first results; utterances of two channels may be open at a time.
    *
    * @generated from field: int32 result_index = 1;
    */
@@ -1075,6 +1079,13 @@ export type SpeechEvent = Message<"asrgateway.v1.SpeechEvent"> & {
    * @generated from field: google.protobuf.Duration offset = 2;
    */
   offset?: Duration | undefined;
+
+  /**
+   * The channel, from 0, with channel mode SEPARATE.
+   *
+   * @generated from field: optional int32 channel = 3;
+   */
+  channel?: number | undefined;
 };
 
 /**
@@ -1138,6 +1149,20 @@ export type StreamEvent = Message<"asrgateway.v1.StreamEvent"> & {
    * @generated from field: repeated asrgateway.v1.Downgrade downgrades = 7;
    */
   downgrades: Downgrade[];
+
+  /**
+   * The channel, from 0, with channel mode SEPARATE.
+   *
+   * @generated from field: optional int32 channel = 8;
+   */
+  channel?: number | undefined;
+
+  /**
+   * Why the channel has failed. Only with CHANNEL_FAILED.
+   *
+   * @generated from field: asrgateway.v1.ChannelError error = 9;
+   */
+  error?: ChannelError | undefined;
 };
 
 /**
@@ -1173,6 +1198,13 @@ export type Warning = Message<"asrgateway.v1.Warning"> & {
    * @generated from field: string field = 3;
    */
   field: string;
+
+  /**
+   * The channel, from 0, with channel mode SEPARATE; absent if it concerns all.
+   *
+   * @generated from field: optional int32 channel = 4;
+   */
+  channel?: number | undefined;
 };
 
 /**
@@ -1204,7 +1236,8 @@ export const GoingAwaySchema: GenMessage<GoingAway> = /*@__PURE__*/
   messageDesc(file_asrgateway_v1_recognition, 26);
 
 /**
- * The call is complete: its delays, amounts of audio and cost.
+ * The call is complete: its delays, amounts of audio and cost. With channel mode SEPARATE amounts and costs are sums over
+ * the channels; a first delay is that of the fastest channel, a last delay that of the slowest.
  *
  * @generated from message asrgateway.v1.Finished
  */
@@ -1292,6 +1325,13 @@ export type Finished = Message<"asrgateway.v1.Finished"> & {
    * @generated from field: int32 final_results = 12;
    */
   finalResults: number;
+
+  /**
+   * The same of each channel, in the order of the channels. Only with channel mode SEPARATE.
+   *
+   * @generated from field: repeated asrgateway.v1.ChannelSummary channels = 13;
+   */
+  channels: ChannelSummary[];
 };
 
 /**
@@ -1300,6 +1340,118 @@ export type Finished = Message<"asrgateway.v1.Finished"> & {
  */
 export const FinishedSchema: GenMessage<Finished> = /*@__PURE__*/
   messageDesc(file_asrgateway_v1_recognition, 27);
+
+/**
+ * What became of one channel.
+ *
+ * @generated from message asrgateway.v1.ChannelSummary
+ */
+export type ChannelSummary = Message<"asrgateway.v1.ChannelSummary"> & {
+  /**
+   * The channel's audio.
+   *
+   * @generated from field: google.protobuf.Duration audio_duration = 1;
+   */
+  audioDuration?: Duration | undefined;
+
+  /**
+   * The audio that the vendor bills; absent if it does not say.
+   *
+   * @generated from field: google.protobuf.Duration billed_duration = 2;
+   */
+  billedDuration?: Duration | undefined;
+
+  /**
+   * Silence that the gateway added.
+   *
+   * @generated from field: google.protobuf.Duration injected_silence = 3;
+   */
+  injectedSilence?: Duration | undefined;
+
+  /**
+   * Audio that was sent again after a reconnect.
+   *
+   * @generated from field: google.protobuf.Duration replayed_audio = 4;
+   */
+  replayedAudio?: Duration | undefined;
+
+  /**
+   * How often the recogniser was lost and reached again.
+   *
+   * @generated from field: int32 reconnects = 5;
+   */
+  reconnects: number;
+
+  /**
+   * Cost of the channel at the catalogue's list price; absent if there is no price.
+   *
+   * @generated from field: optional double estimated_cost_cny = 6;
+   */
+  estimatedCostCny?: number | undefined;
+
+  /**
+   * The vendor's ids of the channel's tasks.
+   *
+   * @generated from field: repeated string upstream_request_ids = 7;
+   */
+  upstreamRequestIds: string[];
+
+  /**
+   * Number of final results.
+   *
+   * @generated from field: int32 final_results = 8;
+   */
+  finalResults: number;
+
+  /**
+   * Why the channel has failed; absent if it has not.
+   *
+   * @generated from field: asrgateway.v1.ChannelError error = 9;
+   */
+  error?: ChannelError | undefined;
+};
+
+/**
+ * Describes the message asrgateway.v1.ChannelSummary.
+ * Use `create(ChannelSummarySchema)` to create a new message.
+ */
+export const ChannelSummarySchema: GenMessage<ChannelSummary> = /*@__PURE__*/
+  messageDesc(file_asrgateway_v1_recognition, 28);
+
+/**
+ * Why a channel has failed: what the status of a call with this channel alone would say.
+ *
+ * @generated from message asrgateway.v1.ChannelError
+ */
+export type ChannelError = Message<"asrgateway.v1.ChannelError"> & {
+  /**
+   * The status code, a google.rpc.Code.
+   *
+   * @generated from field: int32 code = 1;
+   */
+  code: number;
+
+  /**
+   * The reason, from the same closed set as in ErrorInfo.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * What happened and what to do, in a sentence.
+   *
+   * @generated from field: string message = 3;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message asrgateway.v1.ChannelError.
+ * Use `create(ChannelErrorSchema)` to create a new message.
+ */
+export const ChannelErrorSchema: GenMessage<ChannelError> = /*@__PURE__*/
+  messageDesc(file_asrgateway_v1_recognition, 29);
 
 /**
  * Request of ListModels. It has no values yet.
@@ -1314,7 +1466,7 @@ export type ListModelsRequest = Message<"asrgateway.v1.ListModelsRequest"> & {
  * Use `create(ListModelsRequestSchema)` to create a new message.
  */
 export const ListModelsRequestSchema: GenMessage<ListModelsRequest> = /*@__PURE__*/
-  messageDesc(file_asrgateway_v1_recognition, 28);
+  messageDesc(file_asrgateway_v1_recognition, 30);
 
 /**
  * The models of this gateway.
@@ -1342,7 +1494,7 @@ export type ListModelsResponse = Message<"asrgateway.v1.ListModelsResponse"> & {
  * Use `create(ListModelsResponseSchema)` to create a new message.
  */
 export const ListModelsResponseSchema: GenMessage<ListModelsResponse> = /*@__PURE__*/
-  messageDesc(file_asrgateway_v1_recognition, 29);
+  messageDesc(file_asrgateway_v1_recognition, 31);
 
 /**
  * One model.
@@ -1419,7 +1571,7 @@ export type Model = Message<"asrgateway.v1.Model"> & {
  * Use `create(ModelSchema)` to create a new message.
  */
 export const ModelSchema: GenMessage<Model> = /*@__PURE__*/
-  messageDesc(file_asrgateway_v1_recognition, 30);
+  messageDesc(file_asrgateway_v1_recognition, 32);
 
 /**
  * Another name for a model, or for several of which a call uses the first that can be reached.
@@ -1454,7 +1606,7 @@ export type ModelAlias = Message<"asrgateway.v1.ModelAlias"> & {
  * Use `create(ModelAliasSchema)` to create a new message.
  */
 export const ModelAliasSchema: GenMessage<ModelAlias> = /*@__PURE__*/
-  messageDesc(file_asrgateway_v1_recognition, 31);
+  messageDesc(file_asrgateway_v1_recognition, 33);
 
 /**
  * How audio is coded.
@@ -1477,81 +1629,88 @@ export enum AudioEncoding {
   LINEAR16 = 1,
 
   /**
-   * A WAV file or stream, header included, with 16-bit PCM samples.
+   * A WAV file or stream, header included: PCM with 8, 16, 24 or 32 bits, floating point, A-law or mu-law.
    *
    * @generated from enum value: AUDIO_ENCODING_WAV = 2;
    */
   WAV = 2,
 
   /**
-   * 8-bit G.711 mu-law samples without a header. Not built yet: UNIMPLEMENTED.
+   * 8-bit G.711 mu-law samples without a header.
    *
    * @generated from enum value: AUDIO_ENCODING_MULAW = 3;
    */
   MULAW = 3,
 
   /**
-   * 8-bit G.711 A-law samples without a header. Not built yet: UNIMPLEMENTED.
+   * 8-bit G.711 A-law samples without a header.
    *
    * @generated from enum value: AUDIO_ENCODING_ALAW = 4;
    */
   ALAW = 4,
 
   /**
-   * A FLAC stream. Not built yet: UNIMPLEMENTED.
+   * A FLAC stream, or one joined in its middle.
    *
    * @generated from enum value: AUDIO_ENCODING_FLAC = 5;
    */
   FLAC = 5,
 
   /**
-   * An MP3 stream. Not built yet: UNIMPLEMENTED.
+   * An MP3 stream, or one joined in its middle.
    *
    * @generated from enum value: AUDIO_ENCODING_MP3 = 6;
    */
   MP3 = 6,
 
   /**
-   * Opus in an Ogg container. Not built yet: UNIMPLEMENTED.
+   * Opus in an Ogg container.
    *
    * @generated from enum value: AUDIO_ENCODING_OGG_OPUS = 7;
    */
   OGG_OPUS = 7,
 
   /**
-   * Opus in a WebM container, as browsers record it. Not built yet: UNIMPLEMENTED.
+   * Opus in a WebM container, as browsers record it.
    *
    * @generated from enum value: AUDIO_ENCODING_WEBM_OPUS = 8;
    */
   WEBM_OPUS = 8,
 
   /**
-   * AAC with ADTS headers. Not built yet: UNIMPLEMENTED.
+   * AAC with ADTS headers.
    *
    * @generated from enum value: AUDIO_ENCODING_AAC = 9;
    */
   AAC = 9,
 
   /**
-   * AMR narrow band with its file header. Not built yet: UNIMPLEMENTED.
+   * AMR narrow band: a file, or its frames alone.
    *
    * @generated from enum value: AUDIO_ENCODING_AMR = 10;
    */
   AMR = 10,
 
   /**
-   * AMR wide band with its file header. Not built yet: UNIMPLEMENTED.
+   * AMR wide band: a file, or its frames alone.
    *
    * @generated from enum value: AUDIO_ENCODING_AMR_WB = 11;
    */
   AMR_WB = 11,
 
   /**
-   * Speex in an Ogg container. Not built yet: UNIMPLEMENTED.
+   * Speex in an Ogg container.
    *
    * @generated from enum value: AUDIO_ENCODING_OGG_SPEEX = 12;
    */
   OGG_SPEEX = 12,
+
+  /**
+   * Any of the encodings with a header, found by the first bytes.
+   *
+   * @generated from enum value: AUDIO_ENCODING_AUTO = 13;
+   */
+  AUTO = 13,
 }
 
 /**
@@ -1595,7 +1754,9 @@ export enum ChannelMode {
   LAST = 3,
 
   /**
-   * Every channel separately; results have the number of their channel. Not built yet: UNIMPLEMENTED.
+   * Every channel separately: results and events have the number of their channel. Each channel counts as one stream of
+   * the gateway's and the vendor's limits, and as audio of its own that is billed; the operator may allow fewer
+   * channels than 16.
    *
    * @generated from enum value: CHANNEL_MODE_SEPARATE = 4;
    */
@@ -1665,7 +1826,8 @@ export enum KeepAlivePolicy {
 
   /**
    * As INJECT for 30 s, unless the operator changed that; then the vendor's task is finished, and the next audio opens
-   * another one. HIBERNATED and WOKE say so.
+   * another one. HIBERNATED and WOKE say so. With channel mode SEPARATE a channel is quiet, too, while its own audio is
+   * below -50 dB of full scale.
    *
    * @generated from enum value: KEEP_ALIVE_POLICY_HIBERNATE = 2;
    */
@@ -1787,6 +1949,13 @@ export enum StreamEventType {
    * @generated from enum value: STREAM_EVENT_TYPE_UPDATE_APPLIED = 8;
    */
   UPDATE_APPLIED = 8,
+
+  /**
+   * A channel is not recognised any more; the others go on. Only with channel mode SEPARATE.
+   *
+   * @generated from enum value: STREAM_EVENT_TYPE_CHANNEL_FAILED = 9;
+   */
+  CHANNEL_FAILED = 9,
 }
 
 /**
