@@ -22,6 +22,15 @@ from prometheus_client import (
 SERVICE: Final = "asrgateway.v1.SpeechRecognitionService"
 #: Methods of the service, and how gRPC metrics name their kind.
 METHODS: Final = {"Recognize": "bidi_stream", "ListModels": "unary"}
+#: The same of NVIDIA Riva's service, where it is served too.
+RIVA_SERVICE: Final = "nvidia.riva.asr.RivaSpeechRecognition"
+RIVA_METHODS: Final = {
+    "StreamingRecognize": "bidi_stream",
+    "Recognize": "unary",
+    "GetRivaSpeechRecognitionConfig": "unary",
+}
+#: Methods of every service whose calls are counted.
+METHODS_OF: Final = {SERVICE: METHODS, RIVA_SERVICE: RIVA_METHODS}
 
 #: What a value counts as that has no label of its own.
 OTHER: Final = "other"
@@ -80,7 +89,7 @@ class Metrics:
         self._make_upstream()
         self._make_process()
         # Labels are looked up once, never for a message.
-        self.of_method = cache(lambda method: MethodMetrics(self, method))
+        self.of_method = cache(lambda method, service=SERVICE: MethodMetrics(self, method, service))
         self._models: dict[str, ModelMetrics] = {}
         self._endpoints: dict[str, EndpointMetrics] = {}
         for method in METHODS:
@@ -361,10 +370,10 @@ class Metrics:
 
 
 class MethodMetrics:
-    """The metrics of one method of the service."""
+    """The metrics of one method of a service."""
 
-    def __init__(self, metrics: Metrics, method: str) -> None:
-        labels = (METHODS[method], SERVICE, method)
+    def __init__(self, metrics: Metrics, method: str, service: str) -> None:
+        labels = (METHODS_OF[service][method], service, method)
         self.started = metrics.grpc_started.labels(*labels)
         self.received = metrics.grpc_received.labels(*labels)
         self.sent = metrics.grpc_sent.labels(*labels)
