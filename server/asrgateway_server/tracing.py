@@ -52,7 +52,7 @@ class Tracer(Protocol):
     """Finds the trace that a call is part of."""
 
     def begin(self, method: str, metadata: Mapping[str, str]) -> CallTrace:
-        """Begin a call of one of our methods, with its metadata."""
+        """Begin a call of a method, with its metadata; the name of another service stands before it, with a slash."""
 
 
 class IdOnlyTracer:

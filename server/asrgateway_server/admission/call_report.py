@@ -12,20 +12,22 @@ import grpc
 from asrgateway_server import logs
 from asrgateway_server.contract.status import CAUSES_WITHOUT_ERROR, cause_of, code_of
 from asrgateway_server.errors import GatewayError
-from asrgateway_server.metrics import Metrics
+from asrgateway_server.metrics import RIVA_SERVICE, Metrics
 from asrgateway_server.tracing import Tracer, call_trace
 
 log = logging.getLogger(__name__)
 
 #: What a client reads of an error of ours that has no sentence of its own.
 INTERNAL_MESSAGE: Final = "the gateway had an internal error; its log has the details under this call's id"
+# The methods that recognise speech.
+_RECOGNITIONS: Final = {"Recognize", f"{RIVA_SERVICE}/StreamingRecognize", f"{RIVA_SERVICE}/Recognize"}
 
 
 class CallReport:
     """Begins with the call; ``finish`` ends it.
 
     Args:
-        method: Which of the service's methods it is.
+        method: Which of the service's methods it is; another service's name stands before it, with a slash.
         metadata: What the client sent beside its messages.
         peer: The client's address.
         client: Its name; empty if it has none.
@@ -77,7 +79,7 @@ class CallReport:
 
     def finish(self) -> None:
         """Say how the call has ended."""
-        if self._method == "Recognize" and self.code is not grpc.StatusCode.OK:
+        if self._method in _RECOGNITIONS and self.code is not grpc.StatusCode.OK:
             self._metrics.stream_errors.labels(self.code.name, self.cause).inc()
         self._trace.end(self.code.value[0], self.reason or self.code.name)
         log.info(

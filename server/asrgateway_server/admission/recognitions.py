@@ -49,8 +49,13 @@ class Recognitions:
         self._open_streams = 0
         self._clients = ClientLimits(edge_limits.max_client_streams, edge_limits.max_client_starts_per_minute)
 
-    async def run(self, stream: Stream, client_id: str) -> None:
+    async def run(self, stream: Stream, client_id: str, *, config_timeout_seconds: float | None = None) -> None:
         """Recognise one stream.
+
+        Args:
+            stream: The client's messages.
+            client_id: Whose limits hold.
+            config_timeout_seconds: How long the config may take to come; None: as the operator says.
 
         Raises:
             GatewayError: The call ends with another status than OK.
@@ -58,7 +63,10 @@ class Recognitions:
         call_id = uuid.uuid4().hex
         logs.add_to_call(call_id=call_id)
         call_trace.get().set_attributes(call_id=call_id)
-        client = CallClient(stream, call_id, self._edge_limits)
+        limits = self._edge_limits
+        if config_timeout_seconds is not None:
+            limits = replace(limits, config_timeout_seconds=config_timeout_seconds)
+        client = CallClient(stream, call_id, limits)
         # Refused before any response header, so that clients may send the call again by themselves.
         self._drain.refuse_late_calls()
         with ExitStack() as admissions:

@@ -91,10 +91,15 @@ def request_from(data: bytes) -> pb.RecognizeRequest:
         DecodeError: The bytes are not a message.
     """
     if len(data) > MAX_CONFIG_BYTES and not _is_audio(data):
-        raise InvalidRequest(
-            f"the request has {len(data)} bytes; without audio it may have {MAX_CONFIG_BYTES}", field="request"
-        )
+        raise too_large(len(data))
     return pb.RecognizeRequest.FromString(data)
+
+
+def too_large(size_bytes: int) -> InvalidRequest:
+    """Return the error for a request with too much beside its audio."""
+    return InvalidRequest(
+        f"the request has {size_bytes} bytes; without audio it may have {MAX_CONFIG_BYTES}", field="request"
+    )
 
 
 def _is_audio(data: bytes) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final, TypeAlias, cast
+from typing import Final, Generic, TypeAlias, TypeVar, cast
 
 import grpc
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.errors import ClientStalled, InvalidRequest
@@ -23,16 +23,30 @@ _COUNTED_AT_ONCE: Final = 16
 
 RecognizeContext: TypeAlias = "grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse]"
 
+RequestT = TypeVar("RequestT", bound=Message)
+ResponseT = TypeVar("ResponseT", bound=Message)
 
-class GrpcStream:
-    """See ``call_client.Stream``.
+
+class GrpcStream(Generic[RequestT, ResponseT]):
+    """See ``call_client.Stream``, which it is where its messages are the contract's.
 
     A read is not timed out while anything may still come: after a cancelled read every later one reports the end, and
     the rest of the audio would be lost without an error.
+
+    Args:
+        context: gRPC's side of the call.
+        request_type: The message that clients send.
+        metrics: Count the messages.
     """
 
-    def __init__(self, context: RecognizeContext, metrics: MethodMetrics) -> None:
+    def __init__(
+        self,
+        context: grpc.aio.ServicerContext[RequestT, ResponseT],
+        request_type: type[RequestT],
+        metrics: MethodMetrics,
+    ) -> None:
         self._context = context
+        self._request_type = request_type
         self._metrics = metrics
         self._received = 0
         self._sent = 0
@@ -52,14 +66,15 @@ class GrpcStream:
         # By itself the first response would carry it; an error while that is on its way could not be sent.
         await self._context.send_initial_metadata(())
 
-    async def read(self) -> pb.RecognizeRequest | None:
+    async def read(self) -> RequestT | None:
         """See ``Stream``."""
         try:
             # Typed without the marker for the end of the stream that it also returns.
             request: object = await self._context.read()
         except DecodeError:
-            raise InvalidRequest("the request is garbled: its bytes are no RecognizeRequest", field="request") from None
-        if not isinstance(request, pb.RecognizeRequest):
+            name = self._request_type.DESCRIPTOR.name
+            raise InvalidRequest(f"the request is garbled: its bytes are no {name}", field="request") from None
+        if not isinstance(request, self._request_type):
             return None
         self._received += 1
         if self._received >= _COUNTED_AT_ONCE:
@@ -78,7 +93,7 @@ class GrpcStream:
             # Too late for a half-close.
             await asyncio.sleep(_DEADLINE_IS_DUE_SECONDS)
 
-    async def write(self, message: pb.RecognizeResponse) -> None:
+    async def write(self, message: ResponseT) -> None:
         """See ``Stream``."""
         try:
             await self._context.write(message)

@@ -1,9 +1,9 @@
-"""Counts, times and logs every call of the service, and turns errors into statuses."""
+"""Counts, times and logs every call of a service, and turns errors into statuses."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import grpc
@@ -15,7 +15,7 @@ from asrgateway_server.admission.peer_calls import PeerCalls
 from asrgateway_server.contract.requests import request_from
 from asrgateway_server.contract.status import details_of, endings
 from asrgateway_server.errors import ClientStalled, GatewayError, InvalidRequest
-from asrgateway_server.metrics import SERVICE, Metrics
+from asrgateway_server.metrics import METHODS_OF, SERVICE, Metrics
 from asrgateway_server.tracing import Tracer
 
 # The client's clock may reach the deadline first; its cancel then arrives before our own timeout.
@@ -26,7 +26,7 @@ Handler = Callable[[Any, Any], Awaitable[Any]]
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the methods of the service, not those of health and reflection.
+    """Wraps the methods of our services, not those of health and reflection.
 
     Args:
         metrics: Count every call.
@@ -35,6 +35,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         status_timeout_seconds: How long a client may leave an error's status unread, behind responses that it does not
             read either; then its stream is reset.
         peer_calls: Limits the open calls of one address.
+        shortest_failure_seconds: By service: no call of it ends with an error sooner than this after its begin. For
+            clients that call again at once.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         request_timeout_seconds: float,
         status_timeout_seconds: float,
         peer_calls: PeerCalls,
+        shortest_failure_seconds: Mapping[str, float] | None = None,
     ) -> None:
         self._metrics = metrics
         self._tracer = tracer
         self._request_timeout_seconds = request_timeout_seconds
         self._status_timeout_seconds = status_timeout_seconds
         self._peer_calls = peer_calls
+        self._shortest_failure_seconds = shortest_failure_seconds or {}
         # Series that begin at zero make a rate over their first error correct.
         for code, cause in endings():
             metrics.stream_errors.labels(code, cause)
@@ -62,18 +66,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Return the method's handler, wrapped."""
         handler = await continuation(handler_call_details)
         service, _, method = handler_call_details.method.lstrip("/").partition("/")
-        if handler is None or service != SERVICE:
+        if handler is None or service not in METHODS_OF:
             return handler
         if handler.stream_stream:
             return grpc.stream_stream_rpc_method_handler(
-                self._wrap(handler.stream_stream, method),
-                request_from,
+                self._wrap(handler.stream_stream, service, method),
+                request_from if service == SERVICE else handler.request_deserializer,
                 handler.response_serializer,
             )
         # As a stream of one request: for a unary method gRPC would wait for the request without a limit, before it
         # calls any handler. Handlers that refuse a call are such streams already.
         return grpc.stream_unary_rpc_method_handler(
-            self._wrap(handler.stream_unary or self._with_one_request(handler.unary_unary), method),
+            self._wrap(handler.stream_unary or self._with_one_request(handler.unary_unary), service, method),
             handler.request_deserializer,
             handler.response_serializer,
         )
@@ -98,20 +102,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         with self._peer_calls.counted(context.peer()):
             return await handler(request, context)
 
-    def _wrap(self, handler: Any, method: str) -> Handler:
-        metrics = self._metrics.of_method(method)
+    def _wrap(self, handler: Any, service: str, method: str) -> Handler:
+        metrics = self._metrics.of_method(method, service)
 
         async def wrapped(request: Any, context: Any) -> Any:
             metrics.started.inc()
             report = CallReport(
-                method,
+                method if service == SERVICE else f"{service}/{method}",
                 dict(context.invocation_metadata() or ()),
                 context.peer(),
                 identity_of(context).name,
                 metrics=self._metrics,
                 tracer=self._tracer,
             )
-            outcome = _Outcome(report, self._status_timeout_seconds)
+            shortest = self._shortest_failure_seconds.get(service, 0.0)
+            outcome = _Outcome(report, self._status_timeout_seconds, shortest)
             try:
                 return await outcome.of(self._limited(handler, request, context), context)
             finally:
@@ -125,9 +130,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 class _Outcome:
     """How a call ends for its client."""
 
-    def __init__(self, report: CallReport, status_timeout_seconds: float) -> None:
+    def __init__(self, report: CallReport, status_timeout_seconds: float, shortest_failure_seconds: float) -> None:
         self._report = report
         self._status_timeout_seconds = status_timeout_seconds
+        self._shortest_failure_seconds = shortest_failure_seconds
 
     async def of(self, call: Awaitable[Any], context: Any) -> Any:
         """Run the call; abort it with the status of its error."""
@@ -145,14 +151,16 @@ class _Outcome:
             await self._abort(context, INTERNAL_MESSAGE)
 
     async def _abort(self, context: Any, message: str, details: Any = ()) -> None:
-        """End the call with its status.
+        """End the call with its status, beside the trailing metadata that its handler has set.
 
         Raises:
             CancelledError: The client does not read it. gRPC then resets the stream; the status would otherwise wait
                 behind the responses until the client closes the stream.
         """
+        if (wait := self._shortest_failure_seconds - self._report.seconds) > 0:
+            await asyncio.sleep(wait)
         try:
             async with asyncio.timeout(self._status_timeout_seconds):
-                await context.abort(self._report.code, message, details)
+                await context.abort(self._report.code, message, (*context.trailing_metadata(), *details))
         except TimeoutError:
             raise asyncio.CancelledError from None

@@ -11,7 +11,7 @@ from asrgateway_server.admission.client_identity import ClientIdentity, key_hold
 from asrgateway_server.admission.keys import BLANKS, ClientKeys
 from asrgateway_server.contract.status import code_of, details_of
 from asrgateway_server.errors import Unauthenticated
-from asrgateway_server.metrics import SERVICE, Metrics
+from asrgateway_server.metrics import METHODS_OF, Metrics
 
 _BEARER: Final = "bearer "
 
@@ -33,23 +33,26 @@ class KeyInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        is_ours = handler_call_details.method.startswith(f"/{SERVICE}/")
+        is_ours = handler_call_details.method.split("/")[1] in METHODS_OF
         key = _key_of(handler_call_details.invocation_metadata or ())
         holder = self._keys.holder_of(key) if key else None
         if holder is not None:
             key_holder.set(holder)
-            return self._held(handler, handler.stream_stream, holder) if is_ours and handler.stream_stream else handler
+            return self._held(handler, holder) if is_ours else handler
         self._rejected.inc()
         return _refusing(handler, is_ours=is_ours, is_key_shown=bool(key))
 
     def _held(
-        self, handler: grpc.RpcMethodHandler[Any, Any], method: Any, holder: ClientIdentity
+        self, handler: grpc.RpcMethodHandler[Any, Any], holder: ClientIdentity
     ) -> grpc.RpcMethodHandler[Any, Any]:
+        method: Any = handler.stream_stream or handler.unary_unary
+        make = grpc.stream_stream_rpc_method_handler if handler.stream_stream else grpc.unary_unary_rpc_method_handler
+
         async def held(request: Any, context: Any) -> Any:
             async with self._keys.open_call(holder):
                 return await method(request, context)
 
-        return grpc.stream_stream_rpc_method_handler(held, handler.request_deserializer, handler.response_serializer)
+        return make(held, handler.request_deserializer, handler.response_serializer)
 
 
 def _refusing(

@@ -52,12 +52,14 @@ class ExportingTracer:
 
     def begin(self, method: str, metadata: Mapping[str, str]) -> CallTrace:
         """See ``tracing.Tracer``."""
+        other_service, _, name = method.rpartition("/")
+        service = other_service or SERVICE
         span = self._tracer.start_span(
-            f"{SERVICE}/{method}",
+            f"{service}/{name}",
             # Not the thread's own context, which belongs to the previous call.
             context=self._propagator.extract(metadata, Context()),
             kind=SpanKind.SERVER,
-            attributes={"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": method},
+            attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": name},
         )
         return _ExportedCall(self._tracer, span)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -15,9 +15,11 @@ from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server.admission.admission import Admission
 from asrgateway_server.admission.drain import Drain
 from asrgateway_server.admission.tls import certificate_from
+from asrgateway_server.grpc_api.grpc_service import GrpcService
 from asrgateway_server.grpc_api.interceptor import CallInterceptor
 from asrgateway_server.grpc_api.key_interceptor import KeyInterceptor
 from asrgateway_server.grpc_api.ports import MAX_CONNECTIONS, ONLY_ONE_LISTENER, ListenerOption, bind, handshake_options
+from asrgateway_server.grpc_api.reflected import pool_of
 from asrgateway_server.grpc_api.rotation import RotatingServer
 from asrgateway_server.grpc_api.servicer import RecognitionServicer
 from asrgateway_server.metrics import SERVICE
@@ -40,9 +42,13 @@ _MORE_STREAMS: Final = 100
 
 @asynccontextmanager
 async def recognition_server(
-    settings: Settings, catalogue: Catalogue, admission: Admission, max_connections: int
+    settings: Settings,
+    catalogue: Catalogue,
+    admission: Admission,
+    max_connections: int,
+    others: Sequence[GrpcService] = (),
 ) -> AsyncIterator[Address]:
-    """Serve clients; at the end let open calls finish.
+    """Serve clients, by the contract and by other services; at the end let open calls finish.
 
     Raises:
         SettingsError: The port is in use, or a file of certificates cannot be used.
@@ -54,6 +60,7 @@ async def recognition_server(
             settings.config_timeout_seconds,
             settings.write_timeout_seconds,
             admission.peer_calls,
+            {service.name: service.shortest_failure_seconds for service in others},
         )
     ]
     if admission.keys:
@@ -63,8 +70,10 @@ async def recognition_server(
     def make_server(option: ListenerOption = ONLY_ONE_LISTENER) -> grpc.aio.Server:
         server = grpc.aio.server(interceptors=interceptors, options=[option, *_options(settings, max_connections)])
         pb_grpc.add_SpeechRecognitionServiceServicer_to_server(servicer, server)
+        server.add_generic_rpc_handlers(tuple(service.handler for service in others))
         if settings.reflection:
-            reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
+            names = (SERVICE, reflection.SERVICE_NAME, *(service.name for service in others))
+            reflection.enable_server_reflection(names, server, pool_of(service.file for service in others))
         return server
 
     server: grpc.aio.Server | RotatingServer

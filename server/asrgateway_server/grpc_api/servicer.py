@@ -23,7 +23,7 @@ class RecognitionServicer(pb_grpc.SpeechRecognitionServiceServicer):
 
     async def Recognize(self, request_iterator: object, context: RecognizeContext) -> None:  # type: ignore[override] # noqa: ARG002, N802 gRPC's names; requests are pulled from the context
         """Recognise one stream; raise a GatewayError to end it with another status than OK."""
-        stream = GrpcStream(context, self._recognize_metrics)
+        stream = GrpcStream(context, pb.RecognizeRequest, self._recognize_metrics)
         try:
             await self._recognitions.run(stream, identity_of(context).id)
         finally:
