@@ -39,6 +39,8 @@ from asrgateway_server.grpc_api.server import recognition_server
 from asrgateway_server.grpc_api.tracer import open_tracer
 from asrgateway_server.metrics import Metrics
 from asrgateway_server.models import Catalogue
+from asrgateway_server.riva_api.options import RivaOptions
+from asrgateway_server.riva_api.servicer import riva_service
 from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import Address, Settings
 from asrgateway_server.web_api.web_server import web_server
@@ -201,7 +203,10 @@ async def running_gateway(settings: Settings, vendors: Vendors) -> AsyncIterator
         )
         # Closed after the gRPC port, whose end is the drain of all calls.
         web_address = await stack.enter_async_context(web_server(settings, admission, limits.web))
-        address = await stack.enter_async_context(recognition_server(settings, catalogue, admission, limits.grpc))
+        others = [riva_service(catalogue, admission, _riva_options(settings))] if settings.riva_facade else []
+        address = await stack.enter_async_context(
+            recognition_server(settings, catalogue, admission, limits.grpc, others)
+        )
         await stack.enter_async_context(
             counted_connections(
                 {"grpc": address.port, "health": health.address.port},
@@ -235,6 +240,15 @@ def _edge_limits(settings: Settings, vendors: Vendors) -> EdgeLimits:
         config_timeout_seconds=settings.config_timeout_seconds,
         first_audio_timeout_seconds=settings.first_audio_timeout_seconds,
         write_timeout_seconds=settings.write_timeout_seconds,
+    )
+
+
+def _riva_options(settings: Settings) -> RivaOptions:
+    return RivaOptions(
+        is_strict=settings.riva_strict,
+        ignored_languages=frozenset(code.lower() for code in settings.riva_ignored_languages),
+        config_timeout_seconds=settings.config_timeout_seconds,
+        first_audio_timeout_seconds=settings.first_audio_timeout_seconds,
     )
 
 

@@ -252,6 +252,16 @@ class Settings(BaseSettings):
     reflection: bool = True
     """Whether the gRPC port describes its contract, so that tools need no files."""
 
+    riva_facade: bool = False
+    """Serve [NVIDIA Riva's clients](riva.md) too, on the gRPC port."""
+
+    riva_strict: bool = False
+    """Refuse what a Riva client asks for and the gateway or the model ignores or changes; also end its call when audio
+    is lost."""
+
+    riva_ignored_languages: tuple[str, ...] = ()
+    """Language codes of Riva's clients that count as none, such as `en-US`, which many send by themselves."""
+
     allow_caller_keys: bool = False
     """Let clients bring keys of their own for the vendors, in the [metadata](security.md) of their calls."""
 

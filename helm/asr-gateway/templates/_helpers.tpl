@@ -231,6 +231,13 @@ web_listen: {{ printf "%s:%d" .Values.listenHost (int64 .Values.web.port) | quot
 web_origins: {{ toJson . | quote }}
 {{- end }}
 {{- end }}
+{{- if .Values.riva.enabled }}
+riva_facade: "true"
+riva_strict: {{ .Values.riva.strict | quote }}
+{{- with .Values.riva.ignoredLanguages }}
+riva_ignored_languages: {{ toJson . | quote }}
+{{- end }}
+{{- end }}
 log_level: {{ .Values.logLevel | quote }}
 embedded_workers: {{ include "asr-gateway.embeddedWorkers" . | quote }}
 max_streams: {{ include "asr-gateway.maxStreams" . | quote }}

@@ -1,0 +1,73 @@
+"""A whole recording in one request, as its call sees it: the contract's messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.errors import InvalidRequest
+from asrgateway_server.riva_api import asr_pb2 as asr
+from asrgateway_server.riva_api.encodings import HEADER_BYTES
+from asrgateway_server.riva_api.options import RivaOptions
+from asrgateway_server.riva_api.requests import config_from, id_of
+from asrgateway_server.riva_api.results import Results
+from asrgateway_server.riva_api.trailer import Trailer
+
+
+class RecordingStream:
+    """See ``call_client.Stream``.
+
+    Args:
+        request: The recording, and how to recognise it.
+        metadata: What the client sent beside it.
+        options: The operator's.
+        trailer: Collects what the response has no field for.
+
+    Attributes:
+        response: What the client gets; whole once the call has ended.
+    """
+
+    def __init__(
+        self,
+        request: asr.RecognizeRequest,
+        metadata: Iterable[tuple[str, str | bytes]],
+        options: RivaOptions,
+        trailer: Trailer,
+    ) -> None:
+        self.response = asr.RecognizeResponse()
+        if request_id := id_of(request):
+            self.response.id.value = request_id
+        self._metadata = metadata
+        self._trailer = trailer
+        self._results = Results()
+        self._requests = self._requests_of(request, options)
+
+    def metadata(self) -> Iterable[tuple[str, str | bytes]]:
+        """See ``Stream``."""
+        return self._metadata
+
+    async def admit(self) -> None:
+        """Do nothing: the one response follows the end of the call."""
+
+    async def verify_half_close(self) -> None:
+        """Do nothing: gRPC cancels the call of a client that has left."""
+
+    async def read(self) -> pb.RecognizeRequest | None:
+        """See ``Stream``."""
+        return next(self._requests, None)
+
+    async def write(self, message: pb.RecognizeResponse) -> None:
+        """See ``Stream``."""
+        if message.WhichOneof("response") != "result":
+            self._trailer.take(message)
+        elif message.result.is_final:
+            self._results.fill(self.response.results.add(), message)
+
+    def _requests_of(self, request: asr.RecognizeRequest, options: RivaOptions) -> Iterator[pb.RecognizeRequest]:
+        if not request.audio:
+            raise InvalidRequest("the request has no audio; it carries a whole recording", field="audio")
+        self._trailer.ask(request.config, "offline")
+        config, ignored = config_from(request.config, request.audio[:HEADER_BYTES], self.response.id.value, options)
+        self._trailer.ignore(ignored)
+        yield pb.RecognizeRequest(streaming_config=config)
+        yield pb.RecognizeRequest(audio=request.audio)

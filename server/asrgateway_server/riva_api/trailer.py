@@ -1,0 +1,99 @@
+"""What Riva's messages have no field for, as trailing metadata and a line of the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.riva_api import asr_pb2 as asr
+from asrgateway_server.riva_api.fields import riva_field
+from asrgateway_server.riva_api.requests import Ignored
+
+log = logging.getLogger(__name__)
+
+CALL_ID: Final = "asrgateway-call-id"
+COST: Final = "asrgateway-cost-cny"
+IGNORED: Final = "asrgateway-ignored"
+# Clients take 8 KB of metadata, and the details of an error are among it.
+_MOST_IGNORED: Final = 16
+_LONGEST_TEXT: Final = 200
+_LONGEST_CODE: Final = 35
+
+
+class Trailer:
+    """Collects it during a call.
+
+    Attributes:
+        asked: What the client asked for, as Riva says it of an unknown model.
+    """
+
+    def __init__(self) -> None:
+        self.asked = ""
+        self._call_id = ""
+        self._cost = ""
+        self._ignored: dict[Ignored, None] = {}
+        self._takers: Mapping[str, Callable[[pb.RecognizeResponse], None]] = {
+            "started": self._take_started,
+            "warning": self._take_warning,
+            "stream_event": self._take_event,
+            "finished": self._take_finished,
+        }
+
+    def ask(self, config: asr.RecognitionConfig, kind: str) -> None:
+        """Note what the client asks for; ``kind`` is online or offline."""
+        code = config.language_code[:_LONGEST_CODE]
+        self.asked = f"language_code={code}; sample_rate={config.sample_rate_hertz}; type={kind};"
+
+    def ignore(self, ignored: Iterable[Ignored]) -> None:
+        """Add what is ignored; the first ones, each once."""
+        for entry in ignored:
+            if len(self._ignored) < _MOST_IGNORED:
+                self._ignored[entry] = None
+
+    def take(self, message: pb.RecognizeResponse) -> None:
+        """Take from a response what belongs here."""
+        if taker := self._takers.get(message.WhichOneof("response") or ""):
+            taker(message)
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """Return it as trailing metadata."""
+        return tuple((name, _ascii(text)) for name, text in self._entries() if text)
+
+    def write_log(self) -> None:
+        """Write a line if anything was ignored."""
+        if self._ignored:
+            log.info("options ignored", extra={"ignored": [_text(entry) for entry in self._ignored]})
+
+    def _entries(self) -> Iterator[tuple[str, str]]:
+        yield CALL_ID, self._call_id
+        yield COST, self._cost
+        for entry in self._ignored:
+            yield IGNORED, _text(entry)
+
+    def _take_started(self, message: pb.RecognizeResponse) -> None:
+        self._call_id = message.started.call_id
+
+    def _take_warning(self, message: pb.RecognizeResponse) -> None:
+        self.ignore([Ignored(riva_field(message.warning.field), message.warning.message)])
+
+    def _take_event(self, message: pb.RecognizeResponse) -> None:
+        event = message.stream_event
+        self.ignore(Ignored(riva_field(downgrade.field), downgrade.message) for downgrade in event.downgrades)
+        if event.event_type == pb.STREAM_EVENT_TYPE_AUDIO_DROPPED:
+            start, end = event.start_offset.ToMilliseconds(), event.end_offset.ToMilliseconds()
+            self.ignore([Ignored("audio", f"{start} to {end} ms were lost: {event.reason}")])
+
+    def _take_finished(self, message: pb.RecognizeResponse) -> None:
+        if message.finished.HasField("estimated_cost_cny"):
+            self._cost = f"{message.finished.estimated_cost_cny:.6f}"
+
+
+def _text(entry: Ignored) -> str:
+    return f"{entry.field}: {entry.reason}"[:_LONGEST_TEXT]
+
+
+def _ascii(text: str) -> str:
+    """Return what metadata can carry: printable ASCII."""
+    return "".join(character if " " <= character <= "~" else "?" for character in text)
