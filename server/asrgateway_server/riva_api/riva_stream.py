@@ -90,7 +90,7 @@ class RivaStream:
         seconds = self._options.config_timeout_seconds
         try:
             async with asyncio.timeout(seconds):
-                request = await self._messages.read()
+                request = await self._read()
         except TimeoutError:
             raise ClientStalled(f"no {_CONFIG_FIELD} came within {seconds:g} s", field=_CONFIG_FIELD) from None
         found = "the end of the stream" if request is None else request.WhichOneof("streaming_request")
@@ -106,7 +106,7 @@ class RivaStream:
         seconds = self._options.first_audio_timeout_seconds
         try:
             async with asyncio.timeout(seconds):
-                while len(audio) < HEADER_BYTES and (request := await self._messages.read()) is not None:
+                while len(audio) < HEADER_BYTES and (request := await self._read()) is not None:
                     for part in self._requests_from(request):
                         audio += part.audio
                         has_commit = part.HasField("commit")
@@ -116,6 +116,12 @@ class RivaStream:
         if audio and has_commit:
             self._next.append(pb.RecognizeRequest(commit=pb.Commit()))
         return bytes(audio[:HEADER_BYTES])
+
+    async def _read(self) -> asr.StreamingRecognizeRequest | None:
+        request = await self._messages.read()
+        if request is None:
+            await self._messages.verify_half_close()
+        return request
 
     def _requests_from(self, request: asr.StreamingRecognizeRequest) -> Iterator[pb.RecognizeRequest]:
         """Yield the audio of a message and then, if it asks for that, the end of the utterance."""
