@@ -39,7 +39,7 @@ rust-client:
 	@cd clients/rust && cargo fmt --check && cargo clippy --quiet --release --locked --all-targets -- -D warnings
 	@cd clients/rust && cargo test --quiet --release --locked && cargo build --quiet --release --locked
 
-test: $(VENV)/.development  ## run the tests, several files at once
+test: $(VENV)/.development $(VENV)/.riva  ## run the tests, several files at once
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.development $(VENV)/.generator  ## format, lint, types, contract, layers
@@ -88,6 +88,7 @@ locks: $(VENV)/.development  ## resolve every requirements.in anew
 	@$(LOCK) server/requirements.in -o server/requirements.txt
 	@$(LOCK) tests/requirements.in -o tests/requirements.txt
 	@$(LOCK) protos/requirements.in -o protos/requirements.txt
+	@$(LOCK) tests/riva_client/requirements.in -o tests/riva_client/requirements.txt
 	@$(LOCK) tests/compat/oldest.in -o tests/compat/oldest.txt
 	@$(LOCK) tests/compat/newest.in -o tests/compat/newest.txt
 
@@ -106,6 +107,13 @@ $(VENV)/.development: $(VENV)/.runtime tests/requirements.txt
 	@echo "Installing what the tests need ..."
 	@$(PIP) install --require-hashes -r tests/requirements.txt
 	@touch $@
+
+# Its tests are skipped where it cannot be installed, and fail in CI.
+$(VENV)/.riva: $(VENV)/.development tests/riva_client/requirements.txt
+	@echo "Installing NVIDIA's client into $(VENV)/riva ..."
+	@test -x $(VENV)/riva/bin/python || $(PYTHON) -m venv $(VENV)/riva
+	@$(VENV)/riva/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
+		-r tests/riva_client/requirements.txt && touch $@ || rm -rf $(VENV)/riva
 
 $(VENV)/.generator: protos/requirements.txt
 	@echo "Installing the stub generator into $(VENV)/protos ..."
