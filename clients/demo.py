@@ -12,17 +12,19 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import grpc
 from google.protobuf.message import Message
 
 from asrgateway import Finished, RecognitionClient, RecognitionError, StreamingConfig
 from asrgateway.audio_file import AudioFile, open_audio
 from asrgateway.pacing import at_speaking_speed
 from asrgateway.terminal import Tail, Terminal
+from asrgateway_server.riva_api import asr_pb2 as riva
 
 # Python 3.11 logs a warning there when a child process has ended before it is terminated.
 logging.getLogger("asyncio").setLevel(logging.ERROR)
@@ -40,8 +42,14 @@ FREE_PORTS: Final = {
     "ASRGATEWAY_HTTP_LISTEN": "127.0.0.1:0",
 }
 ONE_CALL_AT_A_TIME: Final = {"ASRGATEWAY_EMBEDDED_WORKERS": "1", "ASRGATEWAY_DRAIN_SECONDS": "2"}
+RIVA_SETTINGS: Final = {"ASRGATEWAY_RIVA_FACADE": "true"}
+RIVA_METHOD: Final = "/nvidia.riva.asr.RivaSpeechRecognition/StreamingRecognize"
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
+
+
+#: Recognises a recording, and returns its text.
+Recognise = Callable[[AudioFile], Awaitable[str]]
 
 
 class GatewayFailed(Exception):
@@ -95,8 +103,8 @@ class Gateway:
 
 
 @asynccontextmanager
-async def running_gateway() -> AsyncIterator[str]:
-    """Run a gateway with the demo's settings only, yield its address, and stop it.
+async def running_gateway(more: Mapping[str, str]) -> AsyncIterator[str]:
+    """Run a gateway with the demo's settings and these only, yield its address, and stop it.
 
     Raises:
         GatewayFailed: The gateway did not start, or did not end with exit code 0.
@@ -104,7 +112,7 @@ async def running_gateway() -> AsyncIterator[str]:
     others = {name: value for name, value in os.environ.items() if not name.startswith(("ASRGATEWAY_", "DASHSCOPE_"))}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "asrgateway_server", "serve"),
-        env=others | FREE_PORTS | ONE_CALL_AT_A_TIME,
+        env=others | FREE_PORTS | ONE_CALL_AT_A_TIME | dict(more),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         limit=1 << 20,
@@ -138,6 +146,35 @@ async def recognise(client: RecognitionClient, audio: AudioFile, screen: Termina
     return " ".join(finals)
 
 
+async def recognise_as_riva(channel: grpc.aio.Channel, audio: AudioFile, screen: Terminal, *, is_fast: bool) -> str:
+    """Do the same as a client of NVIDIA Riva, which says nothing of the file that it sends."""
+    # Any: gRPC gives a method without a stub no narrower type.
+    call: Any = channel.stream_stream(
+        RIVA_METHOD,
+        request_serializer=riva.StreamingRecognizeRequest.SerializeToString,
+        response_deserializer=riva.StreamingRecognizeResponse.FromString,
+    )
+    text = ""
+    async for response in call(riva_requests(audio.stream(is_fast=is_fast)), timeout=60):
+        for result in response.results:
+            transcript = result.alternatives[0].transcript
+            if result.is_final:
+                text += transcript
+                screen.close()
+                screen.result(f"  {transcript.strip()}")
+            else:
+                show_interim(screen, transcript.strip())
+    return text
+
+
+async def riva_requests(messages: AsyncIterator[bytes]) -> AsyncIterator[riva.StreamingRecognizeRequest]:
+    """Yield the config and then the audio."""
+    config = riva.StreamingRecognitionConfig(interim_results=True)
+    yield riva.StreamingRecognizeRequest(streaming_config=config)
+    async for message in messages:
+        yield riva.StreamingRecognizeRequest(audio_content=message)
+
+
 def show_interim(screen: Terminal, text: str) -> None:
     """Redraw the text so far on a terminal; write it as a line anywhere else."""
     if sys.stdout.isatty():
@@ -160,17 +197,31 @@ def _ms(finished: Message, field: str) -> str:
     return f"{getattr(finished, field).ToMilliseconds()} ms" if finished.HasField(field) else "none"
 
 
-async def demonstrate(screen: Terminal, *, is_fast: bool) -> bool:
+@asynccontextmanager
+async def connected(target: str, screen: Terminal, *, is_fast: bool, is_riva: bool) -> AsyncIterator[Recognise]:
+    """Yield what recognises a recording, by either of the gateway's services."""
+    if is_riva:
+        async with grpc.aio.insecure_channel(target) as channel:
+            yield lambda audio: recognise_as_riva(channel, audio, screen, is_fast=is_fast)
+    else:
+        async with RecognitionClient(target) as client:
+            yield lambda audio: recognise(client, audio, screen, is_fast=is_fast)
+
+
+async def demonstrate(screen: Terminal, *, is_fast: bool, is_riva: bool) -> bool:
     """Run the whole demo; return whether all texts are as expected."""
     began = time.monotonic()
     wrong = []
-    async with running_gateway() as target, RecognitionClient(target) as client:
+    async with (
+        running_gateway(RIVA_SETTINGS if is_riva else {}) as target,
+        connected(target, screen, is_fast=is_fast, is_riva=is_riva) as recognise_file,
+    ):
         screen.result(f"The gateway listens on {target} after {time.monotonic() - began:.1f} s.")
         for name, words in WORDS.items():
             audio = open_audio(RECORDINGS / name, encoding=None, sample_rate_hertz=None, channel_count=None)
             screen.result("")
             screen.result(f"{name}, {'at once' if is_fast else 'at speaking speed'}")
-            text = await recognise(client, audio, screen, is_fast=is_fast)
+            text = await recognise_file(audio)
             if words is not None and text != words:
                 wrong.append(f"{name} should have been: {words}")
     screen.result("")
@@ -179,7 +230,7 @@ async def demonstrate(screen: Terminal, *, is_fast: bool) -> bool:
     return not wrong
 
 
-async def run(*, is_fast: bool) -> bool:
+async def run(*, is_fast: bool, is_riva: bool) -> bool:
     """Run the demo; a signal that ends it also ends its gateway."""
     task = asyncio.current_task()
     if task is not None:
@@ -187,7 +238,7 @@ async def run(*, is_fast: bool) -> bool:
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     screen = Terminal(sys.stdout, sys.stdout)
     try:
-        return await demonstrate(screen, is_fast=is_fast)
+        return await demonstrate(screen, is_fast=is_fast, is_riva=is_riva)
     finally:
         screen.close()
 
@@ -196,10 +247,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Return 0, 1 if the demo failed, or 130 if it was interrupted."""
     parser = argparse.ArgumentParser(description="Start a gateway, stream three recordings to it, and stop it.")
     parser.add_argument("--fast", action="store_true", help="send the recordings at once, not at speaking speed")
+    parser.add_argument("--riva", action="store_true", help="call as clients of NVIDIA Riva do")
     options = parser.parse_args(arguments)
     try:
-        return 0 if asyncio.run(run(is_fast=options.fast)) else 1
-    except (GatewayFailed, RecognitionError) as error:
+        return 0 if asyncio.run(run(is_fast=options.fast, is_riva=options.riva)) else 1
+    except (GatewayFailed, RecognitionError, grpc.aio.AioRpcError) as error:
         print(error, file=sys.stderr)
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):

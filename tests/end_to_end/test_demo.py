@@ -53,6 +53,16 @@ async def test_it_recognises_the_recordings_and_ends_well() -> None:
     assert lines[-1] == "All texts are as expected; the gateway has stopped."
 
 
+async def test_it_may_call_as_rivas_clients_do() -> None:
+    async with demo("--fast", "--riva") as process:
+        code, out, error = await outcome(process)
+    assert (code, error) == (0, "")
+    lines = out.splitlines()
+    assert "  please call my mother tomorrow morning" in lines
+    assert "  ... please call" in lines
+    assert lines[-1] == "All texts are as expected; the gateway has stopped."
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_it_stops_its_gateway_when_it_is_interrupted(number: signal.Signals) -> None:
     async with demo() as process:
