@@ -30,7 +30,13 @@ _END_SECONDS: Final = 60.0
 # A cold opening takes four.
 _ROUND_TRIPS_TO_WARM: Final = 12
 _LIMIT_OF_STREAMS: Final = "100000"
-_VARIANTS: Final = (Subject.GATEWAY_TLS, Subject.GATEWAY_TLS_BOTH, Subject.GATEWAY_QWEN3, Subject.GATEWAY_OPUS)
+_VARIANTS: Final = (
+    Subject.GATEWAY_TLS,
+    Subject.GATEWAY_TLS_BOTH,
+    Subject.GATEWAY_QWEN3,
+    Subject.GATEWAY_OPUS,
+    Subject.GATEWAY_RIVA,
+)
 _TLS_UPSTREAM: Final = (Subject.GATEWAY_TLS, Subject.GATEWAY_TLS_BOTH)
 
 
@@ -309,6 +315,8 @@ def _variant(subject: Subject, vendor: Vendor) -> tuple[dict[str, str], list[str
             return {}, ["--model", QWEN3_MODEL]
         case Subject.GATEWAY_OPUS:
             return {}, ["--encoding", "opus"]
+        case Subject.GATEWAY_RIVA:
+            return {"ASRGATEWAY_RIVA_FACADE": "true"}, ["--service", "riva"]
         case Subject.GATEWAY_SDK:
             return {"ASRGATEWAY_TRANSPORTS": "paraformer=official_sdk"}, []
     return {}, []

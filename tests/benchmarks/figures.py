@@ -23,6 +23,7 @@ class Subject(Enum):
     GATEWAY_TLS_BOTH = "gateway, TLS on both sides"
     GATEWAY_QWEN3 = "gateway, Qwen3-ASR"
     GATEWAY_OPUS = "gateway, Opus"
+    GATEWAY_RIVA = "gateway, Riva facade"
     GATEWAY_SDK = "gateway on the official SDK"
 
     @property

@@ -61,7 +61,8 @@ class Goal:
 
 def goals(figures: Figures) -> list[Goal]:
     """Return every goal with what the run says about it."""
-    return [*_lag(figures), *_first_package(figures), *_cpu(figures), *_capacity(figures), *_opening(figures)]
+    parts = (_lag, _first_package, _cpu, _riva, _capacity, _opening)
+    return [goal for part in parts for goal in part(figures)]
 
 
 def _lag(figures: Figures) -> Iterable[Goal]:
@@ -121,6 +122,24 @@ def _cpu(figures: Figures) -> Iterable[Goal]:
     )
 
 
+def _riva(figures: Figures) -> Iterable[Goal]:
+    facade, own = figures.row(Subject.GATEWAY_RIVA, 300), figures.row(Subject.GATEWAY, 300)
+    yield Goal(
+        name="Riva facade at 300 streams: CPU per audio second above the gateway's own service",
+        limit=10.0,
+        unit="%",
+        measured=(facade.cpu_ms / own.cpu_ms - 1) * 100 if facade and own and own.cpu_ms else None,
+        is_void=_void(facade, own),
+    )
+    yield Goal(
+        name="Riva facade at 300 streams: lag p50 above the gateway's own service",
+        limit=10.0,
+        unit="%",
+        measured=_percent_above(facade, own),
+        is_void=_void(facade, own),
+    )
+
+
 def _capacity(figures: Figures) -> Iterable[Goal]:
     row = figures.row(Subject.GATEWAY, 500)
     yield Goal(
@@ -171,6 +190,12 @@ def _gateway_rows(figures: Figures) -> list[Row]:
 
 def _void(*rows: Row | None) -> bool:
     return any(row is not None and row.is_void for row in rows)
+
+
+def _percent_above(one: Row | None, other: Row | None) -> float | None:
+    if one is None or other is None or one.outcome.lag_p50_ms is None or not other.outcome.lag_p50_ms:
+        return None
+    return (one.outcome.lag_p50_ms / other.outcome.lag_p50_ms - 1) * 100
 
 
 def _difference(one: Row | None, other: Row | None) -> float | None:

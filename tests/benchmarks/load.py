@@ -15,11 +15,14 @@ import grpc
 import uvloop
 
 from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.riva_api import asr_pb2 as asr
 from benchmarks.driver import DONE, OpenStream, Stream, drive, parse_arguments, plan_from, tell
 from benchmarks.opus import opus_pages
 from benchmarks.workload import MODEL, PACKET, QWEN3_MODEL, SAMPLE_RATE_HERTZ, Plan
 
 METHOD: Final = "/asrgateway.v1.SpeechRecognitionService/Recognize"
+RIVA_METHOD: Final = "/nvidia.riva.asr.RivaSpeechRecognition/StreamingRecognize"
+RIVA: Final = "riva"
 _STREAMS_PER_CONNECTION: Final = 50
 
 
@@ -38,7 +41,18 @@ def config_for(model: str, encoding: str = "linear16") -> bytes:
     ).SerializeToString()
 
 
+def riva_config_for(model: str) -> bytes:
+    """Return the same as Riva's clients send it."""
+    config = asr.RecognitionConfig(
+        model=model, sample_rate_hertz=SAMPLE_RATE_HERTZ, enable_word_time_offsets=model != QWEN3_MODEL
+    )
+    return asr.StreamingRecognizeRequest(
+        streaming_config=asr.StreamingRecognitionConfig(config=config, interim_results=True)
+    ).SerializeToString()
+
+
 _CONFIG: Final = config_for(MODEL)
+#: The audio of both services' messages has the same number.
 _PACKETS: Final = itertools.repeat(pb.RecognizeRequest(audio=PACKET).SerializeToString())
 # Three minutes: more than the bench sends.
 _OPUS_PACKETS: Final = 1_800
@@ -77,23 +91,25 @@ class RawCall:
 
 @asynccontextmanager
 async def open_call(
-    open_raw: OpenCall, config: bytes = _CONFIG, packets: Iterable[bytes] = _PACKETS
+    open_raw: OpenCall, config: bytes = _CONFIG, packets: Iterable[bytes] = _PACKETS, *, is_riva: bool = False
 ) -> AsyncIterator[Stream]:
-    """Open a call and wait for `started`."""
+    """Open a call and wait for `started`; one of Riva's service, which says nothing before its audio, is admitted."""
     call = open_raw()
     try:
         await call.write(config)
         stream = RawCall(call, packets)
-        if await stream.read() is None:
+        if is_riva:
+            await call.initial_metadata()
+        elif await stream.read() is None:
             raise RuntimeError("the call ended before it began")
         yield stream
     finally:
         call.cancel()
 
 
-def calls_on(channel: grpc.aio.Channel) -> OpenCall:
+def calls_on(channel: grpc.aio.Channel, method: str = METHOD) -> OpenCall:
     """Return what opens a call on the connection."""
-    return channel.stream_stream(METHOD, request_serializer=None, response_deserializer=None)
+    return channel.stream_stream(method, request_serializer=None, response_deserializer=None)
 
 
 def connect(target: str, trusted: bytes | None) -> grpc.aio.Channel:
@@ -104,16 +120,18 @@ def connect(target: str, trusted: bytes | None) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(trusted), options=options)
 
 
-async def run(target: str, plan: Plan, model: str, encoding: str, trusted: bytes | None) -> None:
+async def run(target: str, plan: Plan, model: str, encoding: str, trusted: bytes | None, *, is_riva: bool) -> None:
     """Run the plan on as many connections as it takes."""
+    method = RIVA_METHOD if is_riva else METHOD
+    config = riva_config_for(model) if is_riva else config_for(model, encoding)
+    packets = _packets(encoding)
     async with AsyncExitStack() as stack:
         openers = [
-            calls_on(await stack.enter_async_context(connect(target, trusted)))
+            calls_on(await stack.enter_async_context(connect(target, trusted)), method)
             for _ in range(-(-plan.streams // _STREAMS_PER_CONNECTION))
         ]
         turns = itertools.cycle(openers)
-        config, packets = config_for(model, encoding), _packets(encoding)
-        opening: OpenStream = lambda: open_call(next(turns), config, packets)  # noqa: E731 one line, and typed
+        opening: OpenStream = lambda: open_call(next(turns), config, packets, is_riva=is_riva)  # noqa: E731 one line, and typed
         outcome = await drive(opening, plan)
         tell(DONE, **outcome.to_json())
 
@@ -126,9 +144,11 @@ def _packets(encoding: str) -> Iterable[bytes]:
 
 def main() -> None:
     """Run this process."""
-    arguments = parse_arguments(model=MODEL, ca_file="", encoding="linear16")
+    arguments = parse_arguments(model=MODEL, ca_file="", encoding="linear16", service="")
     trusted = Path(arguments.ca_file).read_bytes() if arguments.ca_file else None
-    uvloop.run(run(arguments.target, plan_from(arguments), arguments.model, arguments.encoding, trusted))
+    is_riva = arguments.service == RIVA
+    plan = plan_from(arguments)
+    uvloop.run(run(arguments.target, plan, arguments.model, arguments.encoding, trusted, is_riva=is_riva))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ class Schedule:
 
     Attributes:
         streams: Stream counts at which bare client, floor and gateway stand side by side.
-        variant_streams: Stream count of the gateway with TLS and with Qwen3-ASR; one of ``streams``.
+        variant_streams: Stream count of the gateway with TLS, with Qwen3-ASR and by Riva's service; one of ``streams``.
         sdk_streams: Stream counts of the official SDK.
         gateway_sdk_streams: Stream count of the gateway on the official SDK.
         window_seconds: How long each is measured.

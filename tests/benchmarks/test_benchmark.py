@@ -32,6 +32,7 @@ async def test_every_way_is_measured_and_nothing_is_lost(tmp_path: Path) -> None
         (Subject.GATEWAY_TLS_BOTH, 2),
         (Subject.GATEWAY_QWEN3, 2),
         (Subject.GATEWAY_OPUS, 2),
+        (Subject.GATEWAY_RIVA, 2),
         (Subject.SDK, 1),
         (Subject.GATEWAY_SDK, 2),
     ]
@@ -95,6 +96,7 @@ GOOD = (
     row(Subject.GATEWAY_TLS_BOTH, 300),
     row(Subject.GATEWAY_QWEN3, 300),
     row(Subject.GATEWAY_OPUS, 300),
+    row(Subject.GATEWAY_RIVA, 300, cpu_ms=1.25),
     row(Subject.SDK, 100, lag_ms=170.0, cpu_ms=5.7),
     row(Subject.GATEWAY_SDK, 50, lag_ms=30.0),
 )

@@ -45,7 +45,7 @@ DIARIZATION = asr.SpeakerDiarizationConfig(enable_speaker_diarization=True)
 
 @asynccontextmanager
 async def riva(**settings: Any) -> AsyncIterator[tuple[Emulator, Gateway]]:
-    async with vendor_and_gateway(riva_facade=True, **settings) as (vendor, gateway, _):
+    async with vendor_and_gateway(riva_facade=True, default_model=V2, **settings) as (vendor, gateway, _):
         yield vendor, gateway
 
 
@@ -79,13 +79,13 @@ async def test_two_utterances_read_as_one_text() -> None:
     assert outcome.finals == [FIRST, f" {SECOND}"]
 
 
-@pytest.mark.parametrize("size", [1, 3, 320, 65_536])
+@pytest.mark.parametrize("size", [3, 320, 65_536])
 async def test_a_header_in_the_stream_is_no_audio_however_it_is_cut(size: int) -> None:
-    sent = in_messages(wav(marker_audio(0, 60)), size)
+    sent = in_messages(wav(marker_audio(0, 30)), size)
     async with riva() as (vendor, gateway):
         outcome = await stream(gateway, [config(sample_rate_hertz=0, audio_channel_count=0), *sent])
-        assert vendor.journals[0].audio_ms == 600
-    assert outcome.text == "w0 w1"
+        assert vendor.journals[0].audio_ms == 300
+    assert outcome.text == "w0"
 
 
 async def test_a_header_beside_a_wrong_rate_has_the_last_word() -> None:
@@ -293,7 +293,7 @@ async def test_a_call_that_is_cut_gets_its_last_result_and_unavailable() -> None
         await call.write(config(interim_results=True))
         for request in in_messages(SPOKEN):
             await call.write(request)
-        while (await call.read()).results[0].alternatives[0].transcript != FIRST:
+        while FIRST not in [result.alternatives[0].transcript for result in (await call.read()).results]:
             pass
         gateway.drain.begin()
         outcome, _ = await asyncio.gather(outcome_of(call), gateway.drain.finish())

@@ -22,6 +22,7 @@ from languages.commands import run
 PROGRAM = ROOT / "tests" / "riva_client" / "program.py"
 BOY = RECORDINGS / "boy.wav"
 BOYS_WORDS = "the boy was there when the sun rose"
+V2 = "paraformer-realtime-v2"
 KEY = "correct-horse-battery"
 
 # Any: JSON values.
@@ -62,7 +63,7 @@ async def saying(*texts: str) -> AsyncIterator[str]:
         say((number + 1) * 1000, text, begin_ms=number * 1000, final=True) for number, text in enumerate(texts)
     )
     emulator = {"recognizer": "script", "script": Script(lines=lines)}
-    async with vendor_and_gateway(emulator=emulator, riva_facade=True) as (_, gateway, _):
+    async with vendor_and_gateway(emulator=emulator, riva_facade=True, default_model=V2) as (_, gateway, _):
         yield str(gateway.address)
 
 
@@ -106,21 +107,30 @@ async def test_the_models_for_live_audio_are_listed(ask: Ask) -> None:
     assert told["models"] == [["en-US", "default"], ["en-US", "embedded"]]
 
 
-async def test_tls_with_a_certificate_to_trust(ask: Ask, tmp_path: Path) -> None:
+@pytest.fixture
+def keys_file(tmp_path: Path) -> str:
+    path = tmp_path / "keys"
+    path.write_text(f"{hashed_line(KEY, 'team')}\n")
+    return str(path)
+
+
+def shown(key: str) -> list[list[str]]:
+    return [["function-id", "1598d209"], ["authorization", f"Bearer {key}"]]
+
+
+async def test_tls_with_a_certificate_to_trust(ask: Ask, tmp_path: Path, keys_file: str) -> None:
+    """With TLS the client sends its key twice in one call."""
     certificate = make_certificate(tmp_path)
     files = {"tls_cert_file": str(certificate.chain), "tls_key_file": str(certificate.key)}
-    async with embedded(**files) as target:
-        told = await ask("stream", target, ca_file=str(certificate.chain))
+    async with embedded(api_keys_file=keys_file, **files) as target:
+        told = await ask("stream", target, ca_file=str(certificate.chain), metadata=shown(KEY))
     assert texts(told) == [BOYS_WORDS]
 
 
 @pytest.mark.parametrize(("key", "code"), [(KEY, "OK"), ("wrong-wrong-wrong", "UNAUTHENTICATED")])
-async def test_a_key_is_shown_as_in_nvidias_cloud(ask: Ask, tmp_path: Path, key: str, code: str) -> None:
-    keys = tmp_path / "keys"
-    keys.write_text(f"{hashed_line(KEY, 'team')}\n")
-    metadata = [["function-id", "1598d209"], ["authorization", f"Bearer {key}"]]
-    async with embedded(api_keys_file=str(keys)) as target:
-        assert (await ask("stream", target, metadata=metadata))["code"] == code
+async def test_a_key_is_shown_as_in_nvidias_cloud(ask: Ask, keys_file: str, key: str, code: str) -> None:
+    async with embedded(api_keys_file=keys_file) as target:
+        assert (await ask("stream", target, metadata=shown(key)))["code"] == code
 
 
 async def test_an_unknown_model_is_refused_in_rivas_words(ask: Ask) -> None:
