@@ -188,6 +188,17 @@ async def test_a_strict_operator_refuses_what_would_be_ignored() -> None:
     assert "riva_strict" in outcome.message
 
 
+async def test_an_unknown_key_beside_audio_is_ignored_or_refused() -> None:
+    keyed = asr.StreamingRecognizeRequest(audio_content=SPOKEN, runtime_config={"mood": "calm"})
+    async with riva() as (_, gateway):
+        outcome = await stream(gateway, [config(), keyed])
+    assert outcome.text == FIRST
+    assert "runtime_config.mood: this gateway does not know it" in outcome.trailing["asrgateway-ignored"]
+    async with riva(riva_strict=True) as (_, gateway):
+        refused = await stream(gateway, [config(), keyed])
+    assert (refused.code, "runtime_config.mood" in refused.message) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+
+
 async def test_a_language_that_clients_send_by_themselves_may_be_ignored() -> None:
     async with riva(riva_ignored_languages=("en-US",)) as (vendor, gateway):
         await stream(gateway, [config(language_code="en-US"), *in_messages(SPOKEN)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -71,10 +71,15 @@ def config_from(
     _ignore_rest(draft, message)
     if options.is_strict:
         draft.config.strict = draft.config.fail_on_audio_loss = True
-        if draft.ignored:
-            first = draft.ignored[0]
-            raise UnsupportedOption(f"{first.field}: {first.reason}, and riva_strict is set", field=first.field)
+    refuse_if_strict(options, draft.ignored)
     return draft.config, tuple(draft.ignored)
+
+
+def refuse_if_strict(options: RivaOptions, ignored: Sequence[Ignored]) -> None:
+    """Raise UnsupportedOption if anything is ignored and the operator is strict."""
+    if ignored and options.is_strict:
+        first = ignored[0]
+        raise UnsupportedOption(f"{first.field}: {first.reason}, and riva_strict is set", field=first.field)
 
 
 def id_of(message: asr.StreamingRecognizeRequest | asr.RecognizeRequest) -> str:

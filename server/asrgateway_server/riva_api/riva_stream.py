@@ -13,7 +13,7 @@ from asrgateway_server.grpc_api.grpc_stream import GrpcStream
 from asrgateway_server.riva_api import asr_pb2 as asr
 from asrgateway_server.riva_api.encodings import HEADER_BYTES
 from asrgateway_server.riva_api.options import RivaOptions
-from asrgateway_server.riva_api.requests import Ignored, config_from, id_of
+from asrgateway_server.riva_api.requests import Ignored, config_from, id_of, refuse_if_strict
 from asrgateway_server.riva_api.results import Results
 from asrgateway_server.riva_api.trailer import Trailer
 
@@ -137,9 +137,13 @@ class RivaStream:
                 yield pb.RecognizeRequest(commit=pb.Commit())
 
     def _ignore_runtime_config(self, request: asr.StreamingRecognizeRequest) -> None:
-        for key in request.runtime_config:
-            if key != _FORCE_EOU:
-                self._trailer.ignore([Ignored(f"runtime_config.{key[:_LONGEST_KEY]}", "this gateway does not know it")])
+        unknown = [
+            Ignored(f"runtime_config.{key[:_LONGEST_KEY]}", "this gateway does not know it")
+            for key in sorted(request.runtime_config)
+            if key != _FORCE_EOU
+        ]
+        refuse_if_strict(self._options, unknown)
+        self._trailer.ignore(unknown)
 
     # Responses --------------------------------------------------------------------------------------------------
 
