@@ -13,7 +13,9 @@ from asrgateway_server.riva_api import common_pb2 as common
 from asrgateway_server.riva_api.options import RivaOptions
 from asrgateway_server.riva_api.requests import config_from, id_of
 
-SAMPLES = bytes(4)
+SAMPLES = bytes(64)
+WAV, FLAC = b"RIFF\xff\xff\xff\xffWAVE", b"fLaC"
+OPUS = b"OggS" + bytes(22) + b"\x01\x13OpusHead"
 USUAL = RivaOptions()
 
 
@@ -44,12 +46,13 @@ def endpointing(**fields: object) -> asr.EndpointingConfig:
         (common.LINEAR_PCM, SAMPLES, pb.AUDIO_ENCODING_LINEAR16),
         (common.MULAW, SAMPLES, pb.AUDIO_ENCODING_MULAW),
         (common.ALAW, SAMPLES, pb.AUDIO_ENCODING_ALAW),
-        (common.FLAC, b"fLaC", pb.AUDIO_ENCODING_FLAC),
-        (common.OGGOPUS, b"OggS", pb.AUDIO_ENCODING_OGG_OPUS),
-        (common.ENCODING_UNSPECIFIED, b"RIFF", pb.AUDIO_ENCODING_WAV),
-        (common.LINEAR_PCM, b"RIFF", pb.AUDIO_ENCODING_WAV),
-        (common.LINEAR_PCM, b"fLaC", pb.AUDIO_ENCODING_FLAC),
-        (common.LINEAR_PCM, b"OggS", pb.AUDIO_ENCODING_OGG_OPUS),
+        (common.FLAC, FLAC, pb.AUDIO_ENCODING_FLAC),
+        (common.OGGOPUS, OPUS, pb.AUDIO_ENCODING_OGG_OPUS),
+        (common.ENCODING_UNSPECIFIED, WAV, pb.AUDIO_ENCODING_WAV),
+        (common.LINEAR_PCM, WAV, pb.AUDIO_ENCODING_WAV),
+        (common.LINEAR_PCM, FLAC, pb.AUDIO_ENCODING_FLAC),
+        (common.LINEAR_PCM, OPUS, pb.AUDIO_ENCODING_OGG_OPUS),
+        (common.ENCODING_UNSPECIFIED, b"#!AMR\n", pb.AUDIO_ENCODING_AMR),
     ],
 )
 def test_the_first_bytes_decide_and_then_the_name(named: int, start: bytes, encoding: int) -> None:
@@ -68,7 +71,7 @@ def test_samples_have_the_rate_and_channels_of_the_config() -> None:
 
 
 def test_a_header_has_the_last_word_about_rate_and_channels() -> None:
-    audio = converted(b"RIFF", sample_rate_hertz=8000, audio_channel_count=2).decoding_config
+    audio = converted(WAV, sample_rate_hertz=8000, audio_channel_count=2).decoding_config
     assert not audio.HasField("sample_rate_hertz")
     assert not audio.HasField("audio_channel_count")
 

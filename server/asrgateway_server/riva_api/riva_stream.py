@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
 from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.audio.sniff import SNIFFED_BYTES
 from asrgateway_server.errors import ClientStalled, InvalidRequest
 from asrgateway_server.grpc_api.grpc_stream import GrpcStream
 from asrgateway_server.riva_api import asr_pb2 as asr
-from asrgateway_server.riva_api.encodings import HEADER_BYTES
 from asrgateway_server.riva_api.options import RivaOptions
 from asrgateway_server.riva_api.requests import Ignored, config_from, id_of, refuse_if_strict
 from asrgateway_server.riva_api.results import Results
@@ -106,7 +106,7 @@ class RivaStream:
         seconds = self._options.first_audio_timeout_seconds
         try:
             async with asyncio.timeout(seconds):
-                while len(audio) < HEADER_BYTES and (request := await self._read()) is not None:
+                while len(audio) < SNIFFED_BYTES and (request := await self._read()) is not None:
                     for part in self._requests_from(request):
                         audio += part.audio
                         has_commit = part.HasField("commit")
@@ -115,7 +115,7 @@ class RivaStream:
         self._next.append(pb.RecognizeRequest(audio=bytes(audio)))
         if audio and has_commit:
             self._next.append(pb.RecognizeRequest(commit=pb.Commit()))
-        return bytes(audio[:HEADER_BYTES])
+        return bytes(audio[:SNIFFED_BYTES])
 
     async def _read(self) -> asr.StreamingRecognizeRequest | None:
         request = await self._messages.read()
