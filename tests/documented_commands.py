@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import re
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -138,8 +139,9 @@ class _Server:
                 await self._new_line.wait()
 
     async def stop(self) -> None:
+        # As Ctrl-C does: after SIGTERM a gateway waits for Prometheus.
         if self._process.returncode is None:
-            self._process.terminate()
+            self._process.send_signal(signal.SIGINT)
         async with asyncio.timeout(_SECONDS):
             await self._reading
             await self._process.wait()

@@ -149,16 +149,19 @@ async def _caller(stub: Stub, tally: Tally, chance: random.Random, end_at: float
         call = stub.Recognize(timeout=longest_seconds * 2 + 60)
         reading = asyncio.create_task(_read(call, tally))
         model = chance.choice(MODELS)
-        await _speak(call, model, sentences)
+        late_seconds = await _speak(call, model, sentences)
         words = await reading
         tally.calls += 1
         tally.words += 5 * sentences
         if words != [f"w{number}" for number in range(5 * sentences)]:
             code, details = await call.code(), await call.details()
-            tally.wrong[f"{model}, {code.name}: {len(words)} of {5 * sentences} words; {details}"] += 1
+            heard = f"{len(words)} of {5 * sentences} words, audio up to {late_seconds:.1f} s late"
+            tally.wrong[f"{model}, {code.name}: {heard}; {details}"] += 1
 
 
-async def _speak(call: RecognizeCall, model: str, sentences: int) -> None:
+async def _speak(call: RecognizeCall, model: str, sentences: int) -> float:
+    """Send the sentences at speaking speed; return how late a packet was at most, for the gateway fills such pauses."""
+    late_seconds = 0.0
     await call.write(config(model=model, interim_results=True))
     due = time.monotonic()
     for number in range(sentences):
@@ -168,10 +171,12 @@ async def _speak(call: RecognizeCall, model: str, sentences: int) -> None:
             try:
                 await call.write(audio(data[start : start + size]))
             except (grpc.RpcError, asyncio.InvalidStateError):
-                return  # How it ended is read elsewhere.
+                return late_seconds  # How it ended is read elsewhere.
             due += _PACKET_SECONDS
             await asyncio.sleep(max(due - time.monotonic(), 0.0))
+            late_seconds = max(late_seconds, time.monotonic() - due)
     await call.done_writing()
+    return late_seconds
 
 
 async def _read(call: RecognizeCall, tally: Tally) -> list[str]:
