@@ -24,7 +24,6 @@ from asrgateway import Finished, RecognitionClient, RecognitionError, StreamingC
 from asrgateway.audio_file import AudioFile, open_audio
 from asrgateway.pacing import at_speaking_speed
 from asrgateway.terminal import Tail, Terminal
-from asrgateway_server.riva_api import asr_pb2 as riva
 
 # Python 3.11 logs a warning there when a child process has ended before it is terminated.
 logging.getLogger("asyncio").setLevel(logging.ERROR)
@@ -148,6 +147,15 @@ async def recognise(client: RecognitionClient, audio: AudioFile, screen: Termina
 
 async def recognise_as_riva(channel: grpc.aio.Channel, audio: AudioFile, screen: Terminal, *, is_fast: bool) -> str:
     """Do the same as a client of NVIDIA Riva, which says nothing of the file that it sends."""
+    # Without --riva only the child needs the server's package.
+    from asrgateway_server.riva_api import asr_pb2 as riva  # noqa: PLC0415
+
+    async def requests() -> AsyncIterator[riva.StreamingRecognizeRequest]:
+        config = riva.StreamingRecognitionConfig(interim_results=True)
+        yield riva.StreamingRecognizeRequest(streaming_config=config)
+        async for message in audio.stream(is_fast=is_fast):
+            yield riva.StreamingRecognizeRequest(audio_content=message)
+
     # Any: gRPC gives a method without a stub no narrower type.
     call: Any = channel.stream_stream(
         RIVA_METHOD,
@@ -155,7 +163,7 @@ async def recognise_as_riva(channel: grpc.aio.Channel, audio: AudioFile, screen:
         response_deserializer=riva.StreamingRecognizeResponse.FromString,
     )
     text = ""
-    async for response in call(riva_requests(audio.stream(is_fast=is_fast)), timeout=60):
+    async for response in call(requests(), timeout=60):
         for result in response.results:
             transcript = result.alternatives[0].transcript
             if result.is_final:
@@ -165,14 +173,6 @@ async def recognise_as_riva(channel: grpc.aio.Channel, audio: AudioFile, screen:
             else:
                 show_interim(screen, transcript.strip())
     return text
-
-
-async def riva_requests(messages: AsyncIterator[bytes]) -> AsyncIterator[riva.StreamingRecognizeRequest]:
-    """Yield the config and then the audio."""
-    config = riva.StreamingRecognitionConfig(interim_results=True)
-    yield riva.StreamingRecognizeRequest(streaming_config=config)
-    async for message in messages:
-        yield riva.StreamingRecognizeRequest(audio_content=message)
 
 
 def show_interim(screen: Terminal, text: str) -> None:
