@@ -152,6 +152,16 @@ async def test_unknown_metadata_is_not_looked_at() -> None:
     assert outcome.text == FIRST
 
 
+async def test_each_channel_may_be_recognised_by_itself() -> None:
+    left, right = marker_audio(0, 60), marker_audio(300, 60)
+    both = b"".join(left[at : at + 2] + right[at : at + 2] for at in range(0, len(left), 2))
+    wanted = config(audio_channel_count=2, enable_separate_recognition_per_channel=True)
+    async with riva() as (_, gateway):
+        outcome = await stream(gateway, [wanted, *in_messages(both)])
+    told = [(result.channel_tag, result.alternatives[0].transcript) for result in outcome.results]
+    assert sorted(told) == [(1, "w0 w1"), (2, "w10 w11")]
+
+
 # What is ignored --------------------------------------------------------------------------------------------------
 
 
