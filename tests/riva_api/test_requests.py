@@ -142,6 +142,18 @@ def test_without_a_boost_the_weight_is_the_models(boost: float) -> None:
     assert not word.HasField("weight")
 
 
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"speech_contexts": [asr.SpeechContext(phrases=["w"] * 10_001)]}, "speech_contexts has 10001 phrases"),
+        ({"custom_configuration": {str(n): "" for n in range(65)}}, "custom_configuration has 65 keys"),
+    ],
+)
+def test_too_many_of_anything_are_refused_unread(fields: dict[str, object], problem: str) -> None:
+    with pytest.raises(InvalidRequest, match=problem):
+        converted(**fields)  # type: ignore[arg-type] # any field
+
+
 def test_empty_contexts_are_no_wish() -> None:
     contexts = [asr.SpeechContext(), asr.SpeechContext(phrases=["", " "], boost=10)]
     assert not converted(speech_contexts=contexts).adaptation.hotwords

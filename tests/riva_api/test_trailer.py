@@ -44,6 +44,14 @@ def test_lost_audio_is_told() -> None:
     )
 
 
+def test_a_failed_channel_is_told() -> None:
+    event = pb.StreamEvent(event_type=pb.STREAM_EVENT_TYPE_CHANNEL_FAILED, reason="lost again and again", channel=1)
+    event.start_offset.FromMilliseconds(2_500)
+    assert trailer(pb.RecognizeResponse(stream_event=event)) == (
+        (IGNORED, "audio: channel_tag 2 failed at 2500 ms: lost again and again"),
+    )
+
+
 def test_results_and_cursors_leave_nothing() -> None:
     assert trailer(pb.RecognizeResponse(result=pb.RecognitionResult(transcript="a")), pb.RecognizeResponse()) == ()
 

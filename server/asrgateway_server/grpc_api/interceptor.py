@@ -158,7 +158,9 @@ class _Outcome:
                 behind the responses until the client closes the stream.
         """
         if (wait := self._shortest_failure_seconds - self._report.seconds) > 0:
-            await asyncio.sleep(wait)
+            # The client learns why its call failed, and not only that its deadline has passed.
+            remaining = context.time_remaining()
+            await asyncio.sleep(wait if remaining is None else min(wait, max(remaining / 2, 0.0)))
         try:
             async with asyncio.timeout(self._status_timeout_seconds):
                 await context.abort(self._report.code, message, (*context.trailing_metadata(), *details))

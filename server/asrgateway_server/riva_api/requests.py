@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.errors import UnsupportedOption
+from asrgateway_server.errors import InvalidRequest, UnsupportedOption
 from asrgateway_server.riva_api import asr_pb2 as asr
 from asrgateway_server.riva_api.encodings import encoding_of, has_header
 from asrgateway_server.riva_api.options import RivaOptions
@@ -20,6 +20,9 @@ _ANY_LANGUAGE: Final = ("", "multi", "auto")
 #: What the contract takes as the silence that ends an utterance.
 _SILENCE_MS: Final = (200, 6000)
 _STOP_HISTORY_EOU: Final = "stop_history_eou"
+# Each costs time before the contract's own limits are looked at.
+_MOST_PHRASES: Final = 10_000
+_MOST_KEYS: Final = 64
 _WITHOUT_MATCH: Final = ("start_history", "start_threshold", "stop_threshold", "stop_threshold_eou")
 
 
@@ -57,9 +60,12 @@ def config_from(
         options: The operator's.
 
     Raises:
-        InvalidRequest: The encoding is unknown.
+        InvalidRequest: The encoding is unknown, or there are too many phrases or keys.
         UnsupportedOption: Something has no place, and the operator is strict.
     """
+    verify_count("config.custom_configuration", len(message.custom_configuration))
+    phrases = sum(len(context.phrases) for context in message.speech_contexts)
+    verify_count("config.speech_contexts", phrases, _MOST_PHRASES, "phrases")
     draft = _Draft()
     draft.config.model = message.model
     draft.config.request_id = request_id
@@ -73,6 +79,12 @@ def config_from(
         draft.config.strict = draft.config.fail_on_audio_loss = True
     refuse_if_strict(options, draft.ignored)
     return draft.config, tuple(draft.ignored)
+
+
+def verify_count(name: str, count: int, most: int = _MOST_KEYS, unit: str = "keys") -> None:
+    """Raise InvalidRequest if there is more of something than is worth reading."""
+    if count > most:
+        raise InvalidRequest(f"{name} has {count} {unit}; at most {most} are taken", field=name)
 
 
 def refuse_if_strict(options: RivaOptions, ignored: Sequence[Ignored]) -> None:

@@ -13,7 +13,7 @@ from asrgateway_server.errors import ClientStalled, InvalidRequest
 from asrgateway_server.grpc_api.grpc_stream import GrpcStream
 from asrgateway_server.riva_api import asr_pb2 as asr
 from asrgateway_server.riva_api.options import RivaOptions
-from asrgateway_server.riva_api.requests import Ignored, config_from, id_of, refuse_if_strict
+from asrgateway_server.riva_api.requests import Ignored, config_from, id_of, refuse_if_strict, verify_count
 from asrgateway_server.riva_api.results import Results
 from asrgateway_server.riva_api.trailer import Trailer
 
@@ -137,6 +137,7 @@ class RivaStream:
                 yield pb.RecognizeRequest(commit=pb.Commit())
 
     def _ignore_runtime_config(self, request: asr.StreamingRecognizeRequest) -> None:
+        verify_count("runtime_config", len(request.runtime_config))
         unknown = [
             Ignored(f"runtime_config.{key[:_LONGEST_KEY]}", "this gateway does not know it")
             for key in sorted(request.runtime_config)

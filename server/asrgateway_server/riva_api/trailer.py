@@ -84,6 +84,9 @@ class Trailer:
         if event.event_type == pb.STREAM_EVENT_TYPE_AUDIO_DROPPED:
             start, end = event.start_offset.ToMilliseconds(), event.end_offset.ToMilliseconds()
             self.ignore([Ignored("audio", f"{start} to {end} ms were lost: {event.reason}")])
+        if event.event_type == pb.STREAM_EVENT_TYPE_CHANNEL_FAILED:
+            start = event.start_offset.ToMilliseconds()
+            self.ignore([Ignored("audio", f"channel_tag {event.channel + 1} failed at {start} ms: {event.reason}")])
 
     def _take_finished(self, message: pb.RecognizeResponse) -> None:
         if message.finished.HasField("estimated_cost_cny"):
