@@ -85,7 +85,8 @@ class Sender:
     def stall(self, seconds: float) -> None:
         """Send nothing new for so long, 0 = for ever; what is queued already is still sent."""
         self._stalled_until = self._clock() + seconds
-        self._is_mute = not seconds
+        # What is not sent for ever is not kept, so a later stall that ends must not end this one.
+        self._is_mute |= not seconds
 
     def delay(self, delay_seconds: float, jitter_seconds: float) -> None:
         """Send all results from now on so much later, plus or minus the jitter."""

@@ -54,6 +54,21 @@ async def test_nothing_is_sent_after_so_much_audio(start: Any, connect: Any) -> 
         await client.socket.receive(timeout=0.05)
 
 
+async def test_a_stall_for_ever_is_not_ended_by_a_later_one(start: Any, connect: Any) -> None:
+    faults = (
+        Fault(action=Stall(), phase=Phase.SPEECH, packets=1),
+        Fault(action=Stall(seconds=0.01), phase=Phase.SPEECH, packets=2),
+    )
+    client = await connect(await start(faults=faults, script=COUNT))
+    await client.run()
+    await client.audio(SPEECH_100_MS)
+    await client.event()
+    for _ in range(3):
+        await client.audio(SPEECH_100_MS)
+    with pytest.raises(TimeoutError):
+        await client.socket.receive(timeout=0.2)
+
+
 async def test_a_stall_ends(start: Any, connect: Any) -> None:
     client = await connect(await start(**fault(Stall(seconds=0.1), packets=1)))
     await client.run()
