@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import re
 import signal
-import socket
 import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from calls import ROOT
+from ports import free_offset
 
 #: The commands that run until they are stopped, each in a terminal of its own, and what they print when they are ready.
 SERVERS: Final = {"asr-gateway serve": b'"message": "listening"', "asr-gateway emulator": b" listens on "}
@@ -58,7 +57,7 @@ class Terminals:
 
     def __init__(self, folder: Path = ROOT, **variables: str) -> None:
         self._folder = folder
-        self._offset = _free_offset()
+        self._offset = free_offset(_PORTS)
         ours = ("ASRGATEWAY_", "DASHSCOPE_", "ASR_API_KEY")
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         self._environment |= {
@@ -154,16 +153,3 @@ class _Server:
                 self._new_line.set()
         finally:
             self._new_line.set()
-
-
-def _free_offset() -> int:
-    """What can be added to all ports so that they are free."""
-    while True:
-        offset = random.randrange(100, 15_000)
-        if all(_is_free(port + offset) for port in _PORTS):
-            return offset
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0

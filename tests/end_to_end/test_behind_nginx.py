@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server.lifecycle import Gateway
 from calls import RECORDINGS, Outcome, audio, config, in_messages, outcome_of, pcm
 from gateways import open_gateway
+from ports import free_port
 
 BOY = pcm(RECORDINGS / "boy.wav")
 LIMIT_SECONDS = 1.0
@@ -45,11 +45,6 @@ http {{
     }}
 }}
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        return int(unused.getsockname()[1])
 
 
 @asynccontextmanager

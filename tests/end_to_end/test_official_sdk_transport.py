@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +28,7 @@ from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
 from dashscope_emulator.recognizers.script import Script, say
 from gateways import eventually, open_gateway
 from on_sdk import ON_SDK, sdk_threads, vendor_and_gateway_on_sdk
+from ports import free_port
 
 # The SDK leaves the event loop it made, and its socket, to the garbage collector.
 pytestmark = [
@@ -304,9 +303,7 @@ async def test_a_wrong_key_is_the_operators_to_mend_and_stays_a_secret(caplog: p
 
 
 async def test_a_vendor_that_is_not_there_is_unavailable() -> None:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as unused:
-        port = unused.getsockname()[1]
-    elsewhere = {"dashscope_url": f"ws://127.0.0.1:{port}", "dashscope_api_key": "k", "embedded_workers": 0}
+    elsewhere = {"dashscope_url": f"ws://127.0.0.1:{free_port()}", "dashscope_api_key": "k", "embedded_workers": 0}
     async with open_gateway(**elsewhere, transports=ON_SDK) as (_, stub):
         outcome = await speak(stub)
     assert (outcome.code, outcome.reason) == (UNAVAILABLE, "UPSTREAM_UNAVAILABLE")

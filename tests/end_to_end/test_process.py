@@ -23,6 +23,7 @@ from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.metrics import SERVICE
 from calls import RECORDINGS, RecognizeCall, Stub, audio, config, in_messages, outcome_of, pcm, recognize
 from gateways import eventually
+from ports import free_port
 from processes import COMMAND, GatewayProcess, children, environment, gateway_process, is_running, start
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -79,15 +80,6 @@ async def scrape(gateway: GatewayProcess, accept: str = "text/plain") -> tuple[s
     async with aiohttp.ClientSession() as session, session.get(url, headers={"Accept": accept}) as response:
         assert response.status == 200
         return response.headers["Content-Type"], await response.text()
-
-
-def free_port() -> int:
-    """A port that nobody listens on, nor 100 further on."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = int(server.getsockname()[1])
-        if port < 65_000 and is_refused(f"127.0.0.1:{port + 100}"):
-            return port
 
 
 def is_refused(address: str) -> bool:
@@ -359,7 +351,7 @@ async def test_on_a_terminal_it_says_in_one_line_that_it_is_ready() -> None:
 
 
 async def test_a_second_gateway_on_the_machine_needs_one_setting() -> None:
-    first = {name: str(free_port()) for name in ("listen", "health_listen", "http_listen")}
+    first = {name: str(free_port(100)) for name in ("listen", "health_listen", "http_listen")}
     ports = {name: f"127.0.0.1:{port}" for name, port in first.items()}
     async with gateway_process(**ports) as (one, _), gateway_process(**ports, listen_offset="100") as (other, stub):
         for port, name in {"grpc": "listen", "health": "health_listen"}.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -34,6 +33,7 @@ from dashscope_emulator.faults import (
 from dashscope_emulator.recognizers.markers import marker_audio
 from emulated_vendor import on_either_transport, reaching, task_vendor
 from gateways import eventually, open_gateway
+from ports import free_port
 
 V2 = "paraformer-realtime-v2"
 SPEECH = marker_audio(0, 150)
@@ -196,12 +196,8 @@ async def test_a_wrong_key_is_the_operators_to_mend() -> None:
 
 
 async def test_a_vendor_that_is_not_there_is_unavailable() -> None:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as unused:
-        port = unused.getsockname()[1]
-    async with open_gateway(dashscope_url=f"ws://127.0.0.1:{port}", dashscope_api_key="k", embedded_workers=0) as (
-        _,
-        stub,
-    ):
+    elsewhere = {"dashscope_url": f"ws://127.0.0.1:{free_port()}", "dashscope_api_key": "k", "embedded_workers": 0}
+    async with open_gateway(**elsewhere) as (_, stub):
         outcome = await call(stub)
     assert (outcome.code, outcome.reason) == (UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
 

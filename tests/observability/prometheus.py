@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import yaml
 
 from calls import ROOT
 from observability.operator_scrape import scrape_configs
+from ports import free_port
 
 CHART: Final = ROOT / "helm" / "asr-gateway"
 RULES: Final = sorted((CHART / "files" / "rules").glob("*.yaml"))
@@ -114,7 +114,7 @@ class Prometheus:
 async def running_prometheus(folder: Path, target: str) -> AsyncIterator[Prometheus]:
     """Run one that scrapes ``target`` by each of the chart's monitors and evaluates our rules, twice a second."""
     program = tool("prometheus")
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     config = folder / "prometheus.yaml"
     times = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), "500ms")
     config.write_text(
@@ -139,9 +139,3 @@ async def running_prometheus(folder: Path, target: str) -> AsyncIterator[Prometh
             process.terminate()
         async with asyncio.timeout(60):
             await process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from browsers import Captions, captions_page
 from dashscope_emulator import EmulatorOptions, running_emulator
 from gateways import open_gateway
 from languages.recordings import sentences, write_wav
+from ports import free_port
 from processes import gateway_process
 
 pytestmark = pytest.mark.usefixtures("chromium")
@@ -30,8 +30,7 @@ def marked_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def web_address() -> str:
     """A port that both gateways take, one after the other."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"127.0.0.1:{server.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 async def test_a_gateway_that_drains_loses_and_doubles_no_word(marked_file: Path, web_address: str) -> None:
