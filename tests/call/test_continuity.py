@@ -205,6 +205,33 @@ async def test_a_task_that_may_soon_be_lost_gets_no_audio_before_its_commit_is_a
     assert backend.early_packets == 0
 
 
+async def test_a_commit_that_is_never_answered_holds_the_audio_back_once() -> None:
+    class Silent(Numbers):
+        """Answers a commit only with its last result, and counts the audio that comes at once after the first wait."""
+
+        packets_at_once = 0
+
+        async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+            if self.losses:
+                return await super().run(config, task_input, emit)
+            await emit(Ready(), time.monotonic())
+            while not isinstance(await task_input.next(), Commit):
+                pass
+            await task_input.next()
+            following = asyncio.create_task(_next(task_input))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            self.packets_at_once += following.done()
+            while await following is not None:
+                following = asyncio.create_task(_next(task_input))
+            await emit(FinalResult(text="all"), time.monotonic())
+            return Completed(read_at=time.monotonic())
+
+    backend = Silent(losses=[(26, LOST)] * 2, sentence=1_000, has_times=False)
+    await call(backend, *spoken(*range(1, 41)), limits=replace(PERSISTENT, answer_seconds=0.01))
+    assert backend.packets_at_once == 1
+
+
 async def _next(task_input: TaskInput) -> bytes | Commit | Update | None:
     return await task_input.next()
 

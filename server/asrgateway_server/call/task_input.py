@@ -119,6 +119,7 @@ class TaskInput:
         self._sent_at: float | None = None
         self._is_ready = False
         self._answered = asyncio.Event()
+        self._awaits_answer = False
         self._idle_seconds = idle_seconds
         self._idle_at: float | None = None
         self._calls = calls
@@ -163,7 +164,8 @@ class TaskInput:
     async def next(self) -> bytes | Commit | Update | None:
         """Return the next item of the task; see ``backends.base.TaskInput``."""
         audio = self._audio
-        if self._utterance.is_shortened and audio.results.has_open_commit:
+        if self._awaits_answer:
+            self._awaits_answer = False
             await self._until_answered()
         if self._utterance.is_to_be_ended(audio.clock.task_ms) and not audio.results.has_open_commit:
             return self._commit(None)
@@ -184,6 +186,8 @@ class TaskInput:
 
     async def _until_answered(self) -> None:
         """Wait for the answer to a commit: with more audio the task may be lost before it comes."""
+        if not self._audio.results.has_open_commit:
+            return
         self._answered.clear()
         self._audio.let_lag()
         with suppress(TimeoutError):
@@ -318,6 +322,8 @@ class TaskInput:
         commit = OpenCommit(at_ms=clock.offset_ms + clock.position_ms, mark=mark)
         if not self._ends_at_commit:
             results.commit(commit)
+            # Once for each commit: a task that does not answer gets its audio at the usual pace again.
+            self._awaits_answer = self._utterance.is_shortened
             return Commit()
         results.end_by_commit(commit)
         self._audio.let_lag()
