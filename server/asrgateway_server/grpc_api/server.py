@@ -125,7 +125,7 @@ def _options(settings: Settings, max_connections: int) -> list[tuple[str, int]]:
 
 
 async def stop_after_calls(server: grpc.aio.Server | RotatingServer, drain: Drain) -> None:
-    """Close the port, wait for the open calls, cut those that remain; do not wait for other streams (reflection).
+    """Close the port, wait for the open calls, cut those that remain; other streams (reflection) get two seconds.
 
     GOAWAY makes clients open another connection. Until it arrives, gRPC's core cancels new calls that no handler has
     yet. So calls get some time to reach their handlers, and none is refused before. A cancelled call has no response
@@ -135,8 +135,10 @@ async def stop_after_calls(server: grpc.aio.Server | RotatingServer, drain: Drai
     """
     drain.begin()
     stopping = asyncio.create_task(server.stop(drain.grace_seconds), name="stop")
-    await asyncio.wait((stopping,), timeout=min(_HANDOVER_SECONDS, drain.grace_seconds / 20))
-    await drain.finish()
-    await asyncio.wait((stopping,), timeout=_LAST_STATUS_SECONDS)
-    await server.stop(0)
-    await stopping
+    try:
+        await asyncio.wait((stopping,), timeout=min(_HANDOVER_SECONDS, drain.grace_seconds / 20))
+        await drain.finish()
+        await asyncio.wait((stopping,), timeout=_LAST_STATUS_SECONDS)
+    finally:
+        await server.stop(0)
+        await stopping
