@@ -216,7 +216,11 @@ func (c *Call) nextConfig() *pb.RecognizeRequest {
 		c.kept.rewind()
 		config = proto.CloneOf(c.config)
 		config.Resume = proto.CloneOf(c.resume)
-		config.Resume.AudioOffset = durationpb.New(c.kept.format.time(c.kept.begin))
+		begin := c.kept.format.time(c.kept.begin)
+		config.Resume.AudioOffset = durationpb.New(begin)
+		for i, offset := range config.Resume.ChannelOffsets {
+			config.Resume.ChannelOffsets[i] = durationpb.New(max(begin, offset.AsDuration()))
+		}
 		if c.kept.adaptation != nil {
 			config.Adaptation = c.kept.adaptation
 		}
@@ -273,9 +277,7 @@ func (c *Call) note(response *pb.RecognizeResponse) {
 	case *pb.RecognizeResponse_Result:
 		c.noteResult(kind.Result)
 	case *pb.RecognizeResponse_StreamEvent:
-		if kind.StreamEvent.GetEventType() == pb.StreamEventType_STREAM_EVENT_TYPE_COMMIT_EMPTY {
-			c.kept.answered()
-		}
+		c.noteEvent(kind.StreamEvent)
 	case *pb.RecognizeResponse_GoingAway:
 		c.noteGoingAway(kind.GoingAway.GetDeadline().AsDuration())
 	}
@@ -287,10 +289,19 @@ func (c *Call) noteResult(result *pb.RecognitionResult) {
 	}
 	c.resume.NextResultIndex = max(c.resume.NextResultIndex, result.GetResultIndex()+1)
 	if result.GetForced() {
-		c.kept.answered()
+		c.kept.answered(channel(result.GetChannel()))
 	}
 	if c.attempt.isGoing {
 		c.leave(c.attempt)
+	}
+}
+
+func (c *Call) noteEvent(event *pb.StreamEvent) {
+	switch event.GetEventType() {
+	case pb.StreamEventType_STREAM_EVENT_TYPE_COMMIT_EMPTY:
+		c.kept.answered(channel(event.GetChannel()))
+	case pb.StreamEventType_STREAM_EVENT_TYPE_CHANNEL_FAILED:
+		c.kept.failedChannel(channel(event.GetChannel()))
 	}
 }
 

@@ -1,6 +1,7 @@
 package asrgateway
 
 import (
+	"slices"
 	"time"
 
 	pb "asrgateway/asrgatewayv1"
@@ -8,16 +9,24 @@ import (
 
 // format turns times into bytes of audio, and back.
 type format struct {
-	rate       int64 // samples per second and channel
-	frameBytes int64 // one sample of every channel
+	rate       int64    // samples per second and channel
+	frameBytes int64    // one sample of every channel
+	recognized channels // those that give results, and answers to commits, by themselves
 }
 
 func formatOf(config *pb.DecodingConfig) format {
-	return format{
-		rate:       int64(max(1, config.GetSampleRateHertz())),
-		frameBytes: 2 * int64(max(1, config.GetAudioChannelCount())),
+	count := max(1, config.GetAudioChannelCount())
+	recognized := channel(0)
+	if config.GetChannelMode() == pb.ChannelMode_CHANNEL_MODE_SEPARATE {
+		recognized = channel(count) - 1
 	}
+	return format{int64(max(1, config.GetSampleRateHertz())), 2 * int64(count), recognized}
 }
+
+// channels is a set of channels, one bit each.
+type channels uint64
+
+func channel(number int32) channels { return 1 << uint32(number) }
 
 // place returns where the audio of a time begins, in bytes.
 func (f format) place(at time.Duration) int64 {
@@ -33,6 +42,7 @@ func (f format) time(place int64) time.Duration {
 type item struct {
 	request *pb.RecognizeRequest
 	begin   int64
+	answers channels // those that have answered this commit
 }
 
 func (i item) bytes() int64 { return int64(len(i.request.GetAudio())) }
@@ -46,12 +56,13 @@ type kept struct {
 	begin      int64                // place of the first audio that is kept
 	sent       int64                // bytes of audio before next
 	unsent     int64                // bytes of audio from next on
+	failed     channels             // they answer no commits in the present call
 	adaptation *pb.SpeechAdaptation // of the last update before the items; nil without one
 }
 
 // add puts a request behind all others.
 func (k *kept) add(request *pb.RecognizeRequest) {
-	added := item{request, k.begin + k.sent + k.unsent}
+	added := item{request: request, begin: k.begin + k.sent + k.unsent}
 	k.items = append(k.items, added)
 	k.unsent += added.bytes()
 }
@@ -72,8 +83,12 @@ func (k *kept) take() *pb.RecognizeRequest {
 	return taken.request
 }
 
-// rewind makes take begin with the first item again.
+// rewind makes take begin with the first item again, for a call in which every channel answers every commit.
 func (k *kept) rewind() {
+	for i := range k.items {
+		k.items[i].answers = 0
+	}
+	k.failed = 0
 	k.next = 0
 	k.unsent += k.sent
 	k.sent = 0
@@ -98,7 +113,7 @@ func (k *kept) release(place int64) {
 			if one.begin+one.bytes() <= place {
 				continue
 			}
-			one = item{audioRequest(audio[place-one.begin:]), place}
+			one = item{request: audioRequest(audio[place-one.begin:]), begin: place}
 		}
 		left = append(left, one)
 		if i < k.next {
@@ -108,15 +123,33 @@ func (k *kept) release(place int64) {
 	k.items, k.next = left, next
 }
 
-// answered drops the oldest commit that was sent.
-func (k *kept) answered() {
+// answered notes an answer to the oldest sent commit that the channel has not answered yet.
+func (k *kept) answered(by channels) {
 	for i, one := range k.items[:k.next] {
-		if one.request.GetCommit() != nil {
-			k.items = append(k.items[:i:i], k.items[i+1:]...)
-			k.next--
-			return
+		if one.request.GetCommit() != nil && one.answers&by == 0 {
+			k.items[i].answers |= by
+			break
 		}
 	}
+	k.dropAnswered()
+}
+
+// failedChannel notes that no answers of a channel will come.
+func (k *kept) failedChannel(failed channels) {
+	k.failed |= failed
+	k.dropAnswered()
+}
+
+// dropAnswered drops the sent commits that have the answers of all channels but those that have failed.
+func (k *kept) dropAnswered() {
+	awaited := k.format.recognized &^ k.failed
+	if awaited == 0 {
+		return
+	}
+	isAnswered := func(one item) bool { return one.request.GetCommit() != nil && one.answers&awaited == awaited }
+	sent := slices.DeleteFunc(slices.Clone(k.items[:k.next]), isAnswered)
+	k.items = append(sent, k.items[k.next:]...)
+	k.next = len(sent)
 }
 
 func orEmpty(adaptation *pb.SpeechAdaptation) *pb.SpeechAdaptation {

@@ -11,7 +11,7 @@ import (
 )
 
 // At 8 kHz and with one channel a millisecond has 16 bytes.
-var mono = format{rate: 8000, frameBytes: 2}
+var mono = formatOf(Linear16(8000, 1))
 
 func audio(size int) *pb.RecognizeRequest { return audioRequest(make([]byte, size)) }
 
@@ -75,14 +75,14 @@ func TestACommitStaysUntilItIsAnswered(t *testing.T) {
 	k := sent(audio(1600), commit(), audio(1600), commit())
 	k.release(mono.place(200 * time.Millisecond))
 	expect(t, again(k), "commit", "commit")
-	k.answered()
+	k.answered(channel(0))
 	expect(t, again(k), "commit")
 }
 
 func TestACommitThatWasNotSentIsNotAnswered(t *testing.T) {
 	k := sent(audio(1600))
 	k.add(commit())
-	k.answered()
+	k.answered(channel(0))
 	expect(t, again(k), 1600, "commit")
 }
 
@@ -128,8 +128,8 @@ func TestNothingIsKeptWithoutALimit(t *testing.T) {
 }
 
 func TestPlacesAreWholeMillisecondsAtEveryRate(t *testing.T) {
-	for _, rate := range []int64{4000, 8000, 11025, 16000, 22050, 44100, 48000, 192000} {
-		stereo := format{rate: rate, frameBytes: 4}
+	for _, rate := range []int{4000, 8000, 11025, 16000, 22050, 44100, 48000, 192000} {
+		stereo := formatOf(Linear16(rate, 2))
 		for at := time.Duration(0); at < 3*time.Second; at += time.Millisecond {
 			if found := stereo.time(stereo.place(at)); found != at {
 				t.Fatalf("%v at %d Hz became %v", at, rate, found)
