@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,13 +40,20 @@ def tls(ca_file: str) -> ssl.SSLContext:
         SettingsError: The file cannot be read.
     """
     try:
-        if ca_file:
-            verify_file(Path(ca_file), Path(ca_file).stat())
-        return ssl.create_default_context(cafile=ca_file or None)
+        if not ca_file:
+            return _system_authorities()
+        verify_file(Path(ca_file), Path(ca_file).stat())
+        return ssl.create_default_context(cafile=ca_file)
     except NotAFile as error:
         raise SettingsError(f"upstream_ca_file: {shown(ca_file)} {error}") from None
     except OSError as error:
         raise SettingsError(f"upstream_ca_file: {shown(ca_file)} cannot be read: {error.strerror or error}") from None
+
+
+@functools.cache
+def _system_authorities() -> ssl.SSLContext:
+    # Shared: to read the authorities takes 40 ms, and each context keeps them all in memory.
+    return ssl.create_default_context()
 
 
 def proxy_for(url: str) -> str | None:
