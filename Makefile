@@ -5,6 +5,8 @@ VENV := .venv
 SOAK ?=
 # Arguments of `make bench`, such as BENCH="--quick --json figures.json".
 BENCH ?=
+# Compiled modules are kept: tests start hundreds of processes, which would each compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
