@@ -449,6 +449,33 @@ async def test_the_slowest_channel_holds_back_the_client() -> None:
     assert client.read_items == 100
 
 
+async def test_no_word_of_a_channel_that_lags_is_lost_with_its_task() -> None:
+    lags = asyncio.Event()
+
+    class Late(Speakers):
+        async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+            await lags.wait()
+            return await super().run(config, task_input, emit)
+
+    class Fast(Client):
+        """Sends while it takes its time to read each response."""
+
+        async def read(self) -> bytes | Commit | Update | None:
+            if self.read_items == 9:  # With the next one half of what is kept lies there.
+                lags.set()
+            return await super().read()
+
+        async def write(self, response: Response | None, cursor: Cursor) -> None:
+            for _ in range(9):
+                await asyncio.sleep(0)
+            await super().write(response, cursor)
+
+    numbers = [range(100 * n + 1, 100 * n + 41) for n in (1, 2)]
+    client, backend = Fast(*spoken(*numbers)), Late(ends={2: [(9, LOST)] * 3}, sentence=5)
+    await call(client, backend, limits=replace(PERSISTENT, replay_seconds=2.0))
+    assert client.heard == {n: " ".join(map(str, said)) for n, said in enumerate(numbers)}
+
+
 async def test_nothing_of_a_cancelled_call_goes_on() -> None:
     never = asyncio.Event()
     backend = Speakers()

@@ -190,7 +190,7 @@ def _audio(call: CallParts, log: AudioLog, statistics: Statistics, quiet: QuietD
         quiet=quiet,
         silence=SilentAudio(limits.hibernate_after_seconds, rate_hertz) if does_hibernate and is_separate else None,
         hibernate_after_seconds=limits.hibernate_after_seconds if does_hibernate else None,
-        lag_samples=call.kept_samples if is_separate else 0,
+        lag_samples=call.kept_samples // 2 if is_separate else 0,
         answer_seconds=limits.answer_seconds,
         pacer=Pacer(),
         replay_speed=limits.replay_speed,

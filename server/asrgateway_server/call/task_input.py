@@ -40,8 +40,8 @@ class CallAudio:
         quiet: Finds when silence is due; None: it never is.
         silence: Finds that the audio itself is silent, which ends the task too; None: that does not matter.
         hibernate_after_seconds: After so much silence in a row the task is ended; None: it is not.
-        lag_samples: So far the log may fall behind while no task takes audio, so that other channels go on; 0: there
-            are none.
+        lag_samples: So far the log may fall behind while no task takes audio, so that other channels go on: half of
+            what it keeps, so that as much is left to be sent again; 0: there are no others.
         answer_seconds: An upstream has answered all that it got once nothing was sent for so long.
         pacer: Spaces packets to models that are elsewhere.
         replay_speed: How many times faster than realtime audio is sent that was sent before.
