@@ -372,8 +372,36 @@ async def test_a_log_that_may_lag_has_room_until_its_reader_has_caught_up() -> N
     assert made.is_full
 
 
-async def test_the_writer_does_not_wait_for_a_log_that_was_abandoned() -> None:
-    memory = ReplayMemory(math.inf)
+async def test_what_other_logs_keep_does_not_make_room_for_one_that_lags() -> None:
+    memory = ReplayMemory(40 * 2 * PACKET)
+    other, made = log(memory=memory), log(2, memory=memory)
+    for packet in PACKETS:
+        await other.append(packet)
+        other.read(PACKET)
+    made.may_lag(1_000 * PACKET)
+    for packet in PACKETS * 10:
+        if not made.is_full:
+            made.add(packet)
+    assert made.is_full
+    assert (other.start_samples, memory.held_bytes) == (0, 20 * 2 * PACKET)
+
+
+async def test_a_log_that_lags_in_a_memory_without_room_goes_on_with_its_reader() -> None:
+    made = log(2, memory=ReplayMemory(0))
+    made.may_lag(1_000 * PACKET)
+    made.add(PACKETS[0])
+    assert not made.is_full
+    made.add(PACKETS[1])
+    waiting = asyncio.create_task(made.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert made.read(PACKET) == PACKETS[0]
+    await waiting
+
+
+@pytest.mark.parametrize("limit_bytes", [math.inf, 0])
+async def test_the_writer_does_not_wait_for_a_log_that_was_abandoned(limit_bytes: float) -> None:
+    memory = ReplayMemory(limit_bytes)
     made = log(2, memory=memory)
     for packet in PACKETS[:3]:
         made.add(packet)

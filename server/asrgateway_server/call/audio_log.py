@@ -107,14 +107,15 @@ class AudioLog:
             await self._room()
 
     def may_lag(self, samples: int) -> None:
-        """Let the writer be so far ahead of the reader, from now until the reader has caught up."""
+        """Let the writer be so far ahead of the reader while the memory has room, from now until it has caught up."""
         self._room_samples = max(samples, self._capacity_samples)
         self._wake_writer()
 
     def abandon(self) -> None:
         """Give up everything: nobody reads any more, and the writer need not wait."""
         self._marks.clear()
-        self.may_lag(1 << 62)
+        self._capacity_samples = 1 << 62
+        self._wake_writer()
         self.close()
 
     async def mark(self, item: Commit | Update) -> None:
@@ -151,7 +152,10 @@ class AudioLog:
     @property
     def is_full(self) -> bool:
         """Whether the writer has to wait."""
-        return self.end_samples - self._furthest_samples >= self._room_samples
+        unread_samples = self.end_samples - self._furthest_samples
+        if unread_samples < self._capacity_samples:
+            return False
+        return unread_samples >= self._room_samples or not self._memory.has_spare_room
 
     async def _room(self) -> None:
         self._writer = asyncio.get_running_loop().create_future()

@@ -31,6 +31,11 @@ class ReplayMemory:
         self._limit_bytes = limit_bytes
         self._logs: set[Log] = set()
 
+    @property
+    def has_spare_room(self) -> bool:
+        """Whether less than half is held. Only so much may be audio that lags: it cannot be given up."""
+        return self.held_bytes < self._limit_bytes / 2
+
     def grown(self, log: Log, size: int) -> None:
         """Count what a log has taken in; shorten the longest logs if it is too much."""
         self._logs.add(log)
