@@ -169,7 +169,7 @@ MAY_NAME_IT = {
         "from asrgateway_server.vendors.dashscope.vendor import DashScope",
         '"dashscope": DashScope(),',
     ],
-    "cli.py": ["import dashscope_emulator as emulator"],
+    "cli.py": ["import dashscope_emulator as emulator"] * 2,
 }
 
 
@@ -205,7 +205,7 @@ def test_no_vendor_imports_another_one() -> None:
 def test_only_its_own_folder_names_dashscope() -> None:
     named = {
         str(path.relative_to(SERVER)): [
-            line.strip() for line in path.read_text().splitlines() if OF_DASHSCOPE.search(line)
+            line.partition("  # noqa")[0].strip() for line in path.read_text().splitlines() if OF_DASHSCOPE.search(line)
         ]
         for path in FILES
         if path.relative_to(SERVER).parts[:2] != ("vendors", "dashscope")

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from dashscope_emulator import EmulatorOptions, Knobs, add_arguments, options_from
+from dashscope_emulator import EmulatorOptions, Knobs
 from dashscope_emulator.faults import Drop, Fault
+from dashscope_emulator.options import add_arguments, options_from
 from dashscope_emulator.recognizers.script import Script, say
 
 
