@@ -153,9 +153,7 @@ Name = Annotated[str, Field(pattern=_NAME_PATTERN)]
 #: The names of models, in the order in which calls try them.
 Route = Annotated[tuple[str, ...], BeforeValidator(_read_route)]
 #: How records within settings are read.
-RECORD: Final = ConfigDict(
-    extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True, str_strip_whitespace=True
-)
+RECORD: Final = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
 
 
 class ModelSettings(BaseModel):
@@ -209,7 +207,6 @@ class Settings(BaseSettings):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
     )
 
     listen: ListenAddress = Address("127.0.0.1", 50051)
