@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { clone, create } from "@bufbuild/protobuf";
-import { durationMs } from "@bufbuild/protobuf/wkt";
+import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
 import { type CallOptions, type Client, Code } from "@connectrpc/connect";
 import { RecognitionError } from "./errors.js";
 import {
@@ -18,6 +18,7 @@ import {
   type SpeechRecognitionService,
   type StreamingConfig,
   StreamingConfigSchema,
+  type StreamEvent,
   StreamEventType,
 } from "./gen/asrgateway/v1/recognition_pb.js";
 import { audioRequest, Format, Kept } from "./kept.js";
@@ -173,7 +174,9 @@ export class Call {
     if (++this.#attempts > 1) {
       this.#kept.rewind();
       value.resume = clone(ResumeSchema, this.#resume);
-      value.resume.audioOffset = this.#format.time(this.#kept.place);
+      const begin = this.#format.time(this.#kept.place);
+      value.resume.audioOffset = begin;
+      value.resume.channelOffsets = value.resume.channelOffsets.map((offset) => later(begin, offset));
       if (this.#kept.adaptation !== undefined) {
         value.adaptation = this.#kept.adaptation;
       }
@@ -196,8 +199,8 @@ export class Call {
       this.#resume.callId = response.value.callId;
     } else if (response.case === "result" && response.value.isFinal) {
       this.#noteFinal(response.value, attempt);
-    } else if (response.case === "streamEvent" && response.value.eventType === StreamEventType.COMMIT_EMPTY) {
-      this.#kept.answered();
+    } else if (response.case === "streamEvent") {
+      this.#noteEvent(response.value);
     } else if (response.case === "goingAway") {
       this.#noteGoingAway(response.value.deadline ? durationMs(response.value.deadline) : 0, attempt);
     }
@@ -206,10 +209,18 @@ export class Call {
   #noteFinal(result: RecognitionResult, attempt: Attempt): void {
     this.#resume.nextResultIndex = Math.max(this.#resume.nextResultIndex, result.resultIndex + 1);
     if (result.forced) {
-      this.#kept.answered();
+      this.#kept.answered(result.channel ?? 0);
     }
     if (attempt.isGoing) {
       this.#leave(attempt);
+    }
+  }
+
+  #noteEvent({ eventType, channel = 0 }: StreamEvent): void {
+    if (eventType === StreamEventType.COMMIT_EMPTY) {
+      this.#kept.answered(channel);
+    } else if (eventType === StreamEventType.CHANNEL_FAILED) {
+      this.#kept.failed(channel);
     }
   }
 
@@ -265,6 +276,10 @@ export class Call {
     // An abort ends the wait, and then the next attempt at once, which says so.
     await sleep(Math.min(waitMs, this.#deadline - now), undefined, { signal: this.#signal }).catch(() => undefined);
   }
+}
+
+function later(one: Duration, other: Duration): Duration {
+  return durationMs(one) < durationMs(other) ? other : one;
 }
 
 function isResumable({ decodingConfig }: StreamingConfig): boolean {

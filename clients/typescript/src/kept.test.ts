@@ -90,14 +90,14 @@ test("a commit stays until it is answered", () => {
   takeAll(kept);
   kept.release(4);
   assert.deepEqual(again(kept), ["commit"]);
-  kept.answered();
+  kept.answered(0);
   assert.deepEqual(again(kept), []);
 });
 
 test("a commit that is not sent yet has no answer", () => {
   const kept = keptOf([1, 2], COMMIT);
   kept.take();
-  kept.answered();
+  kept.answered(0);
   assert.deepEqual(takeAll(kept), ["commit"]);
 });
 

@@ -3,6 +3,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Duration, durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
 import {
+  ChannelMode,
   type DecodingConfig,
   type RecognizeRequest,
   RecognizeRequestSchema,
@@ -13,11 +14,15 @@ import {
 /** Turns times into bytes of audio, and back. */
 export class Format {
   readonly frameBytes: number;
+  /** How many channels give results, and answers to commits, by themselves. */
+  readonly recognizedChannels: number;
   readonly #rate: number;
 
   constructor(config: DecodingConfig | undefined) {
     this.#rate = config?.sampleRateHertz || 1;
-    this.frameBytes = 2 * (config?.audioChannelCount || 1);
+    const channels = config?.audioChannelCount || 1;
+    this.frameBytes = 2 * channels;
+    this.recognizedChannels = config?.channelMode === ChannelMode.SEPARATE ? channels : 1;
   }
 
   /** Where the audio of a time begins, in bytes. */
@@ -43,6 +48,8 @@ export function audioRequest(value: Uint8Array): RecognizeRequest {
 interface Item {
   readonly request: RecognizeRequest;
   readonly begin: number;
+  /** The channels that have answered this commit. */
+  readonly answers: Set<number>;
 }
 
 /** What a new call has to send again, and behind it what has not been sent yet. */
@@ -55,6 +62,8 @@ export class Kept {
   /** Bytes of audio before and from `#next`. */
   #sent = 0;
   #unsent = 0;
+  /** The channels that answer no commits in the present call. */
+  readonly #failed = new Set<number>();
 
   /**
    * @param limit Bytes of audio to keep once they are sent.
@@ -77,7 +86,7 @@ export class Kept {
 
   /** Puts a request behind all others. */
   add(request: RecognizeRequest): void {
-    this.#items.push({ request, begin: this.begin + this.#sent + this.#unsent });
+    this.#items.push({ request, begin: this.begin + this.#sent + this.#unsent, answers: new Set() });
     this.#unsent += audioOf(request).length;
   }
 
@@ -95,8 +104,10 @@ export class Kept {
     return item.request;
   }
 
-  /** Makes `take` begin with the first item again. */
+  /** Makes `take` begin with the first item again, for a call in which every channel answers every commit. */
   rewind(): void {
+    this.#items.forEach(({ answers }) => answers.clear());
+    this.#failed.clear();
     this.#next = 0;
     this.#unsent += this.#sent;
     this.#sent = 0;
@@ -123,13 +134,31 @@ export class Kept {
     this.#next = next;
   }
 
-  /** Drops the oldest commit that was sent. */
-  answered(): void {
-    const index = this.#items.findIndex(({ request }) => request.request.case === "commit");
-    if (index >= 0 && index < this.#next) {
-      this.#items.splice(index, 1);
-      this.#next--;
+  /** Notes an answer to the oldest sent commit that the channel has not answered yet. */
+  answered(channel: number): void {
+    const sent = this.#items.slice(0, this.#next);
+    sent.find(({ request, answers }) => isCommit(request) && !answers.has(channel))?.answers.add(channel);
+    this.#dropAnswered();
+  }
+
+  /** Notes that no answers of a channel will come. */
+  failed(channel: number): void {
+    this.#failed.add(channel);
+    this.#dropAnswered();
+  }
+
+  /** Drops the sent commits that have the answers of all channels but those that have failed. */
+  #dropAnswered(): void {
+    const channels = Array.from({ length: this.format.recognizedChannels }, (_, channel) => channel);
+    const awaited = channels.filter((channel) => !this.#failed.has(channel));
+    if (awaited.length === 0) {
+      return;
     }
+    const isAnswered = ({ request, answers }: Item) =>
+      isCommit(request) && awaited.every((channel) => answers.has(channel));
+    const sent = this.#items.slice(0, this.#next).filter((item) => !isAnswered(item));
+    this.#items.splice(0, this.#next, ...sent);
+    this.#next = sent.length;
   }
 
   /** Drops the oldest sent audio. */
@@ -150,8 +179,12 @@ export class Kept {
       return item;
     }
     const rest = request.value.subarray(this.begin - item.begin);
-    return rest.length > 0 ? { request: audioRequest(rest), begin: this.begin } : undefined;
+    return rest.length > 0 ? { ...item, request: audioRequest(rest), begin: this.begin } : undefined;
   }
+}
+
+function isCommit({ request }: RecognizeRequest): boolean {
+  return request.case === "commit";
 }
 
 function audioOf({ request }: RecognizeRequest): Uint8Array {
