@@ -3,6 +3,7 @@ package asrgateway.client;
 import asrgateway.v1.RecognizeRequest;
 import asrgateway.v1.SpeechAdaptation;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Optional;
 
@@ -10,7 +11,11 @@ import java.util.Optional;
 final class KeptAudio {
 
   /** A request after the configuration, and the place where it belongs in the audio. */
-  private record Item(RecognizeRequest request, long begin) {
+  private record Item(RecognizeRequest request, long begin, BitSet answers) {
+
+    Item(RecognizeRequest request, long begin) {
+      this(request, begin, new BitSet(0)); // the channels that have answered this commit
+    }
 
     long end() {
       return begin + request.getAudio().size();
@@ -29,6 +34,7 @@ final class KeptAudio {
   private long begin; // place of the first audio that is kept
   private long sentBytes; // of audio before next
   private long unsentBytes; // of audio from next on
+  private final BitSet awaited = new BitSet(); // the channels that answer commits in the present call
   private SpeechAdaptation adaptation; // of the last update before the items
 
   /**
@@ -39,6 +45,7 @@ final class KeptAudio {
     this.format = format;
     this.limitBytes = limitBytes;
     this.begin = begin;
+    awaited.set(0, format.recognizedChannels());
   }
 
   long begin() {
@@ -76,8 +83,10 @@ final class KeptAudio {
     return Optional.of(taken);
   }
 
-  /** Makes {@link #take} begin with the first item again. */
+  /** Makes {@link #take} begin with the first item again, for a call in which every channel answers every commit. */
   void rewind() {
+    items.forEach(item -> item.answers().clear());
+    awaited.set(0, format.recognizedChannels());
     next = 0;
     unsentBytes += sentBytes;
     sentBytes = 0;
@@ -108,14 +117,32 @@ final class KeptAudio {
     next = nextLeft;
   }
 
-  /** Drops the oldest commit that was sent. */
-  void answered() {
-    for (int i = 0; i < next; i++) {
-      if (items.get(i).request().hasCommit()) {
-        items.remove(i);
-        next--;
-        return;
-      }
+  /** Notes an answer to the oldest sent commit that the channel has not answered yet. */
+  void answered(int channel) {
+    items.subList(0, next).stream()
+        .filter(item -> item.request().hasCommit() && !item.answers().get(channel))
+        .findFirst()
+        .ifPresent(item -> item.answers().set(channel));
+    dropAnswered();
+  }
+
+  /** Notes that no answers of a channel will come. */
+  void failed(int channel) {
+    awaited.clear(channel);
+    dropAnswered();
+  }
+
+  /** Drops the sent commits that have the answers of all channels but those that have failed. */
+  private void dropAnswered() {
+    if (awaited.isEmpty()) {
+      return;
     }
+    List<Item> sent = items.subList(0, next);
+    sent.removeIf(item -> item.request().hasCommit() && covers(item.answers(), awaited));
+    next = sent.size();
+  }
+
+  private static boolean covers(BitSet answers, BitSet awaited) {
+    return awaited.stream().allMatch(answers::get);
   }
 }

@@ -8,7 +8,7 @@ import asrgateway.v1.RecognizeRequest;
 import asrgateway.v1.RecognizeResponse;
 import asrgateway.v1.Resume;
 import asrgateway.v1.SpeechRecognitionServiceGrpc.SpeechRecognitionServiceBlockingV2Stub;
-import asrgateway.v1.StreamEventType;
+import asrgateway.v1.StreamEvent;
 import asrgateway.v1.StreamingConfig;
 import com.google.protobuf.ByteString;
 import com.google.protobuf.util.Durations;
@@ -49,7 +49,7 @@ public final class RecognitionCall implements AutoCloseable {
 
   // Guarded by this.
   private final AudioFormat format;
-  private final KeptAudio kept;
+  final KeptAudio kept;
   private final Resume.Builder resume;
   private Attempt attempt;
   private boolean isFinished; // the program has sent everything
@@ -222,14 +222,22 @@ public final class RecognitionCall implements AutoCloseable {
   }
 
   /** Returns the configuration of the next attempt, which begins with the first kept item. */
-  private RecognizeRequest nextConfig() {
+  synchronized RecognizeRequest nextConfig() {
     var next = config.toBuilder();
     if (++attempts > 1) {
       kept.rewind();
-      next.setResume(resume.setAudioOffset(Durations.fromMillis(format.milliseconds(kept.begin()))));
+      next.setResume(resumeAt(format.milliseconds(kept.begin())));
       kept.adaptation().ifPresent(next::setAdaptation);
     }
     return RecognizeRequest.newBuilder().setStreamingConfig(next).build();
+  }
+
+  private Resume.Builder resumeAt(long beginMs) {
+    var next = resume.clone().setAudioOffset(Durations.fromMillis(beginMs)).clearChannelOffsets();
+    for (var offset : resume.getChannelOffsetsList()) {
+      next.addChannelOffsets(Durations.fromMillis(Math.max(beginMs, Durations.toMillis(offset))));
+    }
+    return next;
   }
 
   private void send(Attempt current, RecognizeRequest first) {
@@ -268,40 +276,49 @@ public final class RecognitionCall implements AutoCloseable {
     return Optional.empty();
   }
 
-  /** Lets go of what a response has made final. */
   private synchronized void note(Attempt current, RecognizeResponse response) {
     if (failures > 0) {
       failures = 0;
       failure = null;
       current.stopTimer();
     }
+    letGo(response);
+    if (response.hasGoingAway()) {
+      noteGoingAway(current, Durations.toMillis(response.getGoingAway().getDeadline()));
+    } else if (response.getResult().getIsFinal() && current.isGoing) {
+      leave(current);
+    }
+  }
+
+  /** Lets go of what a response has made final. */
+  synchronized void letGo(RecognizeResponse response) {
     kept.release(format.place(Durations.toMillis(response.getCursor().getFinalized())));
     if (response.getCursor().getChannelFinalizedCount() > 0) {
       resume.clearChannelOffsets().addAllChannelOffsets(response.getCursor().getChannelFinalizedList());
     }
     switch (response.getResponseCase()) {
       case STARTED -> resume.setCallId(response.getStarted().getCallId());
-      case RESULT -> noteResult(current, response.getResult());
-      case STREAM_EVENT -> {
-        if (response.getStreamEvent().getEventType() == StreamEventType.STREAM_EVENT_TYPE_COMMIT_EMPTY) {
-          kept.answered();
-        }
-      }
-      case GOING_AWAY -> noteGoingAway(current, Durations.toMillis(response.getGoingAway().getDeadline()));
+      case RESULT -> noteResult(response.getResult());
+      case STREAM_EVENT -> noteEvent(response.getStreamEvent());
       default -> {} // It changes nothing that is kept.
     }
   }
 
-  private void noteResult(Attempt current, RecognitionResult result) {
+  private void noteResult(RecognitionResult result) {
     if (!result.getIsFinal()) {
       return;
     }
     resume.setNextResultIndex(Math.max(resume.getNextResultIndex(), result.getResultIndex() + 1));
     if (result.getForced()) {
-      kept.answered();
+      kept.answered(result.getChannel());
     }
-    if (current.isGoing) {
-      leave(current);
+  }
+
+  private void noteEvent(StreamEvent event) {
+    switch (event.getEventType()) {
+      case STREAM_EVENT_TYPE_COMMIT_EMPTY -> kept.answered(event.getChannel());
+      case STREAM_EVENT_TYPE_CHANNEL_FAILED -> kept.failed(event.getChannel());
+      default -> {} // It changes nothing that is kept.
     }
   }
 

@@ -15,7 +15,7 @@ import org.junit.jupiter.api.Test;
 final class KeptAudioTest {
 
   /** A millisecond has 16 bytes. */
-  private static final AudioFormat MONO = new AudioFormat(8_000, 2);
+  private static final AudioFormat MONO = new AudioFormat(8_000, 2, 1);
 
   private static RecognizeRequest audio(int size) {
     return RecognizeRequest.newBuilder().setAudio(ByteString.copyFrom(new byte[size])).build();
@@ -74,7 +74,7 @@ final class KeptAudioTest {
     var kept = sent(audio(1600), commit(), audio(1600), commit());
     kept.release(MONO.place(200));
     assertEquals(List.of("commit", "commit"), again(kept));
-    kept.answered();
+    kept.answered(0);
     assertEquals(List.of("commit"), again(kept));
   }
 
@@ -82,7 +82,7 @@ final class KeptAudioTest {
   void aCommitThatWasNotSentIsNotAnswered() {
     var kept = sent(audio(1600));
     kept.add(commit());
-    kept.answered();
+    kept.answered(0);
     assertEquals(List.of(1600, "commit"), again(kept));
   }
 
@@ -126,7 +126,7 @@ final class KeptAudioTest {
   @Test
   void placesAreWholeMillisecondsAtEveryRate() {
     for (long rate : new long[] {4_000, 8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 192_000}) {
-      var stereo = new AudioFormat(rate, 4);
+      var stereo = new AudioFormat(rate, 4, 1);
       for (long milliseconds = 0; milliseconds < 3_000; milliseconds++) {
         assertEquals(milliseconds, stereo.milliseconds(stereo.place(milliseconds)));
       }
