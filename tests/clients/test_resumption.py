@@ -223,3 +223,26 @@ def test_a_failed_channel_is_not_waited_for() -> None:
     resumption.received(of_two(RecognizeResponse(stream_event=StreamEvent(event_type=failed, channel=1)), 0, 0))
     resumption.begin_call()
     assert Commit() not in all_taken(resumption)
+
+
+def test_a_channel_that_fails_leaves_no_commit_that_the_others_have_answered() -> None:
+    failed = StreamEventType.STREAM_EVENT_TYPE_CHANNEL_FAILED
+    resumption = begun(A, Commit(), Commit())
+    for index in range(2):
+        resumption.received(of_two(of_channel(0, index, forced=True), 0, 0))
+    resumption.received(of_two(RecognizeResponse(stream_event=StreamEvent(event_type=failed, channel=1)), 0, 0))
+    resumption.begin_call()
+    assert Commit() not in all_taken(resumption)
+
+
+def test_a_forced_result_is_no_answer_to_a_commit_that_is_sent_after_it() -> None:
+    empty = RecognizeResponse(stream_event=StreamEvent(event_type=EMPTY, channel=1))
+    resumption = begun(A, Commit())
+    for index in range(2):
+        resumption.received(of_two(of_channel(0, index, forced=True), 0, 0))
+    resumption.received(of_two(empty, 0, 0))
+    resumption.add(Commit())
+    all_taken(resumption)
+    resumption.received(of_two(empty, 0, 0))
+    resumption.begin_call()
+    assert Commit() in all_taken(resumption)

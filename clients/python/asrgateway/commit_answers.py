@@ -10,19 +10,23 @@ class CommitAnswers:
         self._answers: Counter[int] = Counter()
         self._failed: set[int] = set()
 
-    def is_answered_by(self, channel: int, channel_count: int) -> bool:
-        """Count an answer of a channel; return whether the oldest commit now has the answers of all channels."""
-        self._answers[channel] += 1
-        return self._is_complete(channel_count)
+    def add(self, channel: int, commit_count: int) -> None:
+        """Count an answer of a channel.
 
-    def is_answered_without(self, channel: int, channel_count: int) -> bool:
-        """Note that a channel has failed and gives no answers; return the same."""
+        Args:
+            channel: Its number.
+            commit_count: How many commits wait for answers. One more than these answers none: the gateway has ended a
+                long utterance.
+        """
+        self._answers[channel] = min(self._answers[channel] + 1, commit_count)
+
+    def fail(self, channel: int) -> None:
+        """Note that a channel gives no more answers."""
         self._failed.add(channel)
-        return self._is_complete(channel_count)
 
-    def _is_complete(self, channel_count: int) -> bool:
+    def take_complete(self, channel_count: int) -> int:
+        """Return how many commits have the answers of all channels that have not failed, and forget these."""
         awaited = set(range(channel_count)) - self._failed
-        if not awaited or any(not self._answers[channel] for channel in awaited):
-            return False
-        self._answers.subtract(awaited)
-        return True
+        complete = min((self._answers[channel] for channel in awaited), default=0)
+        self._answers.subtract(dict.fromkeys(awaited, complete))
+        return complete

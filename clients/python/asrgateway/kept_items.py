@@ -112,9 +112,9 @@ class KeptItems:
             self._sent.remove(Commit())
 
     @property
-    def has_commit(self) -> bool:
-        """Whether a commit that was sent has no answer."""
-        return Commit() in self._sent
+    def sent_commits(self) -> int:
+        """How many commits that were sent have no answer."""
+        return self._sent.count(Commit())
 
     @property
     def begin_ms(self) -> int:

@@ -130,12 +130,15 @@ class Resumption:
             case StreamEventType.STREAM_EVENT_TYPE_COMMIT_EMPTY:
                 self._answer_commit(event.channel)
             case StreamEventType.STREAM_EVENT_TYPE_CHANNEL_FAILED:
-                if self._answers.is_answered_without(event.channel, self._channel_count):
-                    self._kept.answer_commit()
+                self._answers.fail(event.channel)
+                self._drop_answered()
 
     def _answer_commit(self, channel: int) -> None:
-        # Without a commit the gateway has ended a long utterance.
-        if self._kept.has_commit and self._answers.is_answered_by(channel, self._channel_count):
+        self._answers.add(channel, self._kept.sent_commits)
+        self._drop_answered()
+
+    def _drop_answered(self) -> None:
+        for _ in range(self._answers.take_complete(self._channel_count)):
             self._kept.answer_commit()
 
     @property
