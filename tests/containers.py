@@ -72,14 +72,14 @@ def webm_header(*tracks: bytes) -> bytes:
     return ebml + segment + part(0x1654AE6B, b"".join(tracks))
 
 
-def cluster(*blocks: bytes) -> bytes:
+def cluster(*blocks: bytes, ticks: int = 0) -> bytes:
     """A cluster of unknown size, as browsers write it."""
-    return part(0x1F43B675, part(0xE7, b"\0") + b"".join(blocks), size=UNKNOWN)
+    return part(0x1F43B675, part(0xE7, ticks.to_bytes(4, "big")) + b"".join(blocks), size=UNKNOWN)
 
 
-def block(payload: bytes, *, number: int = 1, lacing: int = 0) -> bytes:
+def block(payload: bytes, *, number: int = 1, lacing: int = 0, ticks: int = 0) -> bytes:
     """A simple block."""
-    return part(0xA3, bytes((0x80 | number, 0, 0, lacing << 1)) + payload)
+    return part(0xA3, bytes((0x80 | number, ticks >> 8, ticks & 0xFF, lacing << 1)) + payload)
 
 
 def flac_info(*, rate: int = 16_000, channels: int = 1, bits: int = 16) -> bytes:

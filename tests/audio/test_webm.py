@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
+from unittest.mock import Mock, patch
+
 import pytest
 
-from asrgateway_server.audio.packets import Packet, Stream, Unit
+from asrgateway_server.audio.packets import Gap, Packet, Stream, Unit
 from asrgateway_server.audio.webm import WebmFramer
 from asrgateway_server.config import AudioFormat, Encoding
 from asrgateway_server.errors import UndecodableAudio
@@ -84,10 +88,6 @@ def test_a_stream_may_be_joined_at_any_cluster() -> None:
     assert packets(bytes(99) + cluster(block(ONE), block(TWO))) == [ONE, TWO]
 
 
-def test_bytes_that_are_no_part_cost_the_rest_of_their_cluster() -> None:
-    assert packets(HEADER + cluster(block(ONE)) + bytes(100) + block(TWO) + cluster(block(BIG))) == [ONE, BIG]
-
-
 def test_a_part_of_another_kind_is_passed_over_however_large_it_is() -> None:
     framer = WebmFramer(WEBM)
     framer.feed(HEADER + part(0x1254C367, b"", size=b"\x08" + (1 << 30).to_bytes(4, "big")))
@@ -103,6 +103,82 @@ def test_a_file_without_opus_is_refused() -> None:
 def test_a_block_of_senseless_size_is_not_waited_for(size: bytes) -> None:
     broken = part(0xA3, b"", size=size)
     assert packets(HEADER + cluster(broken) + bytes(50) + cluster(block(TWO))) == [TWO]
+
+
+# What is broken ---------------------------------------------------------------------------------------------------
+
+CHANCE = random.Random(1)
+#: As Opus of 32 kbit/s: 20 ms each.
+FRAMES = [b"\xf8" + CHANCE.randbytes(79) for _ in range(20)]
+BLOCKS = [block(frame, ticks=20 * number) for number, frame in enumerate(FRAMES)]
+BEFORE, AFTER = HEADER + cluster(*BLOCKS[:5]), b"".join(BLOCKS[6:])
+
+
+def samples(found: Sequence[Unit]) -> int:
+    """How much audio units are."""
+    return sum(unit.samples for unit in found if not isinstance(unit, Stream))
+
+
+def test_bytes_that_are_no_part_cost_nothing_else() -> None:
+    assert packets(HEADER + cluster(block(ONE)) + bytes(100) + block(TWO) + cluster(block(BIG))) == [ONE, TWO, BIG]
+
+
+@pytest.mark.parametrize(("change", "size"), [(1, 10_000), (0x20, 10_000), (0x40, 10_000), (0x80, 10_000), (0xFF, 40)])
+def test_a_wrong_byte_costs_a_few_packets_and_moves_no_later_one(change: int, size: int) -> None:
+    for place in range(len(BLOCKS[5])):
+        broken = bytearray(BLOCKS[5])
+        broken[place] ^= change
+        found = units(BEFORE + broken + AFTER, size)
+        heard = [unit.data for unit in found if isinstance(unit, Packet)]
+        assert len(set(heard) & set(FRAMES)) >= 17, place
+        assert heard[-10:] == FRAMES[-10:], place
+        assert abs(samples(found) - 20 * 960) <= 6 * 960, place
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_cluster_whose_name_is_broken_is_heard(place: int) -> None:
+    broken = bytearray(cluster(*BLOCKS))
+    broken[place] ^= 0x10
+    assert packets(HEADER + cluster(block(ONE)) + broken) == [ONE, *FRAMES]
+    assert packets(HEADER + broken) == FRAMES
+
+
+def test_audio_that_was_lost_becomes_a_gap() -> None:
+    found = units(HEADER + cluster(*BLOCKS[:10]) + bytes(2_000) + cluster(*BLOCKS[:5], ticks=1_003))
+    assert [unit for unit in found if isinstance(unit, Gap)] == [Gap(40 * 960)]
+
+
+def test_a_gap_is_counted_in_the_ticks_of_the_file() -> None:
+    info = part(0x1549A966, part(0x2AD7B1, (100_000).to_bytes(4, "big")))
+    found = units(HEADER + info + cluster(BLOCKS[0]) + bytes(9) + cluster(BLOCKS[0], ticks=400))
+    assert [unit for unit in found if isinstance(unit, Gap)] == [Gap(960)]
+
+
+def test_time_that_no_loss_explains_is_no_gap() -> None:
+    found = units(HEADER + cluster(BLOCKS[0]) + cluster(BLOCKS[0], ticks=500))
+    assert [unit for unit in found if isinstance(unit, Gap)] == []
+
+
+def test_what_looks_like_a_large_part_of_a_cluster_is_not_passed_over() -> None:
+    for name in (0xEC, 0xAF, 0x75A1, 0x42FF, 0x1254C368):
+        large = part(name, b"", size=b"\x10\x02\0\0")
+        assert packets(HEADER + cluster(BLOCKS[0]) + large + BLOCKS[1] + BLOCKS[2]) == FRAMES[:3]
+
+
+def test_a_block_that_took_others_is_opened() -> None:
+    large = part(0xA3, b"\x81\0\0\0" + FRAMES[0][:30], size=b"\x42\0")
+    assert packets(HEADER + cluster(large, *BLOCKS[1:])) == FRAMES[1:]
+
+
+def test_after_a_loss_parts_are_sought_without_much_work() -> None:
+    """Each place may begin something; none may be followed far."""
+    for decoy in (b"\xe7\x81\0", b"\xa0\x90", b"\xa3\x90\x81\0\0\0\xf8", b"\xa3\x81\x81"):
+        framer = WebmFramer(WEBM)
+        framer.feed(HEADER + cluster(BLOCKS[0]) + bytes(9))
+        parts = Mock(wraps=framer._part_at)
+        with patch.object(framer, "_part_at", parts):
+            framer.feed(decoy * 200)
+        assert parts.call_count < 4_000, decoy
 
 
 def test_a_header_of_a_thousand_tracks_is_refused() -> None:

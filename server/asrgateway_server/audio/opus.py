@@ -15,6 +15,8 @@ HEAD: Final = b"OpusHead"
 _RATES_HERTZ: Final = (8_000, 12_000, 16_000, 24_000)
 _HEAD_BYTES: Final = 19
 _MOST_SAMPLES: Final = 5_760
+_MOST_FRAME_BYTES: Final = 1_275
+_MOST_PADDED_BYTES: Final = 64 * 1024
 _FRAME_SAMPLES: Final = (
     *((480, 960, 1_920, 2_880) * 3),
     *((480, 960) * 2),
@@ -32,6 +34,17 @@ def packet_samples(packet: bytes) -> int:
     count = packet[1] & 0x3F if code == 3 else (1, 2, 2)[code]
     samples = count * _FRAME_SAMPLES[packet[0] >> 3]
     return samples if samples <= _MOST_SAMPLES else 0
+
+
+def may_have_size(beginning: bytes, size: int) -> bool:
+    """Whether a packet that begins so, with at least two bytes if it has them, may have so many."""
+    if not beginning:
+        return size == 0
+    code, second = beginning[0] & 3, beginning[1] if len(beginning) > 1 else 0
+    if code == 3 and second & 0x40:
+        return size <= _MOST_PADDED_BYTES
+    count = second & 0x3F if code == 3 else (1, 2, 2)[code]
+    return size <= 2 + count * (_MOST_FRAME_BYTES + 2)
 
 
 def stream_from_head(head: bytes, delay_samples: int | None = None) -> Stream:
