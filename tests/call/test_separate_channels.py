@@ -449,6 +449,23 @@ async def test_the_slowest_channel_holds_back_the_client() -> None:
     assert client.read_items == 100
 
 
+async def test_silence_follows_in_a_channel_that_has_waited_for_another_one() -> None:
+    held, ended = asyncio.Event(), asyncio.Event()
+    asyncio.get_running_loop().call_later(0.8, held.set)  # By then silence would be due.
+
+    def on_response(response: Response | None) -> None:
+        if isinstance(response, Result) and response.text == "101 102 103" and response.is_final:
+            ended.set()
+
+    # Five messages of 95 ms: the last one waits for the second channel, and is less than a packet for the first one.
+    data = b"".join(spoken([101, 102, 103], [201, 202, 203]))
+    client = Client(*(data[start : start + 6_080] for start in range(0, 5 * 6_080, 6_080)), ended)
+    client.on_response = on_response
+    limits = replace(PERSISTENT, quiet_after_seconds=0.05, replay_seconds=0.1)
+    await call(client, Speakers(held={2: held}), limits=limits)
+    assert client.heard == {0: "101 102 103", 1: "201 202 203"}
+
+
 async def test_no_word_of_a_channel_that_lags_is_lost_with_its_task() -> None:
     lags = asyncio.Event()
 

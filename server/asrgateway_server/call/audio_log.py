@@ -87,7 +87,7 @@ class AudioLog:
             try:
                 await self._append_in_parts(pcm)
             finally:
-                self.is_writing = False
+                self.go_on()
         elif pcm:
             self._add(pcm)
         if self._alarm is None:
@@ -105,6 +105,11 @@ class AudioLog:
         """Wait until there is room."""
         while self.is_full:
             await self._room()
+
+    def go_on(self) -> None:
+        """Note that the writer waits no more: from now on silence may be due."""
+        self.is_writing = False
+        self._wake_reader()
 
     def may_lag(self, samples: int) -> None:
         """Let the writer be so far ahead of the reader while the memory has room, from now until it has caught up."""

@@ -168,7 +168,7 @@ class SeparateChannels:
             await slowest.log.room()
         finally:
             for channel in self._channels:
-                channel.log.is_writing = False
+                channel.log.go_on()
 
     def hold(self) -> None:
         """See ``Channel.hold``."""

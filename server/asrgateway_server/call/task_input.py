@@ -232,7 +232,7 @@ class TaskInput:
             # While the writer has more, an empty log is not quiet: one large message is many packets.
             if not log.is_writing and self._is_due(now):
                 return self._at_due_time()
-            await log.wait(self._packet_samples, self._due_at)
+            await log.wait(self._packet_samples, None if log.is_writing else self._due_at)
             item = log.read(self._packet_samples)
             if delays.audio_sent is not None:
                 delays.idle_seconds += loop.time() - now
