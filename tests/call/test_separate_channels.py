@@ -51,6 +51,7 @@ from asrgateway_server.errors import (
 )
 from asrgateway_server.events import CommitEmpty, Ready, SpeechEnded, SpeechStarted, UpdateApplied
 from asrgateway_server.metrics import Metrics
+from coded_audio import coded_speech
 from limits import LIMITS
 from routes import route_to
 from spoken_numbers import CONFIG, LOST, PERSISTENT, NumbersTask, number_in
@@ -623,6 +624,14 @@ async def test_a_header_says_how_many_channels_there_are() -> None:
     client = Client(*in_wav(ONE, TWO))
     await call(client, Speakers(), replace(CONFIG, audio=WAV))
     assert client.heard == {0: FIRST, 1: SECOND}
+
+
+async def test_coded_audio_with_fewer_channels_than_declared_is_refused() -> None:
+    """Its header does not say so: mono AAC may become stereo as it is decoded."""
+    aac = AudioFormat(encoding=Encoding.AAC, channel_count=2, channel_mode=ChannelMode.SEPARATE)
+    with pytest.raises(InvalidRequest, match="the config says 2 channels, the audio has 1") as caught:
+        await call(Client(coded_speech(Encoding.AAC)), Speakers(), replace(CONFIG, audio=aac))
+    assert caught.value.field == "streaming_config.decoding_config.audio_channel_count"
 
 
 async def test_a_header_with_too_many_channels_is_refused_once_it_has_come() -> None:

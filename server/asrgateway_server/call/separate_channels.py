@@ -152,6 +152,12 @@ class SeparateChannels:
         self.received_ms = received_ms
         if not self._is_known:
             self._open(self._pipeline.channel_count)
+        elif pcm and self._pipeline.channel_count != len(self._channels):
+            raise InvalidRequest(
+                f"the config says {len(self._channels)} channels, the audio has {self._pipeline.channel_count}; "
+                "leave it out, or make them agree",
+                field=_COUNT_FIELD,
+            )
         for number, part in enumerate(split(pcm, len(self._channels))):
             if number not in self._errors:
                 self._channels[number].add(part, byte_count, received_ms, read_at)
