@@ -391,6 +391,27 @@ async def test_a_failed_channel_gives_no_answer_to_a_commit() -> None:
     assert client.of_type(CommitEmpty) == []
 
 
+async def test_commits_do_not_wait_for_a_failed_channel() -> None:
+    """Even while the client has yet to read that it has failed."""
+    failing, marked = asyncio.Event(), asyncio.Event()
+
+    class Slow(Client):
+        async def write(self, response: Response | None, cursor: Cursor) -> None:
+            if isinstance(response, OfChannel) and isinstance(response.response, ChannelFailed):
+                failing.set()
+                await marked.wait()
+            await super().write(response, cursor)
+
+        async def read(self) -> bytes | Commit | Update | None:
+            if self.read_items == 14:
+                marked.set()
+            return await super().read()
+
+    client = Slow(*spoken([101] * 4, [201] * 4), failing, *(Commit() for _ in range(6)))
+    await call(client, Speakers(ends={2: [(1, REFUSED)]}, sentence=9))
+    assert [channel for channel, _ in client.of_type(ChannelFailed)] == [1]
+
+
 async def test_a_call_does_not_begin_with_some_of_its_channels() -> None:
     full = Failed(error=Overloaded("all workers are busy", retry_after_seconds=1.0))
 

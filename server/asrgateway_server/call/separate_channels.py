@@ -183,8 +183,9 @@ class SeparateChannels:
 
     async def mark(self, item: Commit | Update) -> None:
         """Add a commit or an update to every channel, at the same place."""
-        for channel in [*self._running.values()]:
-            await channel.mark(item)
+        for number, channel in [*self._running.items()]:
+            if number not in self._errors:  # It runs until the client has read that it failed.
+                await channel.mark(item)
 
     def half_close(self, now: float) -> None:
         """See ``Channel.half_close``."""
