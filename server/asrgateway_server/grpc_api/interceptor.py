@@ -14,7 +14,7 @@ from asrgateway_server.admission.client_identity import identity_of
 from asrgateway_server.admission.peer_calls import PeerCalls
 from asrgateway_server.contract.requests import request_from
 from asrgateway_server.contract.status import details_of, endings
-from asrgateway_server.errors import ClientStalled, GatewayError, InvalidRequest
+from asrgateway_server.errors import ClientLimitReached, ClientStalled, GatewayError, InvalidRequest
 from asrgateway_server.metrics import METHODS_OF, SERVICE, Metrics
 from asrgateway_server.tracing import Tracer
 
@@ -35,8 +35,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         status_timeout_seconds: How long a client may leave an error's status unread, behind responses that it does not
             read either; then its stream is reset.
         peer_calls: Limits the open calls of one address.
-        shortest_failure_seconds: By service: no call of it ends with an error sooner than this after its begin. For
-            clients that call again at once.
+        shortest_failure_seconds: By service: no call of it ends with an error sooner than this after its begin, but for
+            one that its address may not have. For clients that call again at once.
     """
 
     def __init__(
@@ -98,10 +98,6 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         return with_one_request
 
-    async def _limited(self, handler: Any, request: Any, context: Any) -> Any:
-        with self._peer_calls.counted(context.peer()):
-            return await handler(request, context)
-
     def _wrap(self, handler: Any, service: str, method: str) -> Handler:
         metrics = self._metrics.of_method(method, service)
 
@@ -118,7 +114,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             shortest = self._shortest_failure_seconds.get(service, 0.0)
             outcome = _Outcome(report, self._status_timeout_seconds, shortest)
             try:
-                return await outcome.of(self._limited(handler, request, context), context)
+                # Until its client has its status: a failed call waits for that.
+                with self._peer_calls.counted(context.peer()):
+                    return await outcome.of(handler(request, context), context)
+            except ClientLimitReached as error:
+                # It waits for nothing, because it is not counted.
+                await outcome.refuse(error, context)
             finally:
                 metrics.handling.observe(report.seconds)
                 metrics.handled[report.code].inc()
@@ -141,26 +142,38 @@ class _Outcome:
             return await call
         except GatewayError as error:
             self._report.failed(error)
-            await self._abort(context, error.message, details_of(error))
+            message, details = error.message, details_of(error)
         except asyncio.CancelledError:
             remaining = context.time_remaining()
             self._report.cancelled(is_late=remaining is not None and remaining <= _DEADLINE_TOLERANCE_SECONDS)
             raise
         except Exception as error:  # noqa: BLE001 the report logs it
             self._report.crashed(error)
-            await self._abort(context, INTERNAL_MESSAGE)
+            message, details = INTERNAL_MESSAGE, ()
+        # Here the error is gone, and with its traceback all that the call held, such as a whole recording.
+        await self._wait(context)
+        await self._abort(context, message, details)
+        return None  # The abort has raised.
 
-    async def _abort(self, context: Any, message: str, details: Any = ()) -> None:
+    async def refuse(self, error: GatewayError, context: Any) -> None:
+        """Abort a call that was not run."""
+        self._report.failed(error)
+        await self._abort(context, error.message, details_of(error))
+
+    async def _wait(self, context: Any) -> None:
+        """Wait until the call may fail."""
+        if (wait := self._shortest_failure_seconds - self._report.seconds) > 0:
+            # The client learns why its call failed, and not only that its deadline has passed.
+            remaining = context.time_remaining()
+            await asyncio.sleep(wait if remaining is None else min(wait, max(remaining / 2, 0.0)))
+
+    async def _abort(self, context: Any, message: str, details: Any) -> None:
         """End the call with its status, beside the trailing metadata that its handler has set.
 
         Raises:
             CancelledError: The client does not read it. gRPC then resets the stream; the status would otherwise wait
                 behind the responses until the client closes the stream.
         """
-        if (wait := self._shortest_failure_seconds - self._report.seconds) > 0:
-            # The client learns why its call failed, and not only that its deadline has passed.
-            remaining = context.time_remaining()
-            await asyncio.sleep(wait if remaining is None else min(wait, max(remaining / 2, 0.0)))
         try:
             async with asyncio.timeout(self._status_timeout_seconds):
                 await context.abort(self._report.code, message, (*context.trailing_metadata(), *details))
