@@ -79,7 +79,9 @@ def test_channels_count_from_1() -> None:
     [
         (("good morning", "how are you"), "good morning how are you"),
         (("早上好。", "你好吗。"), "早上好。你好吗。"),
-        (("早上好。", "hello"), "早上好。 hello"),
+        (("早上好", "hello"), "早上好 hello"),
+        (("早上好。", "hello"), "早上好。hello"),
+        (("hello", "《你好"), "hello《你好"),
         (("hello.", "你好"), "hello. 你好"),
         (("안녕하세요.", "반갑습니다."), "안녕하세요. 반갑습니다."),
         (("おはよう。", "カタカナ"), "おはよう。カタカナ"),
@@ -102,6 +104,27 @@ def test_each_channel_has_its_own_text() -> None:
     assert streamed(results, transcript="two", channel=1).alternatives[0].transcript == "two"
 
 
-@pytest.mark.parametrize("pair", ["中𠀀", "、中", "「你"])
-def test_all_of_chinese_has_no_spaces(pair: str) -> None:
-    assert not needs_space(pair[0], pair[1])
+@pytest.mark.parametrize("pair", ["中𠀀", "、中", "「你", "ー", "々々", "ｶﾞ"])
+def test_all_of_chinese_and_japanese_has_no_spaces(pair: str) -> None:
+    assert not needs_space(pair[0], pair[-1])
+
+
+@pytest.mark.parametrize("mark", "“”\u2018\u2019—…·")
+def test_a_mark_of_every_script_has_no_space_beside_a_chinese_letter(mark: str) -> None:
+    assert not needs_space("好", f"{mark}hello")
+    assert not needs_space(f"hello{mark}", "好")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("他说“好。”", "hello"), ("等等……", "hello"), ("等等……", "“你好”"), ("hello", "“你好”"), ("好——", "OK")],
+)
+def test_a_mark_is_chinese_in_a_chinese_text(before: str, after: str) -> None:
+    assert not needs_space(before, after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("wait…", "hello"), ("wait", "“hello”"), ("he said “hi”", "“hello”"), ("안녕…", "반갑")]
+)
+def test_a_mark_between_spaced_scripts_has_a_space(before: str, after: str) -> None:
+    assert needs_space(before, after)

@@ -13,10 +13,28 @@ from asrgateway_server.riva_api import asr_pb2 as asr
 
 # 1.0 means that an end of utterance was found for the first time, and clients leave such a text out.
 _MOST_STABLE: Final = 0.99
-# Scripts without spaces between words, and their marks. Hangul has spaces.
-_HAS_NO_SPACES: Final = re.compile(
-    "[\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
+# Letters of scripts without spaces between words. Hangul has spaces.
+_LETTER: Final = (
+    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3041-\u309f\u30a1-\u30fa\u30fc-\u312f\u31a0-\u31bf"
+    "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f"
+    "\uffe0-\uffe6\U00020000-\U0003ffff"
 )
+# Marks that are as wide as a letter of these, and so have their space in them.
+_WIDE_MARK: Final = (
+    "\u3000-\u3004\u3008-\u3020\u302a-\u3030\u3036-\u3040\u30a0\u30fb\ufe10-\ufe1f\ufe30-\ufe6f\uff01-\uff0f"
+    "\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
+)
+# Marks of every script, wide beside such a letter: quotes, dashes, ellipses, the middle dot.
+_MARK: Final = "\u00b7\u2014\u2015\u2018\u2019\u201c\u201d\u2025\u2026"
+#: Stands between two texts.
+_SEAM: Final = "\0"
+_HAS_NO_SPACE: Final = re.compile(
+    f"[{_WIDE_MARK}]{_SEAM}|{_SEAM}[{_WIDE_MARK}]"
+    f"|[{_LETTER}{_WIDE_MARK}][{_MARK}]+{_SEAM}|{_SEAM}[{_MARK}]+[{_LETTER}{_WIDE_MARK}]"
+    f"|[{_LETTER}]{_SEAM}[{_LETTER}{_MARK}]|[{_MARK}]{_SEAM}[{_LETTER}]"
+)
+# So much of a text says what its edge is: a letter behind a few marks.
+_EDGE: Final = 8
 
 
 class Results:
@@ -26,7 +44,7 @@ class Results:
     """
 
     def __init__(self) -> None:
-        #: The last character of each channel's last final text.
+        #: The end of each channel's last final text.
         self._last: dict[int, str] = {}
 
     def fill(
@@ -58,13 +76,13 @@ class Results:
             return text
         last = self._last.get(result.channel, "")
         if result.is_final:
-            self._last[result.channel] = text[-1]
-        return f" {text}" if last and needs_space(last, text[0]) else text
+            self._last[result.channel] = text[-_EDGE:]
+        return f" {text}" if last and needs_space(last, text) else text
 
 
 def needs_space(before: str, after: str) -> bool:
-    """Say whether a space belongs between two characters."""
-    return not (_HAS_NO_SPACES.match(before) and _HAS_NO_SPACES.match(after))
+    """Say whether a space belongs between two texts."""
+    return not _HAS_NO_SPACE.search(f"{before[-_EDGE:]}{_SEAM}{after[:_EDGE]}")
 
 
 def _add_words(alternative: asr.SpeechRecognitionAlternative, words: Iterable[pb.WordInfo], language_code: str) -> None:
