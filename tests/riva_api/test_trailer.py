@@ -35,12 +35,31 @@ def test_another_models_warnings_are_told_too() -> None:
     assert trailer(pb.RecognizeResponse(stream_event=event)) == ((IGNORED, "config.language_code: no"),)
 
 
-def test_lost_audio_is_told() -> None:
+def loss(start_ms: int = 100) -> pb.RecognizeResponse:
     event = pb.StreamEvent(event_type=pb.STREAM_EVENT_TYPE_AUDIO_DROPPED, reason="lost upstream")
-    event.start_offset.FromMilliseconds(100)
-    event.end_offset.FromMilliseconds(900)
-    assert trailer(pb.RecognizeResponse(stream_event=event)) == (
-        (IGNORED, "audio: 100 to 900 ms were lost: lost upstream"),
+    event.start_offset.FromMilliseconds(start_ms)
+    event.end_offset.FromMilliseconds(start_ms + 800)
+    return pb.RecognizeResponse(stream_event=event)
+
+
+def test_lost_audio_is_told() -> None:
+    assert trailer(loss()) == ((IGNORED, "audio: 100 to 900 ms were lost: lost upstream"),)
+
+
+def test_lost_audio_comes_first_and_always_finds_room() -> None:
+    taken = Trailer()
+    taken.ignore(Ignored(f"key{number}", "unknown") for number in range(64))
+    taken.take(loss())
+    entries = [text for _, text in taken.metadata()]
+    assert entries[:2] == ["audio: 100 to 900 ms were lost: lost upstream", "key0: unknown"]
+    assert len(entries) == 16
+
+
+def test_many_losses_are_counted() -> None:
+    entries = trailer(*(loss(1000 * number) for number in range(20)))
+    assert entries[7:] == (
+        (IGNORED, "audio: 7000 to 7800 ms were lost: lost upstream"),
+        (IGNORED, "audio: 12 more losses, which the log of the gateway has"),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from asrgateway.v1 import recognition_pb2 as pb
@@ -17,7 +18,8 @@ CALL_ID: Final = "asrgateway-call-id"
 COST: Final = "asrgateway-cost-cny"
 IGNORED: Final = "asrgateway-ignored"
 # Clients take 8 KB of metadata, and the details of an error are among it.
-_MOST_IGNORED: Final = 16
+_MOST_ENTRIES: Final = 16
+_MOST_LOSSES: Final = 8
 _LONGEST_TEXT: Final = 200
 _LONGEST_CODE: Final = 35
 
@@ -34,6 +36,8 @@ class Trailer:
         self._call_id = ""
         self._cost = ""
         self._ignored: dict[Ignored, None] = {}
+        self._losses: list[Ignored] = []
+        self._more_losses = 0
         self._takers: Mapping[str, Callable[[pb.RecognizeResponse], None]] = {
             "started": self._take_started,
             "warning": self._take_warning,
@@ -49,7 +53,7 @@ class Trailer:
     def ignore(self, ignored: Iterable[Ignored]) -> None:
         """Add what is ignored; the first ones, each once."""
         for entry in ignored:
-            if len(self._ignored) < _MOST_IGNORED:
+            if len(self._ignored) < _MOST_ENTRIES:
                 self._ignored[entry] = None
 
     def take(self, message: pb.RecognizeResponse) -> None:
@@ -63,14 +67,27 @@ class Trailer:
 
     def write_log(self) -> None:
         """Write a line if anything was ignored."""
-        if self._ignored:
-            log.info("options ignored", extra={"ignored": [_text(entry) for entry in self._ignored]})
+        if entries := [_text(entry) for entry in self._told()]:
+            log.info("options ignored", extra={"ignored": entries})
 
     def _entries(self) -> Iterator[tuple[str, str]]:
         yield CALL_ID, self._call_id
         yield COST, self._cost
-        for entry in self._ignored:
+        for entry in self._told():
             yield IGNORED, _text(entry)
+
+    def _told(self) -> Iterator[Ignored]:
+        """Yield what was ignored or lost: lost audio first, which always finds room."""
+        yield from self._losses
+        if self._more_losses:
+            yield Ignored("audio", f"{self._more_losses} more losses, which the log of the gateway has")
+        yield from islice(self._ignored, _MOST_ENTRIES - len(self._losses) - bool(self._more_losses))
+
+    def _lose(self, reason: str) -> None:
+        if len(self._losses) < _MOST_LOSSES:
+            self._losses.append(Ignored("audio", reason))
+        else:
+            self._more_losses += 1
 
     def _take_started(self, message: pb.RecognizeResponse) -> None:
         self._call_id = message.started.call_id
@@ -83,10 +100,10 @@ class Trailer:
         self.ignore(Ignored(riva_field(downgrade.field), downgrade.message) for downgrade in event.downgrades)
         if event.event_type == pb.STREAM_EVENT_TYPE_AUDIO_DROPPED:
             start, end = event.start_offset.ToMilliseconds(), event.end_offset.ToMilliseconds()
-            self.ignore([Ignored("audio", f"{start} to {end} ms were lost: {event.reason}")])
+            self._lose(f"{start} to {end} ms were lost: {event.reason}")
         if event.event_type == pb.STREAM_EVENT_TYPE_CHANNEL_FAILED:
             start = event.start_offset.ToMilliseconds()
-            self.ignore([Ignored("audio", f"channel_tag {event.channel + 1} failed at {start} ms: {event.reason}")])
+            self._lose(f"channel_tag {event.channel + 1} failed at {start} ms: {event.reason}")
 
     def _take_finished(self, message: pb.RecognizeResponse) -> None:
         if message.finished.HasField("estimated_cost_cny"):
