@@ -136,10 +136,11 @@ async def recognize(gateway: Gateway, request: asr.RecognizeRequest, metadata: M
         return response
 
 
-async def list_models(gateway: Gateway, name: str = "") -> list[str]:
+async def list_models(gateway: Gateway, name: str = "", metadata: Metadata = ()) -> list[str]:
     """The names that the list of models has."""
     async with grpc.aio.insecure_channel(str(gateway.address)) as channel:
         request, response = asr.RivaSpeechRecognitionConfigRequest, asr.RivaSpeechRecognitionConfigResponse
         call = method(channel, "GetRivaSpeechRecognitionConfig", request, response)
-        listed = await call(asr.RivaSpeechRecognitionConfigRequest(model_name=name), timeout=SECONDS)
+        wanted = asr.RivaSpeechRecognitionConfigRequest(model_name=name)
+        listed = await call(wanted, metadata=metadata, timeout=SECONDS)
         return sorted({entry.model_name for entry in listed.model_config})

@@ -215,6 +215,14 @@ async def test_a_language_that_clients_send_by_themselves_may_be_ignored() -> No
         assert "language_hints" not in vendor.journals[0].parameters
 
 
+async def test_a_language_that_clients_send_by_themselves_is_noted_and_strictly_obeyed_too() -> None:
+    requests = [config(language_code="en-US", enable_automatic_punctuation=True), *in_messages(SPOKEN)]
+    async with riva(riva_strict=True) as (_, gateway):
+        outcome = await stream(gateway, requests)
+    assert outcome.text == FIRST
+    assert outcome.trailing["asrgateway-note"][0].startswith("config.language_code: en-US is obeyed")
+
+
 # Errors -----------------------------------------------------------------------------------------------------------
 
 
@@ -289,6 +297,9 @@ async def test_a_key_opens_every_method(tmp_path: Path) -> None:
         assert (await stream(gateway, [config(), *in_messages(SPOKEN)])).code is grpc.StatusCode.UNAUTHENTICATED
         with pytest.raises(grpc.aio.AioRpcError, match="requires a key"):
             await recognize(gateway, recording)
+        with pytest.raises(grpc.aio.AioRpcError, match="requires a key"):
+            await list_models(gateway)
+        assert V2 in await list_models(gateway, metadata=shown)
         assert (await stream(gateway, [config(), *in_messages(SPOKEN)], shown)).text == FIRST
         assert len((await recognize(gateway, recording, shown)).results) == 1
 

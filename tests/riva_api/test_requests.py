@@ -11,7 +11,7 @@ from asrgateway_server.errors import InvalidRequest, UnsupportedOption
 from asrgateway_server.riva_api import asr_pb2 as asr
 from asrgateway_server.riva_api import common_pb2 as common
 from asrgateway_server.riva_api.options import RivaOptions
-from asrgateway_server.riva_api.requests import config_from, id_of
+from asrgateway_server.riva_api.requests import config_from, id_of, note_of
 
 SAMPLES = bytes(64)
 WAV, FLAC = b"RIFF\xff\xff\xff\xffWAVE", b"fLaC"
@@ -106,6 +106,18 @@ def test_the_operator_may_have_a_language_ignored() -> None:
     assert [entry.field for entry in entries] == ["config.language_code"]
 
 
+@pytest.mark.parametrize(
+    ("code", "is_noted"), [("en-US", True), ("en-us", True), ("en-GB", False), ("zh-CN", False), ("", False)]
+)
+def test_a_language_that_many_clients_send_by_themselves_is_not_obeyed_silently(code: str, is_noted: bool) -> None:
+    assert bool(note_of(asr.RecognitionConfig(language_code=code), USUAL)) is is_noted
+
+
+def test_an_ignored_language_is_not_noted_too() -> None:
+    options = RivaOptions(ignored_languages=frozenset({"en-us"}))
+    assert note_of(asr.RecognitionConfig(language_code="en-US"), options) == ""
+
+
 # Features ---------------------------------------------------------------------------------------------------------
 
 
@@ -129,11 +141,17 @@ def test_the_profanity_filter_is_the_built_in_list() -> None:
 
 @pytest.mark.parametrize(
     ("boost", "weight"),
-    [(0.5, 1), (-3.0, 1), (1.0, 1), (2.6, 3), (5.0, 5), (10.0, 5), (100.0, 5), (math.inf, 5)],
+    [(0.5, 1), (1.0, 1), (2.6, 3), (5.0, 5), (10.0, 5), (100.0, 5), (math.inf, 5)],
 )
 def test_a_boost_is_a_weight_of_1_to_5(boost: float, weight: int) -> None:
     (word,) = converted(speech_contexts=[asr.SpeechContext(phrases=["w"], boost=boost)]).adaptation.hotwords
     assert (word.text, word.weight) == ("w", weight)
+
+
+def test_phrases_that_should_be_rarer_are_left_out_and_said_so() -> None:
+    contexts = [asr.SpeechContext(phrases=["w"], boost=2), asr.SpeechContext(phrases=["v"], boost=-3.0)]
+    assert [word.text for word in converted(speech_contexts=contexts).adaptation.hotwords] == ["w"]
+    assert ignored(speech_contexts=contexts) == ["config.speech_contexts[1].boost"]
 
 
 @pytest.mark.parametrize("boost", [0.0, math.nan])
@@ -155,7 +173,7 @@ def test_too_many_of_anything_are_refused_unread(fields: dict[str, object], prob
 
 
 def test_empty_contexts_are_no_wish() -> None:
-    contexts = [asr.SpeechContext(), asr.SpeechContext(phrases=["", " "], boost=10)]
+    contexts = [asr.SpeechContext(), asr.SpeechContext(phrases=["", " "], boost=-10)]
     assert not converted(speech_contexts=contexts).adaptation.hotwords
     assert ignored(speech_contexts=contexts) == []
 

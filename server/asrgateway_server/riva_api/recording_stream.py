@@ -9,7 +9,7 @@ from asrgateway_server.audio.sniff import SNIFFED_BYTES
 from asrgateway_server.errors import InvalidRequest
 from asrgateway_server.riva_api import asr_pb2 as asr
 from asrgateway_server.riva_api.options import RivaOptions
-from asrgateway_server.riva_api.requests import config_from, id_of
+from asrgateway_server.riva_api.requests import config_from, id_of, note_of
 from asrgateway_server.riva_api.results import Results
 from asrgateway_server.riva_api.trailer import Trailer
 
@@ -67,6 +67,7 @@ class RecordingStream:
         if not request.audio:
             raise InvalidRequest("the request has no audio; it carries a whole recording", field="audio")
         self._trailer.ask(request.config, "offline")
+        self._trailer.note(note_of(request.config, options))
         config, ignored = config_from(request.config, request.audio[:SNIFFED_BYTES], self.response.id.value, options)
         self._trailer.ignore(ignored)
         yield pb.RecognizeRequest(streaming_config=config)

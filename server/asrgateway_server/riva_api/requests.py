@@ -17,6 +17,8 @@ _LONGEST_ID: Final = 128
 _LONGEST_KEY: Final = 64
 #: Clients say this for any language.
 _ANY_LANGUAGE: Final = ("", "multi", "auto")
+#: Many clients send it unless they are told otherwise, whatever is spoken.
+_USUAL_LANGUAGE: Final = "en-us"
 #: What the contract takes as the silence that ends an utterance.
 _SILENCE_MS: Final = (200, 6000)
 _STOP_HISTORY_EOU: Final = "stop_history_eou"
@@ -72,7 +74,7 @@ def config_from(
     _set_audio(draft, message, start)
     _set_language(draft, message.language_code, options)
     _set_features(draft, message)
-    draft.config.adaptation.hotwords.extend(_hotwords(message))
+    draft.config.adaptation.hotwords.extend(_hotwords(draft, message))
     _set_silence(draft, message)
     _ignore_rest(draft, message)
     if options.is_strict:
@@ -92,6 +94,14 @@ def refuse_if_strict(options: RivaOptions, ignored: Sequence[Ignored]) -> None:
     if ignored and options.is_strict:
         first = ignored[0]
         raise UnsupportedOption(f"{first.field}: {first.reason}, and riva_strict is set", field=first.field)
+
+
+def note_of(message: asr.RecognitionConfig, options: RivaOptions) -> str:
+    """Return what the client should know of its config, though it is obeyed; empty if there is nothing."""
+    code = message.language_code
+    if code.lower() != _USUAL_LANGUAGE or code.lower() in options.ignored_languages:
+        return ""
+    return f"config.language_code: {code} is obeyed; if your program sent it by itself, set the language of the speech"
 
 
 def id_of(message: asr.StreamingRecognizeRequest | asr.RecognizeRequest) -> str:
@@ -131,12 +141,15 @@ def _set_features(draft: _Draft, message: asr.RecognitionConfig) -> None:
         features.sensitive_word_filter.use_builtin_list = True
 
 
-def _hotwords(message: asr.RecognitionConfig) -> Iterator[pb.Hotword]:
-    for context in message.speech_contexts:
+def _hotwords(draft: _Draft, message: asr.RecognitionConfig) -> Iterator[pb.Hotword]:
+    for position, context in enumerate(message.speech_contexts):
+        phrases = [phrase for phrase in context.phrases if phrase.strip()]
+        if phrases and context.boost < 0:
+            reason = "no model makes words rarer, so those of a negative boost are left out"
+            draft.ignore(f"config.speech_contexts[{position}].boost", reason)
+            continue
         weight = _weight(context.boost)
-        for phrase in context.phrases:
-            if phrase.strip():
-                yield pb.Hotword(text=phrase, weight=weight)
+        yield from (pb.Hotword(text=phrase, weight=weight) for phrase in phrases)
 
 
 def _weight(boost: float) -> int | None:

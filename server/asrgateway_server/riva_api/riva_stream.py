@@ -13,7 +13,14 @@ from asrgateway_server.errors import ClientStalled, InvalidRequest
 from asrgateway_server.grpc_api.grpc_stream import GrpcStream
 from asrgateway_server.riva_api import asr_pb2 as asr
 from asrgateway_server.riva_api.options import RivaOptions
-from asrgateway_server.riva_api.requests import Ignored, config_from, id_of, refuse_if_strict, verify_count
+from asrgateway_server.riva_api.requests import (
+    Ignored,
+    config_from,
+    id_of,
+    note_of,
+    refuse_if_strict,
+    verify_count,
+)
 from asrgateway_server.riva_api.results import Results
 from asrgateway_server.riva_api.trailer import Trailer
 
@@ -81,6 +88,7 @@ class RivaStream:
         start = await self._start()
         wanted = first.streaming_config.config
         self._trailer.ask(wanted, "online")
+        self._trailer.note(note_of(wanted, self._options))
         config, ignored = config_from(wanted, start, self._id, self._options)
         config.interim_results = first.streaming_config.interim_results
         self._trailer.ignore(ignored)

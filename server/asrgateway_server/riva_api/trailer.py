@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 CALL_ID: Final = "asrgateway-call-id"
 COST: Final = "asrgateway-cost-cny"
 IGNORED: Final = "asrgateway-ignored"
+NOTE: Final = "asrgateway-note"
 # Clients take 8 KB of metadata, and the details of an error are among it.
 _MOST_ENTRIES: Final = 16
 _MOST_LOSSES: Final = 8
@@ -35,6 +36,7 @@ class Trailer:
         self.asked = ""
         self._call_id = ""
         self._cost = ""
+        self._note = ""
         self._ignored: dict[Ignored, None] = {}
         self._losses: list[Ignored] = []
         self._more_losses = 0
@@ -56,6 +58,10 @@ class Trailer:
             if len(self._ignored) < _MOST_ENTRIES:
                 self._ignored[entry] = None
 
+    def note(self, text: str) -> None:
+        """Say what the client may not expect, though nothing of its request is ignored."""
+        self._note = text
+
     def take(self, message: pb.RecognizeResponse) -> None:
         """Take from a response what belongs here."""
         if taker := self._takers.get(message.WhichOneof("response") or ""):
@@ -73,6 +79,7 @@ class Trailer:
     def _entries(self) -> Iterator[tuple[str, str]]:
         yield CALL_ID, self._call_id
         yield COST, self._cost
+        yield NOTE, self._note
         for entry in self._told():
             yield IGNORED, _text(entry)
 
