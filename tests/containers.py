@@ -88,8 +88,11 @@ def flac_info(*, rate: int = 16_000, channels: int = 1, bits: int = 16) -> bytes
     return b"fLaC\x80\0\0\x22" + struct.pack(">HH6xQ16x", 16, 65_535, packed)
 
 
-def flac_frame(number: int, *, samples: int = 4_096, value: int = 0) -> bytes:
-    """A frame of 16-bit mono at 16 kHz whose samples are all equal: 14 bytes, however many they are."""
+_FLAC_RATES = {8_000: 4, 16_000: 5, 44_100: 9}
+
+
+def flac_frame(number: int, *, samples: int = 4_096, value: int = 0, rate: int = 16_000) -> bytes:
+    """A frame of 16-bit mono whose samples are all equal: 14 bytes, however many they are."""
     assert number < 128
-    head = struct.pack(">BBBBBH", 0xFF, 0xF8, 0x75, 0x08, number, samples - 1)
+    head = struct.pack(">BBBBBH", 0xFF, 0xF8, 0x70 | _FLAC_RATES[rate], 0x08, number, samples - 1)
     return head + bytes((crc8(head),)) + struct.pack(">BhH", 0, value, 0)

@@ -13,7 +13,7 @@ from asrgateway_server.audio.packet_decoder import BYTES_PER_SECOND, FREE_SECOND
 from asrgateway_server.config import AudioFormat, Encoding
 from asrgateway_server.errors import GatewayError, UndecodableAudio
 from coded_audio import ALL, coded_speech, decoded_by, format_of, pieces, seconds, steps
-from containers import OPUS_TAGS, block, cluster, flac_frame, flac_info, ogg_page, opus_head, track, webm_header
+from containers import OPUS_TAGS, block, cluster, flac_frame, flac_info, ogg_page, opus_head, part, track, webm_header
 
 MUTATIONS = int(os.environ.get("AUDIO_MUTATIONS", "25"))
 SEED = int(os.environ.get("AUDIO_SEED", "1"))
@@ -30,8 +30,9 @@ def name_of(encoding: Encoding) -> str:
 
 BOMBS = {
     Encoding.FLAC: flac_info() + b"".join(flac_frame(number, samples=65_535) for number in range(20)),
+    # Opus itself needs more bytes; gaps need fewer.
     Encoding.WEBM_OPUS: webm_header(track(setup=opus_head()))
-    + cluster(*[block(b"\xff" + LONGEST_PACKET * 256, lacing=2)] * 2),
+    + b"".join(cluster(block(LONGEST_PACKET), ticks=9_000 * number) + b"\0" for number in range(20)),
 }
 
 
@@ -53,6 +54,37 @@ def test_a_gap_may_not_be_longer_than_the_audio_that_may_be() -> None:
     ]
     with pytest.raises(UndecodableAudio, match="hold more than"):
         decoded_by(open_decoder(AudioFormat(encoding=Encoding.OGG_OPUS)), b"".join(pages))
+
+
+@pytest.mark.parametrize(("rate", "samples"), [(8_000, 4_608), (44_100, 65_535)])
+def test_a_minute_of_silence_in_flac_is_taken_in_blocks_of_any_size(rate: int, samples: int) -> None:
+    count = 60 * rate // samples
+    frames = [flac_frame(number, samples=samples, rate=rate) for number in range(count)]
+    decoder = open_decoder(AudioFormat(encoding=Encoding.FLAC))
+    pcm = decoded_by(decoder, flac_info(rate=rate) + b"".join(frames))
+    assert len(pcm) == 2 * count * samples
+
+
+DELAYED = [
+    ogg_page([opus_head(skipped=65_535)], position=0, sequence=0, flags=2),
+    ogg_page([OPUS_TAGS], position=0, sequence=1),
+]
+PADDING = part(0x75A2, (120_000_000).to_bytes(4, "big"))
+PADDED = part(0xA0, part(0xA1, bytes((0x81, 0, 0, 0)) + LONGEST_PACKET) + PADDING)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data"),
+    [
+        (Encoding.OGG_OPUS, b"".join(DELAYED) + ogg_page([LONGEST_PACKET] * 10, position=57_600, sequence=2)),
+        (Encoding.WEBM_OPUS, webm_header(track(setup=opus_head())) + cluster(*[PADDED] * 10)),
+    ],
+    ids=["in front", "behind"],
+)
+def test_what_is_decoded_and_cut_counts_as_work(encoding: Encoding, data: bytes) -> None:
+    decoder = open_decoder(AudioFormat(encoding=encoding))
+    assert [pcm for pcm in steps(decoder, data) if pcm] == []
+    assert len(list(steps(open_decoder(AudioFormat(encoding=encoding)), data))) >= 5
 
 
 @pytest.mark.parametrize("encoding", ALL, ids=name_of)

@@ -72,6 +72,13 @@ def test_the_delay_of_the_track_goes_before_that_of_the_head() -> None:
     assert stream.skipped_samples == 312
 
 
+def test_a_delay_of_more_than_two_seconds_is_refused() -> None:
+    delay = part(0x56AA, (2_100_000_000).to_bytes(4, "big"))
+    with pytest.raises(UndecodableAudio, match=r"CodecDelay is 2\.1 s; 2 s at most") as caught:
+        units(webm_header(track(setup=opus_head(), more=delay)) + cluster(block(ONE)))
+    assert caught.value.field == "audio"
+
+
 def test_padding_at_the_end_is_cut() -> None:
     padding = part(0x75A2, (10_000_000).to_bytes(4, "big"))
     group = part(0xA0, part(0xA1, bytes((0x81, 0, 0, 0)) + ONE) + part(0x9B, b"\x14") + padding)

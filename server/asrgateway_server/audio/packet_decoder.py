@@ -23,10 +23,11 @@ _STEP_BYTES: Final = 1024
 MOST_STRAY_BYTES: Final = 64 * 1024
 # Before the first one that can be decoded; MP3 joined in its middle begins with two or three such.
 _MOST_BAD_PACKETS: Final = 100
-#: Decoded audio may be so long, and a second longer for so many bytes. Real audio needs more of them: speech in Opus at
-#: 6 kbit/s 750, silence in FLAC at 8 kHz 28 and in Opus, in packets of 120 ms, 25.
+#: Decoded audio may be so long, and a second longer for so many bytes. Silence needs more of them, as `flac` and
+#: `opusenc` code it: in FLAC at 8 kHz 22 to 25, at 44.1 kHz 134, and 11 in blocks of 65,535 samples; in Opus with DTX,
+#: in packets of 60 ms, 79, and no packets of Opus need less than 16.
 FREE_SECONDS: Final = 10
-BYTES_PER_SECOND: Final = 25
+BYTES_PER_SECOND: Final = 8
 _ID3: Final = re.compile(ID3_TAG)
 _TAGGED: Final = (Encoding.MP3, Encoding.AAC, Encoding.FLAC)
 
@@ -184,12 +185,11 @@ class PacketDecoder:
         return self._cut(bytes(self._bytes_of(now)), 0, None)
 
     def _cut(self, pcm: bytes, skipped_samples: int, kept_samples: int | None) -> bytes:
-        """Count and return the part that is audio."""
-        begin, end = self._bytes_of(skipped_samples), None if kept_samples is None else self._bytes_of(kept_samples)
-        pcm = pcm[begin:end] if begin or end is not None else pcm
+        """Count what was decoded, and return the part of it that is audio."""
         if self.pcm_format:
             self._frames += len(pcm) // self.pcm_format.frame_bytes
-        return pcm
+        begin, end = self._bytes_of(skipped_samples), None if kept_samples is None else self._bytes_of(kept_samples)
+        return pcm[begin:end] if begin or end is not None else pcm
 
     def _bytes_of(self, samples: int) -> int:
         if self._stream is None or self.pcm_format is None:

@@ -14,6 +14,8 @@ from asrgateway_server.audio.packets import refused
 from asrgateway_server.audio.webm_parts import CODEC, DELAY, ENCODINGS, NUMBER, SETUP
 
 _MOST_TRACKS: Final = 100
+# Coders of Opus put 80 ms at most in front.
+_MOST_DELAY_SECONDS: Final = 2
 
 
 @dataclass(slots=True)
@@ -77,6 +79,11 @@ def _set_setup(track: Track, body: bytes) -> None:
 
 
 def _set_delay(track: Track, body: bytes) -> None:
+    seconds = int.from_bytes(body, "big") / 10**9
+    if seconds > _MOST_DELAY_SECONDS:
+        raise refused(
+            f"the WebM header is broken: CodecDelay is {seconds:.1f} s; {_MOST_DELAY_SECONDS} s at most are taken"
+        )
     track.delay_samples = int.from_bytes(body, "big") * opus.RATE_HERTZ // 10**9
 
 
