@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from asrgateway_server.call.going_away import GoingAwayNotice
 from asrgateway_server.call.responder import Responder
-from asrgateway_server.call.responses import Cursor, GoingAway, Response, Result, Started
+from asrgateway_server.call.responses import Cursor, GoingAway, OfChannel, Response, Result, Started
 from asrgateway_server.call.statistics import Statistics
 from asrgateway_server.config import AudioFormat, RecognitionConfig
 from asrgateway_server.events import Emotion, OptionWarning, Ready, WarningCode, Word
@@ -66,6 +66,53 @@ async def test_after_the_start_warnings_come_at_once() -> None:
     await writing.warn_of_update((OF_AN_UPDATE,))
     await writing.warn(OF_THE_BACKEND)
     assert client.responses[1:] == [OF_AN_UPDATE, OF_THE_BACKEND]
+
+
+class SlowNotebook(Notebook):
+    """Takes a while for each response."""
+
+    async def write(self, response: Response | None, cursor: Cursor) -> None:
+        await super().write(response, cursor)
+        await asyncio.sleep(0)
+
+
+RESULT = Result(index=0, revision=1, is_final=True, text="good", committed="good")
+
+
+async def test_a_warning_during_the_start_comes_once_and_after_the_others() -> None:
+    client = SlowNotebook()
+    first = responder(client, OF_THE_CALL)
+    second = first.of_channel(1, Statistics(CONFIG, Metrics(CollectorRegistry())))
+    await asyncio.gather(
+        first.start(Ready(), CONFIG), second.warn(OF_THE_BACKEND), second.warn_of_update((OF_AN_UPDATE,))
+    )
+    started, *warnings = client.responses
+    assert isinstance(started, Started)
+    assert warnings == [OF_THE_CALL, OF_THE_BACKEND, OfChannel(channel=1, response=OF_AN_UPDATE)]
+
+
+async def test_a_channel_that_is_ready_too_waits_until_the_warnings_of_the_start_are_written() -> None:
+    client = SlowNotebook()
+    first = responder(client, OF_THE_CALL)
+    second = first.of_channel(1, Statistics(CONFIG, Metrics(CollectorRegistry())))
+
+    async def ready_too() -> None:
+        await second.start(Ready(), CONFIG)
+        await second.write_result(RESULT, 0.0)
+
+    await asyncio.gather(first.start(Ready(), CONFIG), ready_too())
+    assert client.responses[1:] == [OF_THE_CALL, OfChannel(channel=1, response=RESULT)]
+
+
+async def test_a_start_that_is_cancelled_leaves_its_warnings_to_the_next_writer() -> None:
+    client = SlowNotebook()
+    writing = responder(client, OF_THE_CALL)
+    starting = asyncio.create_task(writing.start(Ready(), CONFIG))
+    await asyncio.sleep(0)
+    starting.cancel()
+    await writing.start(Ready(), CONFIG)
+    await asyncio.wait((starting,))
+    assert client.responses[1:] == [OF_THE_CALL]
 
 
 async def test_a_result_lacks_fields_that_the_client_does_not_want() -> None:

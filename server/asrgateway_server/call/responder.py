@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -39,11 +40,13 @@ class _Course:
 
     Attributes:
         downgrades: The warnings about options of the call.
-        waiting: What is sent after the start and these.
+        waiting: What is to be written in this order: the start, these, and what comes meanwhile.
+        turn: Who has it writes what waits.
     """
 
     downgrades: tuple[OptionWarning, ...]
-    waiting: list[Response] = field(default_factory=list)
+    waiting: deque[Response] = field(default_factory=deque)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     is_started: bool = False
     is_stopping: bool = False
     last_response_at: float = field(default_factory=time.monotonic)
@@ -117,7 +120,8 @@ class Responder:
             return
         course.downgrades = (*course.downgrades, warning)
         if course.is_started:
-            await self._write(warning)
+            course.waiting.append(warning)
+            await self._write_waiting()
 
     async def warn_of_update(self, warnings: tuple[OptionWarning, ...]) -> None:
         """Send the warnings about an update, after those about the call."""
@@ -126,26 +130,23 @@ class Responder:
 
     async def write_after_start(self, response: OptionWarning | ChannelFailed) -> None:
         """Send a response now, or after the start."""
+        self._course.waiting.append(self._numbered(response))
         if self._course.is_started:
-            await self.write(response)
-        else:
-            self._course.waiting.append(self._numbered(response))
+            await self._write_waiting()
 
     async def start(self, ready: Ready, config: RecognitionConfig) -> None:
-        """Send that the call has started, with its warnings; send nothing for a task after the first."""
+        """Send that the call has started, with its warnings; for a task after the first only wait for these."""
         course = self._course
-        if course.is_started:
-            return
-        course.is_started = True
-        await self._write(
-            Started(
+        if not course.is_started:
+            course.is_started = True
+            started = Started(
                 model=config.model,
                 sample_rate_hertz=config.model_rate_hertz,
                 upstream_request_id=ready.request_id,
                 downgrades=course.downgrades,
             )
-        )
-        await self._write_all((*course.downgrades, *course.waiting))
+            course.waiting.extendleft((*reversed(course.downgrades), started))
+        await self._write_waiting()
 
     async def write_result(self, result: Result, read_at: float) -> None:
         """Send a result read from the upstream at ``read_at``, without fields that the client does not want."""
@@ -185,9 +186,10 @@ class Responder:
         self._course.is_stopping = True
         self._going_away.announced.set()
 
-    async def _write_all(self, responses: Sequence[Response]) -> None:
-        for response in responses:
-            await self._write(response)
+    async def _write_waiting(self) -> None:
+        async with self._course.turn:
+            while self._course.waiting:
+                await self._write(self._course.waiting.popleft())
 
     async def _write_going_away(self) -> None:
         self._going_away.announced.clear()
