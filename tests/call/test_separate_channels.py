@@ -15,7 +15,7 @@ from itertools import chain
 import pytest
 from prometheus_client import CollectorRegistry
 
-from asrgateway_server.backends.base import Commit, Completed, Emit, Failed, TaskEnd, TaskInput
+from asrgateway_server.backends.base import Commit, Completed, Emit, Failed, Lost, TaskEnd, TaskInput
 from asrgateway_server.call.call import recognize
 from asrgateway_server.call.going_away import GoingAwayNotice
 from asrgateway_server.call.limits import Limits
@@ -425,6 +425,40 @@ async def test_a_call_does_not_begin_with_some_of_its_channels() -> None:
 
     with pytest.raises(Overloaded):
         await call(Client(*spoken(ONE, TWO)), OneWorker())
+
+
+FULL = Lost(error=Overloaded("all workers are busy", retry_after_seconds=1.0))
+
+
+async def test_a_call_does_not_begin_without_a_channel_whose_first_packet_finds_no_worker() -> None:
+    with pytest.raises(Overloaded):
+        await call(Client(*spoken(ONE, TWO)), Speakers(ends={2: [(1, FULL)]}))
+
+
+async def test_a_resumed_call_does_not_begin_without_a_channel_either() -> None:
+    resume = Resume(audio_offset_ms=60_000, channel_offsets_ms=(60_000, 60_800))
+    with pytest.raises(Overloaded):
+        await call(Client(*spoken(ONE, TWO)), Speakers(ends={1: [(1, FULL)]}), config(resume=resume))
+
+
+async def test_a_channel_that_finds_no_worker_does_not_end_a_resumed_call_that_runs() -> None:
+    heard = asyncio.Event()
+
+    class OneTurn(Speakers):
+        """Its second task gets no turn."""
+
+        async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+            if not self.tasks:
+                return await super().run(config, task_input, emit)
+            await heard.wait()
+            return FULL
+
+    client = Client(*spoken(ONE, TWO))
+    client.on_response = lambda one: heard.set() if isinstance(one, Result) and one.is_final else None
+    resume = Resume(audio_offset_ms=60_000, channel_offsets_ms=(60_000, 60_800))
+    await call(client, OneTurn(), config(resume=resume))
+    assert client.heard == {0: FIRST}
+    assert client.of_type(ChannelFailed) == [(1, ChannelFailed(error=FULL.error, start_ms=60_800))]
 
 
 async def test_lost_audio_ends_the_call_if_the_client_wants_that() -> None:

@@ -134,6 +134,11 @@ class Channel:
         self.statistics.delays.half_close_read = now
 
     @property
+    def is_late(self) -> bool:
+        """Whether it begins later than the call, which is resumed."""
+        return self._skipped_ms > 0
+
+    @property
     def sent_ms(self) -> int:
         """As much of this call's audio as tasks have had, in this call or an earlier one."""
         return self._skipped_ms + self.statistics.sent_ms

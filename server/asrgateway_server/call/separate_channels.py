@@ -17,6 +17,7 @@ from asrgateway_server.call.responder import Responder
 from asrgateway_server.call.responses import CallFinished, ChannelFailed, Cursor
 from asrgateway_server.call.statistics import Statistics
 from asrgateway_server.call.summaries import summed
+from asrgateway_server.call.task_input import PACKET_MS
 from asrgateway_server.config import Update
 from asrgateway_server.errors import (
     GatewayError,
@@ -124,12 +125,20 @@ class SeparateChannels:
             await channel.run(lambda: self._end_one(number))
         except _FAULTS_OF_ONE as error:
             # A call begins with all of its channels, or not at all: another try may find room for them.
-            if isinstance(error, Overloaded) and not channel.statistics.sent_ms:
+            if isinstance(error, Overloaded) and self._is_beginning(channel):
                 raise
             self._errors[number] = error
             if len(self._errors) == len(self._channels):
                 raise
             await self._fail(number, channel, error)
+
+    def _is_beginning(self, channel: Channel) -> bool:
+        """Whether no task has had more than the packet with which a worker is taken.
+
+        A resumed channel may begin when the others have long been running; they then go on.
+        """
+        begun_with = self._channels if channel.is_late else (channel,)
+        return all(one.statistics.sent_ms <= PACKET_MS for one in begun_with)
 
     async def _fail(self, number: int, channel: Channel, error: GatewayError) -> None:
         """Go on without a channel."""
