@@ -9,21 +9,39 @@ from google.protobuf.message import DecodeError, Message
 
 from asrgateway_server.errors import InvalidRequest
 from asrgateway_server.riva_api import asr_pb2 as asr
-from asrgateway_server.riva_api.sizes import recording_request_from, streaming_request_from
+from asrgateway_server.riva_api.options import RivaOptions
+from asrgateway_server.riva_api.recording_stream import RecordingStream
+from asrgateway_server.riva_api.sizes import Recording, recording_from, streaming_request_from
+from asrgateway_server.riva_api.trailer import Trailer
 
 LARGE = 600 * 1024
 WORDS = asr.RecognitionConfig(speech_contexts=[asr.SpeechContext(phrases=["w" * 1000] * 600)])
 
 
-@pytest.mark.parametrize(
-    ("read", "message"),
-    [
-        (streaming_request_from, asr.StreamingRecognizeRequest(audio_content=bytes(LARGE), runtime_config={"a": "b"})),
-        (recording_request_from, asr.RecognizeRequest(config=asr.RecognitionConfig(model="m"), audio=bytes(LARGE))),
-    ],
-)
-def test_large_audio_is_read(read: Callable[[bytes], Message], message: Message) -> None:
-    assert read(message.SerializeToString()) == message
+def test_large_live_audio_is_read() -> None:
+    message = asr.StreamingRecognizeRequest(audio_content=bytes(LARGE), runtime_config={"a": "b"})
+    assert streaming_request_from(message.SerializeToString()) == message
+
+
+def test_a_recording_gives_its_large_audio_away_once() -> None:
+    request = asr.RecognizeRequest(config=asr.RecognitionConfig(model="m"))
+    request.id.value = "file-1"
+    recording = recording_from(
+        asr.RecognizeRequest(config=request.config, id=request.id, audio=bytes(LARGE)).SerializeToString()
+    )
+    assert recording.request == request
+    assert recording.take_audio() == bytes(LARGE)
+    assert recording.audio == b""
+
+
+async def test_a_recording_keeps_no_audio_while_it_is_recognised() -> None:
+    recording = Recording(asr.RecognizeRequest(), bytes(3200))
+    stream = RecordingStream(recording, (), RivaOptions(), Trailer())
+    await stream.read()
+    read = await stream.read()
+    assert read is not None
+    assert len(read.audio) == 3200
+    assert recording.audio == b""
 
 
 @pytest.mark.parametrize(
@@ -33,7 +51,7 @@ def test_large_audio_is_read(read: Callable[[bytes], Message], message: Message)
             streaming_request_from,
             asr.StreamingRecognizeRequest(streaming_config=asr.StreamingRecognitionConfig(config=WORDS)),
         ),
-        (recording_request_from, asr.RecognizeRequest(config=WORDS, audio=bytes(LARGE))),
+        (recording_from, asr.RecognizeRequest(config=WORDS, audio=bytes(LARGE))),
         (streaming_request_from, asr.StreamingRecognizeRequest(runtime_config={"a": "b" * LARGE})),
     ],
 )

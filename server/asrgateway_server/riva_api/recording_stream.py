@@ -11,6 +11,7 @@ from asrgateway_server.riva_api import asr_pb2 as asr
 from asrgateway_server.riva_api.options import RivaOptions
 from asrgateway_server.riva_api.requests import config_from, id_of, note_of
 from asrgateway_server.riva_api.results import Results
+from asrgateway_server.riva_api.sizes import Recording
 from asrgateway_server.riva_api.trailer import Trailer
 
 
@@ -18,7 +19,7 @@ class RecordingStream:
     """See ``call_client.Stream``.
 
     Args:
-        request: The recording, and how to recognise it.
+        recording: The recording, and how to recognise it.
         metadata: What the client sent beside it.
         options: The operator's.
         trailer: Collects what the response has no field for.
@@ -29,18 +30,18 @@ class RecordingStream:
 
     def __init__(
         self,
-        request: asr.RecognizeRequest,
+        recording: Recording,
         metadata: Iterable[tuple[str, str | bytes]],
         options: RivaOptions,
         trailer: Trailer,
     ) -> None:
         self.response = asr.RecognizeResponse()
-        if request_id := id_of(request):
+        if request_id := id_of(recording.request):
             self.response.id.value = request_id
         self._metadata = metadata
         self._trailer = trailer
         self._results = Results()
-        self._requests = self._requests_of(request, options)
+        self._requests = self._requests_of(recording, options)
 
     def metadata(self) -> Iterable[tuple[str, str | bytes]]:
         """See ``Stream``."""
@@ -63,12 +64,13 @@ class RecordingStream:
         elif message.result.is_final:
             self._results.fill(self.response.results.add(), message)
 
-    def _requests_of(self, request: asr.RecognizeRequest, options: RivaOptions) -> Iterator[pb.RecognizeRequest]:
-        if not request.audio:
+    def _requests_of(self, recording: Recording, options: RivaOptions) -> Iterator[pb.RecognizeRequest]:
+        if not recording.audio:
             raise InvalidRequest("the request has no audio; it carries a whole recording", field="audio")
-        self._trailer.ask(request.config, "offline")
-        self._trailer.note(note_of(request.config, options))
-        config, ignored = config_from(request.config, request.audio[:SNIFFED_BYTES], self.response.id.value, options)
+        wanted = recording.request.config
+        self._trailer.ask(wanted, "offline")
+        self._trailer.note(note_of(wanted, options))
+        config, ignored = config_from(wanted, recording.audio[:SNIFFED_BYTES], self.response.id.value, options)
         self._trailer.ignore(ignored)
         yield pb.RecognizeRequest(streaming_config=config)
-        yield pb.RecognizeRequest(audio=request.audio)
+        yield pb.RecognizeRequest(audio=recording.take_audio())

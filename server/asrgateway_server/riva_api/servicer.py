@@ -21,7 +21,7 @@ from asrgateway_server.riva_api.model_list import models_from
 from asrgateway_server.riva_api.options import RivaOptions
 from asrgateway_server.riva_api.recording_stream import RecordingStream
 from asrgateway_server.riva_api.riva_stream import Messages, RivaStream
-from asrgateway_server.riva_api.sizes import recording_request_from, streaming_request_from
+from asrgateway_server.riva_api.sizes import Recording, recording_from, streaming_request_from
 from asrgateway_server.riva_api.trailer import Trailer
 
 # Some clients call again at once, without a pause and without end, whatever the error.
@@ -47,7 +47,7 @@ def riva_service(
         ),
         "Recognize": grpc.unary_unary_rpc_method_handler(
             servicer.recognize,
-            recording_request_from,
+            recording_from,
             asr.RecognizeResponse.SerializeToString,
         ),
         "GetRivaSpeechRecognitionConfig": grpc.unary_unary_rpc_method_handler(
@@ -86,11 +86,11 @@ class RivaServicer:
         finally:
             messages.count_messages()
 
-    async def recognize(self, request: asr.RecognizeRequest, context: Context) -> asr.RecognizeResponse:
+    async def recognize(self, recording: Recording, context: Context) -> asr.RecognizeResponse:
         """Recognise a recording; raises as ``streaming_recognize`` does."""
         trailer = Trailer()
         self._metrics["Recognize"].received.inc()
-        stream = RecordingStream(request, context.invocation_metadata() or (), self._options, trailer)
+        stream = RecordingStream(recording, context.invocation_metadata() or (), self._options, trailer)
         with _ending(context, trailer):
             await self._recognitions.run(stream, identity_of(context).id)
         self._metrics["Recognize"].sent.inc()

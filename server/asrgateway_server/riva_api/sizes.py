@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from asrgateway_server.contract.requests import MAX_CONFIG_BYTES, too_large
@@ -18,10 +19,29 @@ def streaming_request_from(data: bytes) -> asr.StreamingRecognizeRequest:
     return asr.StreamingRecognizeRequest.FromString(data)
 
 
-def recording_request_from(data: bytes) -> asr.RecognizeRequest:
+@dataclass(slots=True)
+class Recording:
+    """A whole recording, and how to recognise it.
+
+    Attributes:
+        request: All but the audio, so that the message's own copy of that is gone.
+        audio: The audio; empty once it was taken, so that nothing here keeps it while it is recognised.
+    """
+
+    request: asr.RecognizeRequest
+    audio: bytes
+
+    def take_audio(self) -> bytes:
+        """Return the audio, and keep it no longer."""
+        audio, self.audio = self.audio, b""
+        return audio
+
+
+def recording_from(data: bytes) -> Recording:
     """Read a whole recording; see ``_verify``."""
     _verify(data, asr.RecognizeRequest.AUDIO_FIELD_NUMBER)
-    return asr.RecognizeRequest.FromString(data)
+    whole = asr.RecognizeRequest.FromString(data)
+    return Recording(asr.RecognizeRequest(config=whole.config, id=whole.id), whole.audio)
 
 
 def _verify(data: bytes, audio_field: int) -> None:
