@@ -248,7 +248,7 @@ async def test_an_unknown_model_is_refused_in_rivas_words_and_not_at_once() -> N
         (in_messages(SPOKEN), "the first request must carry streaming_config, not audio_content"),
         ([config()], "no audio was received before the end of the stream"),
         ([config(), config()], "streaming_config comes once, in the first request; this is another one"),
-        ([config(sample_rate_hertz=0), *in_messages(SPOKEN)], "LINEAR16 audio has no header, so its sample rate"),
+        ([config(sample_rate_hertz=0), *in_messages(SPOKEN)], "LINEAR_PCM audio has no header, so its sample rate"),
         ([config(encoding=9), *in_messages(SPOKEN)], "9 is not a value of this field; use one of ENCODING_UNSPECIFIED"),
     ],
 )

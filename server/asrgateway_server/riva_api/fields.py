@@ -1,4 +1,4 @@
-"""The names of fields: the contract's to Riva's."""
+"""The words of the contract in what Riva's clients read: fields, and values of them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,23 @@ _RIVA_FIELDS: Final[Mapping[str, str]] = {
     "request_id": "id",
     "commit": "runtime_config.force_eou",
 }
+_RIVA_WORDS: Final[Mapping[str, str]] = {
+    # Riva's field says the opposite.
+    "features.enable_inverse_text_normalization=true": "config.verbatim_transcripts=false",
+    "features.enable_inverse_text_normalization=false": "config.verbatim_transcripts=true",
+    "LINEAR16": "LINEAR_PCM",
+    "OGG_OPUS": "OGGOPUS",
+    "use channel mode MIX": "leave out enable_separate_recognition_per_channel",
+    "the call is strict": "riva_strict is set",
+    "its weight": "the weight of its boost",
+    "hot words": "phrases",
+    "hot word": "phrase",
+    "commits": "force_eou",
+}
 _PREFIX: Final = "streaming_config."
 _INDEX: Final = re.compile(r"\[\d+\].*")
+_PATH: Final = r"(?:decoding_config|language_codes|features\.|adaptation\.|endpointing\.)[\w.]*(?:\[\d+\])?"
+_WORDS: Final = re.compile(rf"\b(?:{'|'.join(_RIVA_WORDS)})\b|\b(?:{re.escape(_PREFIX)})?{_PATH}")
 
 
 def riva_field(path: str) -> str:
@@ -34,3 +49,8 @@ def riva_field(path: str) -> str:
             return _RIVA_FIELDS[known]
         known = known.rpartition(".")[0]
     return path
+
+
+def riva_text(text: str) -> str:
+    """Return what is said of a request with Riva's words in place of the contract's."""
+    return _WORDS.sub(lambda found: _RIVA_WORDS.get(found[0]) or riva_field(found[0]), text)

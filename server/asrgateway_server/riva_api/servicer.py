@@ -16,7 +16,7 @@ from asrgateway_server.grpc_api.grpc_stream import GrpcStream
 from asrgateway_server.metrics import RIVA_METHODS, RIVA_SERVICE
 from asrgateway_server.models import Catalogue
 from asrgateway_server.riva_api import asr_pb2 as asr
-from asrgateway_server.riva_api.fields import riva_field
+from asrgateway_server.riva_api.fields import riva_field, riva_text
 from asrgateway_server.riva_api.model_list import models_from
 from asrgateway_server.riva_api.options import RivaOptions
 from asrgateway_server.riva_api.recording_stream import RecordingStream
@@ -26,6 +26,8 @@ from asrgateway_server.riva_api.trailer import Trailer
 
 # Some clients call again at once, without a pause and without end, whatever the error.
 _SHORTEST_FAILURE_SECONDS: Final = 1.0
+
+_CONTRACTS_AUDIO: Final = "audio"
 
 # Any: gRPC's contexts of these methods, in which only the messages' types differ.
 Context = Any
@@ -79,7 +81,7 @@ class RivaServicer:
         messages: Messages = GrpcStream(context, asr.StreamingRecognizeRequest, self._metrics["StreamingRecognize"])
         stream = RivaStream(messages, self._options, trailer)
         try:
-            with _ending(context, trailer):
+            with _ending(context, trailer, "audio_content"):
                 await self._recognitions.run(
                     stream, identity_of(context).id, config_timeout_seconds=stream.config_timeout_seconds
                 )
@@ -91,7 +93,7 @@ class RivaServicer:
         trailer = Trailer()
         self._metrics["Recognize"].received.inc()
         stream = RecordingStream(recording, context.invocation_metadata() or (), self._options, trailer)
-        with _ending(context, trailer):
+        with _ending(context, trailer, "audio"):
             await self._recognitions.run(stream, identity_of(context).id)
         self._metrics["Recognize"].sent.inc()
         return stream.response
@@ -109,12 +111,13 @@ class RivaServicer:
 
 
 @contextmanager
-def _ending(context: Context, trailer: Trailer) -> Iterator[None]:
+def _ending(context: Context, trailer: Trailer, audio_field: str) -> Iterator[None]:
     """End a call with its trailing metadata, and with an error that has Riva's names."""
     try:
         yield
     except GatewayError as error:
-        error.field = riva_field(error.field)
+        error.field = audio_field if error.field == _CONTRACTS_AUDIO else riva_field(error.field)
+        error.message = riva_text(error.message)
         if isinstance(error, UnknownModel):
             error.message = (
                 f"Error: Unavailable model requested given these parameters: {trailer.asked} {error.message}"

@@ -9,7 +9,7 @@ from typing import Final
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.riva_api import asr_pb2 as asr
-from asrgateway_server.riva_api.fields import riva_field
+from asrgateway_server.riva_api.fields import riva_field, riva_text
 from asrgateway_server.riva_api.requests import Ignored
 
 log = logging.getLogger(__name__)
@@ -100,11 +100,13 @@ class Trailer:
         self._call_id = message.started.call_id
 
     def _take_warning(self, message: pb.RecognizeResponse) -> None:
-        self.ignore([Ignored(riva_field(message.warning.field), message.warning.message)])
+        self.ignore([Ignored(riva_field(message.warning.field), riva_text(message.warning.message))])
 
     def _take_event(self, message: pb.RecognizeResponse) -> None:
         event = message.stream_event
-        self.ignore(Ignored(riva_field(downgrade.field), downgrade.message) for downgrade in event.downgrades)
+        self.ignore(
+            Ignored(riva_field(downgrade.field), riva_text(downgrade.message)) for downgrade in event.downgrades
+        )
         if event.event_type == pb.STREAM_EVENT_TYPE_AUDIO_DROPPED:
             start, end = event.start_offset.ToMilliseconds(), event.end_offset.ToMilliseconds()
             self._lose(f"{start} to {end} ms were lost: {event.reason}")
