@@ -126,6 +126,28 @@ async def test_a_forced_end_before_all_audio_ends_nothing() -> None:
     assert outcome.text == FIRST
 
 
+async def test_a_forced_end_is_one_however_often_it_is_said() -> None:
+    ends = [forced_end()] * 5
+    async with riva(max_commits_per_minute=2) as (_, gateway):
+        outcome = await stream(gateway, [config(), *in_messages(SPOKEN), *ends, *in_messages(SPOKEN), *ends])
+    assert outcome.code is grpc.StatusCode.OK
+    assert outcome.finals == [FIRST, f" {FIRST}"]
+    assert not any("force_eou" in entry for entry in outcome.trailing.get("asrgateway-ignored", ()))
+
+
+async def test_more_forced_ends_than_are_taken_are_ignored_and_said_so() -> None:
+    sent = [config(enable_automatic_punctuation=True), *([forced_end(SPOKEN)] * 3)]
+    async with riva(max_commits_per_minute=1) as (_, gateway):
+        outcome = await stream(gateway, sent)
+    assert outcome.code is grpc.StatusCode.OK
+    assert outcome.text.count("w4") == 3
+    limit = "runtime_config.force_eou: a call may send 1 force_eou in a minute, and this one has sent more"
+    assert limit in outcome.trailing["asrgateway-ignored"]
+    async with riva(max_commits_per_minute=1, riva_strict=True) as (_, gateway):
+        refused = await stream(gateway, sent)
+    assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 async def test_the_id_of_the_first_request_is_in_every_response() -> None:
     async with riva() as (_, gateway):
         outcome = await stream(gateway, [config(request_id="call-7", interim_results=True), *in_messages(SPOKEN)])

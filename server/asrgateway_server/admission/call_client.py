@@ -42,6 +42,9 @@ class Stream(Protocol):
     async def verify_half_close(self) -> None:
         """Wait for what may yet turn a half-close into another end; CancelledError comes of it."""
 
+    def refuse_commit(self, error: ClientLimitReached) -> None:
+        """Take note of a commit above the limit, which is passed over; or raise the error, which ends the call."""
+
     async def write(self, message: pb.RecognizeResponse) -> None:
         """Send a response; wait until it is on its way.
 
@@ -143,7 +146,7 @@ class CallClient:
 
         Raises:
             InvalidRequest: The request has no place here.
-            ClientLimitReached: It is a commit too many.
+            ClientLimitReached: It is a commit too many, which the door does not pass over.
         """
         request = await self._read()
         if request is None:
@@ -152,8 +155,7 @@ class CallClient:
             case "audio":
                 return self._audio(request.audio)
             case "commit":
-                self._count_commit()
-                return Commit()
+                return self._commit()
             case "update":
                 return update_from(request.update)
             case "streaming_config":
@@ -191,15 +193,19 @@ class CallClient:
             self._audio_timer.cancel()
             self._audio_timer = None
 
-    def _count_commit(self) -> None:
+    def _commit(self) -> Commit | bytes:
+        """Return a commit, or no audio in place of one above the limit."""
         now = time.monotonic()
         if (wait := self._commit_rate.wait_seconds(self._commits_full_at, now)) > 0:
-            raise ClientLimitReached(
+            error = ClientLimitReached(
                 f"a call may send {self._commit_rate.count} commits in a minute, and this one has sent more",
                 field="commit",
                 retry_after_seconds=wait,
             )
+            self._stream.refuse_commit(error)
+            return b""
         self._commits_full_at = self._commit_rate.full_again(self._commits_full_at, now)
+        return Commit()
 
     # Responses --------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from asrgateway.v1 import recognition_pb2 as pb
-from asrgateway_server.errors import ClientStalled, InvalidRequest
+from asrgateway_server.errors import ClientLimitReached, ClientStalled, InvalidRequest
 from asrgateway_server.metrics import MethodMetrics
 
 # How long gRPC takes to cancel a handler: of 900 calls that were cancelled on two busy cores 30 were not within one
@@ -92,6 +92,10 @@ class GrpcStream(Generic[RequestT, ResponseT]):
         if remaining is not None and remaining <= 0:
             # Too late for a half-close.
             await asyncio.sleep(_DEADLINE_IS_DUE_SECONDS)
+
+    def refuse_commit(self, error: ClientLimitReached) -> None:
+        """See ``Stream``."""
+        raise error
 
     async def write(self, message: ResponseT) -> None:
         """See ``Stream``."""

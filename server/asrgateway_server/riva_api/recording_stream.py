@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.audio.sniff import SNIFFED_BYTES
-from asrgateway_server.errors import InvalidRequest
+from asrgateway_server.errors import ClientLimitReached, InvalidRequest
 from asrgateway_server.riva_api import asr_pb2 as asr
 from asrgateway_server.riva_api.options import RivaOptions
 from asrgateway_server.riva_api.requests import config_from, id_of, note_of
@@ -56,6 +56,10 @@ class RecordingStream:
     async def read(self) -> pb.RecognizeRequest | None:
         """See ``Stream``."""
         return next(self._requests, None)
+
+    def refuse_commit(self, error: ClientLimitReached) -> None:
+        """See ``Stream``; there are no commits here."""
+        raise error
 
     async def write(self, message: pb.RecognizeResponse) -> None:
         """See ``Stream``."""

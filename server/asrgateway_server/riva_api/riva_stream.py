@@ -9,9 +9,10 @@ from typing import Final, TypeAlias
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.audio.sniff import SNIFFED_BYTES
-from asrgateway_server.errors import ClientStalled, InvalidRequest
+from asrgateway_server.errors import ClientLimitReached, ClientStalled, InvalidRequest
 from asrgateway_server.grpc_api.grpc_stream import GrpcStream
 from asrgateway_server.riva_api import asr_pb2 as asr
+from asrgateway_server.riva_api.fields import riva_field, riva_text
 from asrgateway_server.riva_api.options import RivaOptions
 from asrgateway_server.riva_api.requests import (
     Ignored,
@@ -53,6 +54,8 @@ class RivaStream:
         self._results = Results()
         self._id = ""
         self._is_open = False
+        #: Since the last commit.
+        self._has_audio = False
         self._next: deque[pb.RecognizeRequest] = deque()
 
     def metadata(self) -> Iterable[tuple[str, str | bytes]]:
@@ -66,6 +69,12 @@ class RivaStream:
     async def verify_half_close(self) -> None:
         """See ``Stream``."""
         await self._messages.verify_half_close()
+
+    def refuse_commit(self, error: ClientLimitReached) -> None:
+        """See ``Stream``; without it the model ends the utterance, as it would for a client that asks for nothing."""
+        if self._options.is_strict:
+            raise error
+        self._trailer.ignore([Ignored(riva_field(error.field), riva_text(error.message))])
 
     # Requests ---------------------------------------------------------------------------------------------------
 
@@ -138,10 +147,13 @@ class RivaStream:
                 f"{_CONFIG_FIELD} comes once, in the first request; this is another one", field=_CONFIG_FIELD
             )
         if audio := request.audio_content:
+            self._has_audio = True
             yield pb.RecognizeRequest(audio=audio)
         if request.runtime_config:
             self._ignore_runtime_config(request)
-            if request.runtime_config.get(_FORCE_EOU, "").lower() == "true":
+            # Without audio there is nothing new to end, and each commit counts.
+            if self._has_audio and request.runtime_config.get(_FORCE_EOU, "").lower() == "true":
+                self._has_audio = False
                 yield pb.RecognizeRequest(commit=pb.Commit())
 
     def _ignore_runtime_config(self, request: asr.StreamingRecognizeRequest) -> None:

@@ -111,6 +111,10 @@ class WebStream:
     async def verify_half_close(self) -> None:
         """Do nothing: here a client that leaves does not look as if it had half-closed."""
 
+    def refuse_commit(self, error: ClientLimitReached) -> None:
+        """See ``Stream``."""
+        raise error
+
     async def write(self, message: pb.RecognizeResponse) -> None:
         """See ``Stream``."""
         try:
