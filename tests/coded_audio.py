@@ -7,6 +7,7 @@ import math
 from array import array
 from collections.abc import Iterator
 from functools import cache
+from operator import mul
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,7 +78,8 @@ def lateness_ms(pcm: bytes, rate_hertz: int, begin_seconds: float) -> float:
     begin, most = round(begin_seconds * rate_hertz), round(0.08 * rate_hertz)
 
     def likeness(shift: int) -> float:
-        return sum(a * b for a, b in zip(samples[begin + shift :], wanted, strict=False))
+        products: Iterator[float] = map(mul, samples[begin + shift : begin + shift + len(wanted)], wanted)
+        return sum(products)
 
     return max(range(-most, most + 1), key=likeness) * 1000 / rate_hertz
 

@@ -69,14 +69,14 @@ def test_a_packet_whose_beginning_is_lost_is_dropped() -> None:
     assert packets(PAGES[begin:end]) == [b"b"]
 
 
-def test_a_comment_of_megabytes_is_not_kept() -> None:
+def test_a_comment_of_hundreds_of_kilobytes_is_not_kept() -> None:
     reader = OggReader(b"first")
     list(reader.feed(ogg_page([b"first"], position=0, sequence=0, flags=FIRST)))
-    for number in range(1, 20):
+    for number in range(1, 6):
         flags = CONTINUED if number > 1 else 0
         page = ogg_page([bytes(255 * 255)], position=-1, sequence=number, flags=flags, is_open=True)
         assert [packet for part in reader.feed(page) for packet in part.packets] == []
-    end = ogg_page([b"end", b"next"], position=1, sequence=20, flags=CONTINUED)
+    end = ogg_page([b"end", b"next"], position=1, sequence=6, flags=CONTINUED)
     assert [packet for part in reader.feed(end) for packet in part.packets] == [b"next"]
 
 

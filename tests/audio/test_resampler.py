@@ -46,7 +46,8 @@ def test_a_click_keeps_its_place(rate: int, channels: int) -> None:
 @pytest.mark.parametrize("rate", [8_000, 11_025, 44_100, 48_000])
 def test_the_result_does_not_depend_on_the_pieces(rate: int, frames: int) -> None:
     source = PcmFormat(rate, 2)
-    pcm = impulse(rate, 2)
+    before_click = (rate // 4 - 1_000) * source.frame_bytes
+    pcm = impulse(rate, 2)[before_click : before_click + 3_000 * source.frame_bytes]
     assert resampled(pcm, source, piece_bytes=frames * source.frame_bytes) == resampled(pcm, source)
 
 
