@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -20,15 +22,16 @@ import http2
 from asrgateway import RecognitionClient, RecognitionError
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.admission.keys import hashed_line
+from asrgateway_server.cli import main
 from asrgateway_server.lifecycle import Gateway
+from asrgateway_server.logs import JsonFormatter
 from asrgateway_server.metrics import METHODS, SERVICE
+from asrgateway_server.settings import SettingsError
 from calls import RECORDINGS, Stub, audio, config, outcome_of
 from emulated_vendor import vendor_and_gateway
 from gateways import eventually, open_gateway
-from processes import gateway_process, start
 
 KEY = "correct-horse-battery"
-GATEWAY = str(Path(sys.executable).with_name("asr-gateway"))
 CLIENT = str(Path(sys.executable).with_name("asr-client"))
 RECORDING = str(RECORDINGS / "boy.wav")
 REFUSED = grpc.StatusCode.UNAUTHENTICATED
@@ -44,7 +47,7 @@ def keys_file(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def guarded(keys_file: Path) -> AsyncIterator[tuple[Gateway, Stub]]:
-    async with open_gateway(api_keys_file=str(keys_file)) as gateway_and_stub:
+    async with open_gateway(api_keys_file=str(keys_file), embedded_workers=0) as gateway_and_stub:
         yield gateway_and_stub
 
 
@@ -129,7 +132,7 @@ async def test_reflection_asks_for_a_key_and_health_does_not(keys_file: Path) ->
 
 
 async def test_without_reflection_nothing_is_told() -> None:
-    async with open_gateway(reflection=False) as (gateway, _):
+    async with open_gateway(reflection=False, embedded_workers=0) as (gateway, _):
         assert await reflected(gateway) is grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -179,60 +182,75 @@ async def test_both_python_clients_show_their_key(keys_file: Path) -> None:
             assert (await asyncio.to_thread(waiting.list_models)).models
 
 
-# Processes --------------------------------------------------------------------------------------------------------
+# The command line -------------------------------------------------------------------------------------------------
 
 
-async def ended(program: str, *arguments: str, said: bytes = b"", **variables: str) -> tuple[int | None, str, str]:
-    """Run a program to its end; return its exit code, output and errors."""
+async def ended(*arguments: str, **variables: str) -> tuple[int | None, str, str]:
+    """Run `asr-client` to its end; return its exit code, output and errors."""
     process = await asyncio.create_subprocess_exec(
-        *(program, *arguments),
-        stdin=asyncio.subprocess.PIPE,
+        *(CLIENT, *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=os.environ | variables,
     )
     async with asyncio.timeout(60):
-        out, error = await process.communicate(said)
+        out, error = await process.communicate()
     return process.returncode, out.decode(), error.decode()
 
 
-async def test_the_printed_line_lets_the_key_of_the_command_line_in(tmp_path: Path) -> None:
+def hash_key(monkeypatch: pytest.MonkeyPatch, key: str, *arguments: str) -> int:
+    """Run `asr-gateway hash-key` with a key on standard input; return its exit code."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{key}\n"))
+    return main(["hash-key", *arguments])
+
+
+async def test_the_printed_line_lets_the_key_of_the_command_line_in(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    caplog.handler.setFormatter(JsonFormatter())
     key_file, keys_file = tmp_path / "key", tmp_path / "keys"
     key_file.write_text(f"{KEY}\n")
-    code, line, _ = await ended(GATEWAY, "hash-key", "--name", "team-a", said=f"{KEY}\n".encode())
-    assert code == 0
-    keys_file.write_text(line)
-    async with gateway_process(api_keys_file=str(keys_file)) as (gateway, _):
-        target = ("--target", await gateway.address("grpc"))
-        by_file = await ended(CLIENT, "file", RECORDING, "--fast", *target, "--api-key-file", str(key_file))
-        by_variable = await ended(CLIENT, "models", *target, ASR_API_KEY=KEY)
-        without = await ended(CLIENT, "models", *target)
-        await eventually(lambda: "UNAUTHENTICATED" in str(gateway.lines))
-        assert "team-a" in {line.get("client") for line in gateway.lines}
+    assert hash_key(monkeypatch, KEY, "--name", "team-a") == 0
+    keys_file.write_text(capsys.readouterr().out)
+    async with open_gateway(api_keys_file=str(keys_file)) as (gateway, _):
+        target = ("--target", str(gateway.address))
+        by_file = await ended("file", RECORDING, "--fast", *target, "--api-key-file", str(key_file))
+        by_variable = await ended("models", *target, ASR_API_KEY=KEY)
+        without = await ended("models", *target)
+        await eventually(lambda: "UNAUTHENTICATED" in caplog.text)
+        assert "team-a" in {json.loads(line).get("client") for line in caplog.text.splitlines()}
     assert by_file[:2] == (0, "the boy was there when the sun rose\n")
     assert by_variable[0] == 0
     assert without[0] == 1
     assert "UNAUTHENTICATED: this gateway requires a key" in without[2]
 
 
-async def test_a_key_that_is_too_short_gets_no_line() -> None:
-    assert await ended(GATEWAY, "hash-key", said=b"secret\n") == (
-        2,
+def test_a_key_that_is_too_short_gets_no_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert hash_key(monkeypatch, "secret") == 2
+    assert capsys.readouterr() == (
         "",
         "asr-gateway: the key has 6 characters; use at least 16, so that it cannot be guessed\n",
     )
 
 
+# Ports for others -------------------------------------------------------------------------------------------------
+
+
 async def test_a_port_for_others_needs_to_know_who_may_call() -> None:
-    process = await start("serve", listen="0.0.0.0:0")
-    async with asyncio.timeout(60):
-        _, error = await process.communicate()
-    assert process.returncode == 2
-    assert error.decode().startswith("asr-gateway: listen is 0.0.0.0:0: every client on the network could call.")
+    with pytest.raises(SettingsError, match=r"^listen is 0\.0\.0\.0:0: every client on the network could call\."):
+        async with open_gateway(listen="0.0.0.0:0", embedded_workers=0):
+            pass
 
 
 @pytest.mark.parametrize("setting", ["allow_anonymous", "api_keys_file"])
 async def test_a_port_for_others_opens_once_it_is_known(keys_file: Path, setting: str) -> None:
-    value = {"allow_anonymous": "true", "api_keys_file": str(keys_file)}[setting]
-    async with gateway_process(listen="0.0.0.0:0", embedded_workers="0", **{setting: value}) as (gateway, _):
-        assert await gateway.line("listening")
+    value = {"allow_anonymous": True, "api_keys_file": str(keys_file)}[setting]
+    async with open_gateway(listen="0.0.0.0:0", embedded_workers=0, **{setting: value}) as (gateway, _):
+        assert gateway.address.host == "0.0.0.0"  # noqa: S104 what the test asks for
+        assert gateway.address.port
