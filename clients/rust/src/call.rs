@@ -259,11 +259,7 @@ impl Call {
         if self.attempts > 1 {
             let mut state = self.shared.lock();
             state.kept.rewind();
-            let audio_offset = Some(self.format.time(state.kept.begin));
-            config.resume = Some(Resume {
-                audio_offset,
-                ..self.resume.clone()
-            });
+            config.resume = Some(resume_at(&self.format.time(state.kept.begin), &self.resume));
             config.adaptation = state.kept.adaptation.clone().or(config.adaptation);
         }
         Request::StreamingConfig(Box::new(config))
@@ -289,9 +285,11 @@ impl Call {
                 note_final(result, &mut self.resume, &mut state);
                 attempt.is_leaving = attempt.is_going && !state.is_closed;
             }
-            Some(Response::StreamEvent(event)) if event.event_type() == StreamEventType::CommitEmpty => {
-                state.kept.answered();
-            }
+            Some(Response::StreamEvent(event)) => match event.event_type() {
+                StreamEventType::CommitEmpty => state.kept.answered(event.channel()),
+                StreamEventType::ChannelFailed => state.kept.failed(event.channel()),
+                _ => {}
+            },
             Some(Response::GoingAway(going)) if self.is_continued && !state.is_closed => {
                 let deadline_ms = going.deadline.as_ref().map_or(0, milliseconds);
                 attempt.is_going = true;
@@ -336,7 +334,17 @@ impl Call {
 fn note_final(result: &RecognitionResult, resume: &mut Resume, state: &mut State) {
     resume.next_result_index = resume.next_result_index.max(result.result_index + 1);
     if result.forced {
-        state.kept.answered();
+        state.kept.answered(result.channel());
+    }
+}
+
+/// The same place in each channel, but none before the audio that is kept.
+fn resume_at(begin: &prost_types::Duration, resume: &Resume) -> Resume {
+    let latest = |offset: &prost_types::Duration| *std::cmp::max_by_key(offset, begin, |offset| milliseconds(offset));
+    Resume {
+        audio_offset: Some(*begin),
+        channel_offsets: resume.channel_offsets.iter().map(latest).collect(),
+        ..resume.clone()
     }
 }
 
@@ -380,6 +388,9 @@ fn random() -> f64 {
     use std::hash::{BuildHasher, RandomState};
     f64::from(RandomState::new().hash_one(()) as u32) / f64::from(u32::MAX)
 }
+
+#[cfg(test)]
+mod channels_test;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! What a call keeps, to be sent again in a new call.
 
 use crate::v1::recognize_request::Request;
-use crate::v1::{DecodingConfig, SpeechAdaptation};
+use crate::v1::{ChannelMode, DecodingConfig, SpeechAdaptation};
 use prost_types::Duration;
 use std::collections::VecDeque;
 
@@ -10,6 +10,15 @@ use std::collections::VecDeque;
 pub struct Format {
     rate: u64,
     pub frame_bytes: u64,
+    /// Those that give results, and answers to commits, by themselves.
+    recognized: Channels,
+}
+
+/// A set of channels, one bit each.
+type Channels = u64;
+
+fn channel(number: i32) -> Channels {
+    1_u64.checked_shl(number.unsigned_abs()).unwrap_or_default()
 }
 
 impl Format {
@@ -17,9 +26,11 @@ impl Format {
         let positive = |value: Option<i32>| value.unwrap_or(1).max(1).unsigned_abs().into();
         let rate = positive(config.and_then(|config| config.sample_rate_hertz));
         let channels: u64 = positive(config.and_then(|config| config.audio_channel_count));
+        let is_separate = config.is_some_and(|config| config.channel_mode() == ChannelMode::Separate);
         Self {
             rate,
             frame_bytes: 2 * channels,
+            recognized: (1 << if is_separate { channels.min(63) } else { 1 }) - 1,
         }
     }
 
@@ -50,6 +61,14 @@ pub fn milliseconds(duration: &Duration) -> u64 {
 struct Item {
     request: Request,
     begin: u64,
+    /// The channels that have answered this commit.
+    answers: Channels,
+}
+
+impl Item {
+    fn is_commit(&self) -> bool {
+        matches!(self.request, Request::Commit(_))
+    }
 }
 
 /// What a new call has to send again, and behind it what has not been sent yet.
@@ -64,6 +83,8 @@ pub struct Kept {
     /// Bytes of audio before and from `next`.
     sent: u64,
     pub unsent: u64,
+    /// The channels that answer no commits in the present call.
+    failed: Channels,
     /// Of the last update before the items.
     pub adaptation: Option<SpeechAdaptation>,
 }
@@ -79,6 +100,7 @@ impl Kept {
             begin,
             sent: 0,
             unsent: 0,
+            failed: 0,
             adaptation: None,
         }
     }
@@ -87,7 +109,11 @@ impl Kept {
     pub fn add(&mut self, request: Request) {
         let begin = self.begin + self.sent + self.unsent;
         self.unsent += audio_bytes(&request);
-        self.items.push_back(Item { request, begin });
+        self.items.push_back(Item {
+            request,
+            begin,
+            answers: 0,
+        });
     }
 
     /// The next request to send; none when all are sent.
@@ -102,8 +128,10 @@ impl Kept {
         Some(request)
     }
 
-    /// Makes `take` begin with the first item again.
+    /// Makes `take` begin with the first item again, for a call in which every channel answers every commit.
     pub fn rewind(&mut self) {
+        self.items.iter_mut().for_each(|item| item.answers = 0);
+        self.failed = 0;
         self.next = 0;
         self.unsent += self.sent;
         self.sent = 0;
@@ -130,13 +158,33 @@ impl Kept {
         self.next = next;
     }
 
-    /// Drops the oldest commit that was sent.
-    pub fn answered(&mut self) {
-        let mut sent = self.items.iter().take(self.next);
-        if let Some(index) = sent.position(|item| matches!(item.request, Request::Commit(_))) {
-            self.items.remove(index);
-            self.next -= 1;
+    /// Notes an answer to the oldest sent commit that the channel has not answered yet.
+    pub fn answered(&mut self, by: i32) {
+        let by = channel(by);
+        let mut sent = self.items.iter_mut().take(self.next);
+        if let Some(commit) = sent.find(|item| item.is_commit() && item.answers & by == 0) {
+            commit.answers |= by;
         }
+        self.drop_answered();
+    }
+
+    /// Notes that no answers of a channel will come.
+    pub fn failed(&mut self, number: i32) {
+        self.failed |= channel(number);
+        self.drop_answered();
+    }
+
+    /// Drops the sent commits that have the answers of all channels but those that have failed.
+    fn drop_answered(&mut self) {
+        let awaited = self.format.recognized & !self.failed;
+        if awaited == 0 {
+            return;
+        }
+        let unsent = self.items.split_off(self.next);
+        self.items
+            .retain(|item| !item.is_commit() || item.answers & awaited != awaited);
+        self.next = self.items.len();
+        self.items.extend(unsent);
     }
 
     /// What is left of an item after `begin` has moved.
@@ -151,6 +199,7 @@ impl Kept {
                 (dropped < audio.len()).then(|| Item {
                     request: Request::Audio(audio.slice(dropped..)),
                     begin: self.begin,
+                    ..item
                 })
             }
             request => Some(Item { request, ..item }),
@@ -243,11 +292,11 @@ mod tests {
     #[test]
     fn a_commit_stays_until_it_is_answered() {
         let mut kept = kept(100, [audio(b"ab"), commit()]);
-        kept.answered();
+        kept.answered(0);
         take_all(&mut kept);
         kept.release(2);
         assert_eq!(again(&mut kept), [commit()]);
-        kept.answered();
+        kept.answered(0);
         assert_eq!(again(&mut kept), []);
     }
 
