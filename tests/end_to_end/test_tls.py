@@ -46,8 +46,9 @@ def client(tmp_path: Path) -> Certificate:
 
 @asynccontextmanager
 async def secured(server: Certificate, **settings: object) -> AsyncIterator[Gateway]:
-    files = {"tls_cert_file": str(server.chain), "tls_key_file": str(server.key)}
-    async with open_gateway(**files | settings) as (gateway, _):
+    """A gateway with this certificate; it recognises nothing unless the settings give it workers."""
+    values = {"tls_cert_file": str(server.chain), "tls_key_file": str(server.key), "embedded_workers": 0}
+    async with open_gateway(**values | settings) as (gateway, _):
         yield gateway
 
 
@@ -101,7 +102,7 @@ def serial_number(certificate: Certificate) -> int:
 
 
 async def test_the_command_line_speaks_tls(server: Certificate) -> None:
-    async with secured(server) as gateway:
+    async with secured(server, embedded_workers=1) as gateway:
         recording = ("file", RECORDINGS / "boy.wav", "--fast")
         trusting = await asr_client(gateway, *recording, "--tls", "--ca", server.chain)
         wary = await asr_client(gateway, "models", "--tls")
@@ -191,7 +192,7 @@ async def test_metrics_tell_when_the_certificate_expires(server: Certificate) ->
     expires = x509.load_pem_x509_certificate(server.chain.read_bytes()).not_valid_after_utc.timestamp()
     async with secured(server) as gateway:
         assert gateway.metrics.registry.get_sample_value(name) == expires
-    async with open_gateway() as (gateway, _):
+    async with open_gateway(embedded_workers=0) as (gateway, _):
         assert math.isnan(gateway.metrics.registry.get_sample_value(name) or 0.0)
 
 
@@ -268,7 +269,7 @@ async def test_files_of_no_use_are_no_start(
 )
 async def test_settings_that_do_not_fit_are_no_start(settings: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        async with open_gateway(**settings):
+        async with open_gateway(**settings, embedded_workers=0):
             pass
 
 
