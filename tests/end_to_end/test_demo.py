@@ -63,18 +63,40 @@ async def test_it_may_call_as_rivas_clients_do() -> None:
     assert lines[-1] == "All texts are as expected; the gateway has stopped."
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_it_stops_its_gateway_when_it_is_interrupted(number: signal.Signals) -> None:
+async def test_it_stops_its_gateway_when_it_is_interrupted() -> None:
     async with demo() as process:
         assert process.stdout is not None
         await process.stdout.readuntil(b"  ... ")
         (gateway,) = children(process.pid)
         workers = children(gateway)
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         code, _, error = await outcome(process)
     assert (code, error) == (130, "")
     assert not is_running(gateway)
     await eventually(lambda: not any(is_running(worker) for worker in workers))
+
+
+#: A gateway that listens, answers nothing and stays until it is stopped.
+SILENT_GATEWAY = """
+import json, socket, sys, time
+server = socket.create_server(("127.0.0.1", 0))
+listening = {"message": "listening", "grpc": "127.0.0.1:%d" % server.getsockname()[1]}
+print(json.dumps(listening), file=sys.stderr, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_it_stops_its_gateway_when_it_has_to_end(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "asrgateway_server.py").write_text(SILENT_GATEWAY)
+    async with demo(PYTHONPATH=str(tmp_path), PYTHONUNBUFFERED="1") as process:
+        assert process.stdout is not None
+        await process.stdout.readuntil(b"The gateway listens on ")
+        (gateway,) = children(process.pid)
+        process.send_signal(number)
+        code, _, error = await outcome(process)
+    assert (code, error) == (130, "")
+    assert not is_running(gateway)
 
 
 async def test_it_shows_why_the_gateway_does_not_start(tmp_path: Path) -> None:
