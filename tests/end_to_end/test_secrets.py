@@ -18,11 +18,13 @@ import pytest
 from all_settings import Settings
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.admission.keys import hashed_line
+from asrgateway_server.logs import JsonFormatter
 from calls import Stub, audio, config, in_messages
 from dashscope_emulator import EmulatorOptions, running_emulator
 from dashscope_emulator.faults import Action, Close, Drop, Fail, Fault, Garbage, Garble, Phase, Refuse
 from dashscope_emulator.recognizers.markers import MarkerScript, marker_audio
-from processes import GatewayProcess, gateway_process
+from gateways import open_gateway
+from processes import gateway_process
 
 VENDOR_KEY = "sk-vendor-zx81-abcdef0123456789"
 CALLERS_VENDOR_KEY = "sk-callers-qy72-abcdef0123456789"
@@ -105,31 +107,37 @@ class Seen:
 
 
 @asynccontextmanager
-async def gateway_with_secrets(
-    folder: Path, *faults: Fault, **settings: str
-) -> AsyncIterator[tuple[GatewayProcess, Stub]]:
-    """A gateway at DEBUG that holds every secret, before a vendor that knows only the gateway's key."""
+async def secret_settings(folder: Path, *faults: Fault) -> AsyncIterator[dict[str, str]]:
+    """The settings of a gateway that holds every secret, before a vendor that knows only the gateway's key."""
     (folder / "vendor").write_text(VENDOR_KEY)
     (folder / "callers").write_text(hashed_line(CALLER_KEY))
     vendor_options = EmulatorOptions(
         recognizer="markers", script=MarkerScript(words=(SAID,) * 200), faults=faults, api_key=VENDOR_KEY
     )
     async with running_emulator(vendor_options) as vendor:
-        given = {
+        yield {
             "dashscope_url": vendor.url,
             "dashscope_api_key_file": str(folder / "vendor"),
             "api_keys_file": str(folder / "callers"),
             "allow_caller_keys": "true",
             "embedded_workers": "0",
             "backlog_speed": "1000",
-            "log_level": "DEBUG",
+            "reconnect_pause_seconds": "0.01",
         }
-        async with gateway_process(**given | settings) as gateway_and_stub:
-            yield gateway_and_stub
 
 
-async def scraped(gateway: GatewayProcess) -> str:
-    async with aiohttp.ClientSession() as session, session.get(await gateway.address("metrics")) as response:
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """The log of a gateway at DEBUG in the test's own process, without the lines of the emulator beside it."""
+    caplog.set_level("WARNING", "aiohttp.access")
+    caplog.set_level("DEBUG")
+    caplog.handler.setFormatter(JsonFormatter())
+    caplog.handler.addFilter(lambda record: not record.name.startswith("dashscope_emulator"))
+    return caplog
+
+
+async def scraped(url: str) -> str:
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
         return await response.text()
 
 
@@ -165,9 +173,12 @@ async def all_kinds_of_calls(stub: Stub) -> Seen:
 @pytest.mark.parametrize("transport", ["websocket", "official_sdk"])
 async def test_secrets_leave_no_trace(tmp_path: Path, transport: str) -> None:
     transports = ",".join(f"{model}={transport}" for model in MODELS)
-    async with gateway_with_secrets(tmp_path, transports=transports) as (gateway, stub):
+    async with (
+        secret_settings(tmp_path) as settings,
+        gateway_process(**settings, transports=transports, log_level="DEBUG") as (gateway, stub),
+    ):
         seen = await all_kinds_of_calls(stub)
-        metrics = await scraped(gateway)
+        metrics = await scraped(await gateway.address("metrics"))
         gateway.process.terminate()
         assert await gateway.exit_code() == 0
     assert seen.codes.count(grpc.StatusCode.OK) >= 2 * len(MODELS)
@@ -190,15 +201,21 @@ MISFORTUNES: dict[str, tuple[Action, Phase]] = {
 
 
 @pytest.mark.parametrize("misfortune", MISFORTUNES)
-async def test_what_the_vendor_echoes_stays_with_the_gateway(tmp_path: Path, misfortune: str) -> None:
+async def test_what_the_vendor_echoes_stays_with_the_gateway(
+    tmp_path: Path, log: pytest.LogCaptureFixture, misfortune: str
+) -> None:
     action, phase = MISFORTUNES[misfortune]
     fault = Fault(action=action, phase=phase, audio_ms=600 if phase is Phase.SPEECH else 0)
     seen = Seen()
-    async with gateway_with_secrets(tmp_path, fault) as (gateway, stub):
+    async with (
+        secret_settings(tmp_path, fault) as settings,
+        open_gateway(**settings, max_upstream_failures=5) as (gateway, stub),
+    ):
         for model in MODELS:
             await seen.call(stub, wishing(model), *SPOKEN)
-        metrics = await scraped(gateway)
-    assert traces("\n".join(json.dumps(line, ensure_ascii=False) for line in gateway.lines)) == []
+        metrics = await scraped(f"http://{gateway.http_address}/metrics")
+    assert log.messages.count("call finished") == len(MODELS)
+    assert traces(log.text) == []
     assert traces(metrics) == []
     assert [error for error in seen.errors if traces(error)] == []
 
