@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from all_settings import Settings
+from asrgateway_server import logs
 from asrgateway_server.cli import main
 from calls import audio, config, recognize
 from gateways import open_gateway
+from processes import environment
 
 CONFIG = """
 endpoints:
@@ -22,7 +26,7 @@ aliases: {fast: new, safe: [new, paraformer-realtime-v2, embedded]}
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DASHSCOPE_API_KEY_FILE_PATH", raising=False)
     monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-1")
 
@@ -78,6 +82,44 @@ def test_an_address_without_a_port_is_refused(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         main(["models", "--gateway", "gateway"])
     assert "must be host:port" in capsys.readouterr().err
+
+
+# A start that fails ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def said_by_serve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run `serve` under these settings, and return what it says before it ends with exit code 2."""
+
+    def said(**settings: str) -> str:
+        for name, value in environment(**settings).items():
+            monkeypatch.setenv(name, value)
+        assert main(["serve"]) == 2
+        return capsys.readouterr().err
+
+    # The log of the tests stays where it is.
+    monkeypatch.setattr(logs, "configure", lambda _level: None)
+    return said
+
+
+@pytest.mark.parametrize("port", ["listen", "health_listen", "http_listen", "web_listen"])
+def test_a_port_that_is_taken_is_told(said_by_serve: Callable[..., str], port: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        said = said_by_serve(embedded_workers="0", **{port: address})
+    assert said == (
+        f"asr-gateway: cannot listen on {address}: the port is in use, or the address is not one of this machine. "
+        f"Choose another one with ASRGATEWAY_{port.upper()}; if a second gateway runs on this machine, "
+        "ASRGATEWAY_LISTEN_OFFSET=10 moves all ports of this one\n"
+    )
+
+
+def test_a_value_of_the_wrong_kind_is_told(said_by_serve: Callable[..., str]) -> None:
+    assert said_by_serve(drain_seconds="soon").startswith("asr-gateway: ASRGATEWAY_DRAIN_SECONDS: ")
+
+
+def test_a_model_that_is_not_there_is_told(said_by_serve: Callable[..., str]) -> None:
+    assert "default_model: this is no model that is served" in said_by_serve(default_model="parakeet")
 
 
 # What it says of itself --------------------------------------------------------------------------------------------

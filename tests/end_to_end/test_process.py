@@ -8,7 +8,6 @@ import pty
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import aiohttp
 import grpc
@@ -20,9 +19,10 @@ from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from asrgateway.v1 import recognition_pb2 as pb
+from asrgateway_server.lifecycle import Gateway
 from asrgateway_server.metrics import SERVICE
 from calls import RECORDINGS, RecognizeCall, Stub, audio, config, in_messages, outcome_of, pcm, recognize
-from gateways import eventually
+from gateways import eventually, open_gateway, signalled_gateway
 from ports import free_port
 from processes import COMMAND, GatewayProcess, children, environment, gateway_process, is_running, start
 
@@ -60,12 +60,6 @@ async def open_call(stub: Stub) -> RecognizeCall:
     return call
 
 
-@asynccontextmanager
-async def channel_to(gateway: GatewayProcess, port: str) -> AsyncIterator[grpc.aio.Channel]:
-    async with grpc.aio.insecure_channel(await gateway.address(port)) as channel:
-        yield channel
-
-
 async def probe(gateway: GatewayProcess, *names: str) -> set[str]:
     """Ask the health port for services, as Kubernetes does."""
     async with grpc.aio.insecure_channel(await gateway.address("health")) as channel:
@@ -74,9 +68,8 @@ async def probe(gateway: GatewayProcess, *names: str) -> set[str]:
         return {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status) for answer in answers}
 
 
-async def scrape(gateway: GatewayProcess, accept: str = "text/plain") -> tuple[str, str]:
+async def scrape(url: str, accept: str = "text/plain") -> tuple[str, str]:
     """Return the content type and the body of the metrics."""
-    url = await gateway.address("metrics")
     async with aiohttp.ClientSession() as session, session.get(url, headers={"Accept": accept}) as response:
         assert response.status == 200
         return response.headers["Content-Type"], await response.text()
@@ -96,6 +89,10 @@ def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         for family in families
         for sample in family.samples
     }
+
+
+def metric(gateway: Gateway, name: str, **labels: str) -> float | None:
+    return gateway.metrics.registry.get_sample_value(name, labels)
 
 
 # Ports -------------------------------------------------------------------------------------------------------------
@@ -124,9 +121,10 @@ async def test_reflection_tells_the_service(process: GatewayProcess) -> None:
 
 
 async def test_metrics_count_a_call(process: GatewayProcess, stub: Stub) -> None:
-    before = samples((await scrape(process))[1])
+    url = await process.address("metrics")
+    before = samples((await scrape(url))[1])
     await recognize(stub, [config(), *in_messages(BOY)])
-    content_type, text = await scrape(process)
+    content_type, text = await scrape(url)
     after = samples(text)
 
     def growth(name: str, **labels: str) -> float:
@@ -147,16 +145,16 @@ async def test_metrics_count_a_call(process: GatewayProcess, stub: Stub) -> None
 
 
 async def test_a_served_model_has_a_series_of_open_calls_before_its_first_call() -> None:
-    settings = {"dashscope_url": "ws://127.0.0.1:1", "default_model": "fun-asr-realtime", "allow_caller_keys": "true"}
-    async with gateway_process(embedded_workers="0", **settings) as (gateway, stub):
+    settings = {"dashscope_url": "ws://127.0.0.1:1", "default_model": "fun-asr-realtime", "allow_caller_keys": True}
+    async with open_gateway(embedded_workers=0, **settings) as (gateway, stub):
         served = await stub.ListModels(pb.ListModelsRequest(), timeout=60)
-        found = samples((await scrape(gateway))[1])
+        assert served.models
         for model in served.models:
-            assert found["asrgateway_streams_active", frozenset({("model", model.name)})] == 0
+            assert metric(gateway, "asrgateway_streams_active", model=model.name) == 0
 
 
 async def test_metrics_are_openmetrics_when_asked(process: GatewayProcess) -> None:
-    content_type, text = await scrape(process, "application/openmetrics-text; version=1.0.0")
+    content_type, text = await scrape(await process.address("metrics"), "application/openmetrics-text; version=1.0.0")
     families = {family.name for family in openmetrics_parser.text_string_to_metric_families(text)}  # type: ignore[no-untyped-call] # untyped in the library
     assert content_type.startswith("application/openmetrics-text")
     assert families >= {"asrgateway_first_package_delay_seconds", "asrgateway_streams_active", "grpc_server_handled"}
@@ -182,6 +180,19 @@ async def test_a_call_is_two_lines_of_the_log_without_a_word_of_what_was_said(
 # Signals -----------------------------------------------------------------------------------------------------------
 
 
+async def going_away(call: RecognizeCall) -> None:
+    """Read until a call is told that its gateway is going away."""
+    while isinstance(response := await call.read(), pb.RecognizeResponse):
+        if response.HasField("going_away"):
+            return
+    raise AssertionError(f"the call ended with {await call.code()}")
+
+
+async def end_of(stopped: asyncio.Task[None]) -> None:
+    async with asyncio.timeout(60):
+        await stopped
+
+
 async def test_sigterm_lets_an_open_call_finish() -> None:
     async with gateway_process(drain_seconds="120") as (gateway, stub):
         call = await open_call(stub)
@@ -200,38 +211,37 @@ async def test_sigterm_lets_an_open_call_finish() -> None:
 
 
 async def test_a_call_that_outlasts_the_drain_gets_its_last_result_and_is_sent_elsewhere() -> None:
-    at_once = {"drain_seconds": "0.1", "last_scrape_seconds": "0"}
-    async with gateway_process(**at_once, drain_finalize_seconds="20") as (gateway, stub):
+    async with signalled_gateway(drain_seconds=0.1, last_scrape_seconds=0, drain_finalize_seconds=20) as served:
+        _, stub, stopped = served
         call = await open_call(stub)
         await call.write(audio(BOY))
-        gateway.process.terminate()
+        signal.raise_signal(signal.SIGTERM)
         outcome = await outcome_of(call)
         assert outcome.texts == [BOYS_WORDS]
         assert outcome.kinds[0] == "going_away"
         assert "finished" not in outcome.kinds
         assert (outcome.code, outcome.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
         assert outcome.retry_seconds == 1.0
-        assert await gateway.exit_code() == 0
+        await end_of(stopped)
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 async def test_a_second_signal_ends_the_wait(second: signal.Signals) -> None:
-    async with gateway_process(drain_finalize_seconds="20") as (gateway, stub):
+    async with signalled_gateway(drain_seconds=120, drain_finalize_seconds=20) as (_, stub, stopped):
         call = await open_call(stub)
-        gateway.process.send_signal(signal.SIGINT)
-        await gateway.line("stopping")
-        gateway.process.send_signal(second)
+        signal.raise_signal(signal.SIGINT)
+        await going_away(call)
+        signal.raise_signal(second)
         outcome = await outcome_of(call)
         assert (outcome.code, outcome.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
-        assert await gateway.exit_code() == 0
+        await end_of(stopped)
 
 
 async def test_a_late_call_on_an_open_connection_is_sent_elsewhere() -> None:
-    async with gateway_process(drain_seconds="120") as (gateway, stub):
+    async with signalled_gateway(drain_seconds=120) as (gateway, stub, _):
         call = await open_call(stub)
-        gateway.process.terminate()
-        address = await gateway.address("grpc")
-        await eventually(lambda: is_refused(address))
+        signal.raise_signal(signal.SIGTERM)
+        await eventually(lambda: is_refused(str(gateway.address)))
         late = await recognize(stub, [config(), audio(BOY)])
         # CANCELLED: gRPC's core ends so what comes as the gateway stops to listen; clients send both again.
         assert late.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
@@ -239,55 +249,62 @@ async def test_a_late_call_on_an_open_connection_is_sent_elsewhere() -> None:
         call.cancel()
 
 
-async def test_metrics_tell_of_cut_calls_until_they_are_read() -> None:
-    async with gateway_process(drain_seconds="0", drain_finalize_seconds="20", last_scrape_seconds="600") as served:
-        gateway, stub = served
+WAITING = {"drain_seconds": 0, "drain_finalize_seconds": 20, "last_scrape_seconds": 600}
+
+
+async def test_metrics_tell_of_cut_calls_until_they_are_read(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    async with signalled_gateway(**WAITING) as (gateway, stub, stopped):
         call = await open_call(stub)
-        gateway.process.terminate()
+        signal.raise_signal(signal.SIGTERM)
         assert (await outcome_of(call)).reason == "DRAINING"
-        await gateway.line("waiting for the last scrape")
-        assert samples((await scrape(gateway))[1])["asrgateway_drain_streams_cut_total", frozenset()] == 1
-        gateway.process.terminate()
-        assert await gateway.exit_code() == 0
+        await eventually(lambda: "waiting for the last scrape" in caplog.messages)
+        text = (await scrape(f"http://{gateway.http_address}/metrics"))[1]
+        assert samples(text)["asrgateway_drain_streams_cut_total", frozenset()] == 1
+        signal.raise_signal(signal.SIGTERM)
+        await end_of(stopped)
 
 
 async def test_a_stop_by_hand_waits_for_no_scrape() -> None:
-    async with gateway_process(drain_seconds="0", drain_finalize_seconds="20", last_scrape_seconds="600") as served:
-        gateway, stub = served
+    async with signalled_gateway(**WAITING) as (_, stub, stopped):
         call = await open_call(stub)
-        gateway.process.send_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         assert (await outcome_of(call)).reason == "DRAINING"
-        assert await gateway.exit_code() == 0
+        await end_of(stopped)
 
 
 async def test_a_probe_that_watches_holds_up_no_stop() -> None:
-    async with gateway_process(drain_seconds="120") as (gateway, _), channel_to(gateway, "health") as channel:
+    async with (
+        signalled_gateway(drain_seconds=120, embedded_workers=0) as (gateway, _, stopped),
+        grpc.aio.insecure_channel(str(gateway.health_address)) as channel,
+    ):
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service="readiness"))
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
-        gateway.process.terminate()
+        signal.raise_signal(signal.SIGTERM)
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        async with asyncio.timeout(60):
-            assert await gateway.exit_code() == 0
+        await end_of(stopped)
 
 
 async def test_open_reflection_holds_up_no_stop() -> None:
-    async with gateway_process(drain_seconds="120") as (gateway, _), channel_to(gateway, "grpc") as channel:
+    async with (
+        signalled_gateway(drain_seconds=120, embedded_workers=0) as (gateway, _, stopped),
+        grpc.aio.insecure_channel(str(gateway.address)) as channel,
+    ):
         asking = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo()
         await asking.write(reflection_pb2.ServerReflectionRequest(list_services="*"))
         await asking.read()
-        gateway.process.terminate()
-        async with asyncio.timeout(60):
-            assert await gateway.exit_code() == 0
+        signal.raise_signal(signal.SIGTERM)
+        await end_of(stopped)
 
 
 async def test_the_port_is_closed_while_open_calls_finish() -> None:
-    async with gateway_process(drain_seconds="120") as (gateway, stub):
+    async with signalled_gateway(drain_seconds=120) as (gateway, stub, stopped):
         call = await open_call(stub)
-        gateway.process.terminate()
-        address = await gateway.address("grpc")
-        await eventually(lambda: is_refused(address))
+        signal.raise_signal(signal.SIGTERM)
+        await eventually(lambda: is_refused(str(gateway.address)))
+        assert not stopped.done()
         call.cancel()
-        assert await gateway.exit_code() == 0
+        await end_of(stopped)
 
 
 async def test_a_killed_gateway_leaves_no_worker() -> None:
@@ -300,29 +317,6 @@ async def test_a_killed_gateway_leaves_no_worker() -> None:
 
 
 # Exit codes --------------------------------------------------------------------------------------------------------
-
-
-async def ended(*arguments: str, **settings: str) -> tuple[int | None, str]:
-    """Run `asr-gateway` to its end; return its exit code and what it says."""
-    process = await start(*arguments, **settings)
-    async with asyncio.timeout(60):
-        _, error = await process.communicate()
-    return process.returncode, error.decode()
-
-
-@pytest.mark.parametrize("port", ["listen", "health_listen", "http_listen", "web_listen"])
-async def test_a_port_that_is_taken_is_told(port: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        code, said = await ended("serve", embedded_workers="0", **{port: address})
-    assert (code, said) == (
-        2,
-        (
-            f"asr-gateway: cannot listen on {address}: the port is in use, or the address is not one of this machine. "
-            f"Choose another one with ASRGATEWAY_{port.upper()}; if a second gateway runs on this machine, "
-            "ASRGATEWAY_LISTEN_OFFSET=10 moves all ports of this one\n"
-        ),
-    )
 
 
 async def test_on_a_terminal_it_says_in_one_line_that_it_is_ready() -> None:
@@ -351,31 +345,18 @@ async def test_on_a_terminal_it_says_in_one_line_that_it_is_ready() -> None:
 
 
 async def test_a_second_gateway_on_the_machine_needs_one_setting() -> None:
-    first = {name: str(free_port(100)) for name in ("listen", "health_listen", "http_listen")}
-    ports = {name: f"127.0.0.1:{port}" for name, port in first.items()}
-    async with gateway_process(**ports) as (one, _), gateway_process(**ports, listen_offset="100") as (other, stub):
+    ports = {name: free_port() for name in ("listen", "health_listen", "http_listen")}
+    taken = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+    async with open_gateway(**taken, embedded_workers=0), gateway_process(**taken, listen_offset="100") as second:
+        other, stub = second
         for port, name in {"grpc": "listen", "health": "health_listen"}.items():
-            assert await one.address(port) == ports[name]
-            assert await other.address(port) == f"127.0.0.1:{int(first[name]) + 100}"
+            assert await other.address(port) == f"127.0.0.1:{ports[name] + 100}"
         assert (await recognize(stub, [config(), audio(BOY)])).texts == [BOYS_WORDS]
 
 
-async def test_a_wrong_setting_is_told() -> None:
-    code, said = await ended("serve", drain_seconds="soon")
-    assert code == 2
-    assert said.startswith("asr-gateway: ASRGATEWAY_DRAIN_SECONDS: ")
-    assert "Traceback" not in said
-
-
 async def test_a_misspelt_setting_is_told() -> None:
-    assert await ended("serve", drain_second="5") == (
-        2,
-        "asr-gateway: ASRGATEWAY_DRAIN_SECOND is no setting; did you mean ASRGATEWAY_DRAIN_SECONDS?\n",
-    )
-
-
-async def test_a_model_that_is_not_there_is_told() -> None:
-    code, said = await ended("serve", default_model="parakeet")
-    assert code == 2
-    assert "default_model: this is no model that is served" in said
-    assert "Traceback" not in said
+    process = await start("serve", drain_second="5")
+    async with asyncio.timeout(60):
+        _, said = await process.communicate()
+    assert process.returncode == 2
+    assert said == b"asr-gateway: ASRGATEWAY_DRAIN_SECOND is no setting; did you mean ASRGATEWAY_DRAIN_SECONDS?\n"
