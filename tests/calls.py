@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import wave
+from array import array
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
@@ -48,6 +50,12 @@ def pcm(path: Path) -> bytes:
 
 def in_messages(data: bytes, size: int = MESSAGE_BYTES) -> list[pb.RecognizeRequest]:
     return [audio(data[start : start + size]) for start in range(0, len(data), size)]
+
+
+def interleaved(*channels: bytes) -> bytes:
+    """The samples of mono audio as those of one with so many channels."""
+    samples = zip(*(array("h", one) for one in channels), strict=True)
+    return array("h", chain.from_iterable(samples)).tobytes()
 
 
 def cut_at_random(data: bytes, rng: random.Random) -> Iterator[bytes]:

@@ -11,8 +11,8 @@ import grpc
 
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway_server.errors import UpstreamUnavailable
-from calls import Outcome, RecognizeCall, Stub, audio, commit, config, outcome_of
-from chaos.schedules import FUN_ASR, QWEN3_ASR, ROUTES, Schedule
+from calls import Outcome, RecognizeCall, Stub, audio, commit, config, interleaved, outcome_of
+from chaos.schedules import FUN_ASR, QWEN3_ASR, ROUTES, Schedule, Sentence
 from dashscope_emulator import EmulatorOptions, running_emulator
 from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
 from gateways import eventually, open_gateway
@@ -39,8 +39,11 @@ SETTINGS: Final[dict[str, Any]] = {
     "aliases": ROUTES,
     "circuit_open_seconds": 0.2,
 }
-#: What a call may end with whose budget is spent.
+#: What a call, or one of its channels, may end with whose budget is spent.
 SPENT: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+SPENT_NUMBERS: Final = tuple(code.value[0] for code in SPENT)
+#: The number of each channel's first word.
+FIRST_WORDS: Final = (0, 100)
 
 
 async def outcomes_with(schedules: Sequence[Schedule]) -> list[Outcome]:
@@ -97,17 +100,25 @@ async def _send(call: RecognizeCall, schedule: Schedule) -> None:
 
 
 async def _requests(schedule: Schedule) -> AsyncIterator[pb.RecognizeRequest]:
+    decoding = pb.DecodingConfig(
+        sample_rate_hertz=SAMPLE_RATE_HERTZ,
+        audio_channel_count=len(schedule.channels),
+        channel_mode=pb.CHANNEL_MODE_SEPARATE if schedule.is_separate else pb.CHANNEL_MODE_UNSPECIFIED,
+    )
     has_words = schedule.wants_words and QWEN3_ASR not in models_of(schedule)
     features = pb.RecognitionFeatures(enable_word_time_offsets=True) if has_words else None
     keep_alive = pb.KeepAliveConfig(policy=schedule.policy)
     yield config(
-        model=schedule.model, features=features, keep_alive=keep_alive, interim_results=schedule.wants_interims
+        model=schedule.model,
+        decoding_config=decoding,
+        features=features,
+        keep_alive=keep_alive,
+        interim_results=schedule.wants_interims,
     )
-    size = schedule.message_ms * SAMPLE_RATE_HERTZ // 1000 * 2
+    size = schedule.message_ms * SAMPLE_RATE_HERTZ // 1000 * 2 * len(schedule.channels)
     first_word = 0
     for sentence in schedule.sentences:
-        blocks = sentence.words * BLOCKS_PER_WORD
-        data = marker_audio(first_word * BLOCKS_PER_WORD, blocks) + silent_audio(sentence.silence_ms // 10)
+        data = interleaved(*(_spoken(sentence, first_word, channel) for channel in schedule.channels))
         for start in range(0, len(data), size):
             yield audio(data[start : start + size])
         first_word += sentence.words
@@ -118,62 +129,88 @@ async def _requests(schedule: Schedule) -> AsyncIterator[pb.RecognizeRequest]:
         await asyncio.sleep(sentence.pause_seconds)
 
 
+def _spoken(sentence: Sentence, first_word: int, channel: int) -> bytes:
+    """Return what a channel says in a sentence, and its silence."""
+    first_block = (first_word + FIRST_WORDS[channel]) * BLOCKS_PER_WORD
+    words = marker_audio(first_block, sentence.words * BLOCKS_PER_WORD)
+    silence = silent_audio(sentence.silence_ms // 10)
+    return silence + words if channel else words + silence
+
+
 def faults_in(schedule: Schedule, outcome: Outcome) -> list[str]:
     """Return everything that is wrong with an outcome; empty if the promise was kept."""
     is_whole = outcome.code is grpc.StatusCode.OK
     wrong: list[str] = []
     if not is_whole and (outcome.code not in SPENT or outcome.reason == UpstreamUnavailable.__name__):
         wrong.append(f"the call ended with {outcome.code.name}: {outcome.message}")
-    wrong += _wrong_words(schedule, outcome, is_whole=is_whole)
+    failed = _failed_channels(outcome)
+    wrong += [f"a channel failed with {code}" for code in failed.values() if code not in SPENT_NUMBERS]
+    for channel in schedule.channels:
+        is_complete = is_whole and channel not in failed
+        wrong += _wrong_words(schedule, outcome, channel, is_whole=is_complete)
+        wrong += _wrong_answers(schedule, outcome, channel) if is_complete else []
     wrong += _wrong_numbers(outcome.results)
-    if is_whole:
-        wrong += _wrong_answers(schedule, outcome)
-        if not outcome.responses[-1].HasField("finished"):
-            wrong.append("the last response is not the summary")
+    if is_whole and not outcome.responses[-1].HasField("finished"):
+        wrong.append("the last response is not the summary")
     if sum(response.HasField("started") for response in outcome.responses) > 1:
         wrong.append("the call started twice")
     return wrong
 
 
-def _places_ms(schedule: Schedule) -> list[int]:
-    """Return where each word begins."""
+def _failed_channels(outcome: Outcome) -> dict[int, int]:
+    """Return the channels without which the call went on, each with its status."""
+    events = [one.stream_event for one in outcome.responses if one.HasField("stream_event")]
+    failed = pb.STREAM_EVENT_TYPE_CHANNEL_FAILED
+    return {event.channel: event.error.code for event in events if event.event_type == failed}
+
+
+def _places_ms(schedule: Schedule, channel: int) -> list[int]:
+    """Return where each word of a channel begins."""
     places, at_ms = [], 0
     for sentence in schedule.sentences:
-        places += [at_ms + 300 * number for number in range(sentence.words)]
+        first_ms = at_ms + (sentence.silence_ms if channel else 0)
+        places += [first_ms + 300 * number for number in range(sentence.words)]
         at_ms += 300 * sentence.words + sentence.silence_ms
     return places
 
 
-def _wrong_words(schedule: Schedule, outcome: Outcome, *, is_whole: bool) -> list[str]:
-    places = _places_ms(schedule)
-    expected = [f"w{number}" for number in range(len(places))]
-    heard = [word for text in outcome.texts for word in text.split()]
+def _wrong_words(schedule: Schedule, outcome: Outcome, channel: int, *, is_whole: bool) -> list[str]:
+    places, first_word = _places_ms(schedule, channel), FIRST_WORDS[channel]
+    expected = [f"w{first_word + number}" for number in range(len(places))]
+    finals = [final for final in outcome.finals if final.channel == channel]
+    heard = [word for final in finals for word in final.transcript.split()]
     wrong = []
     if heard != (expected if is_whole else expected[: len(heard)]):
-        wrong.append(f"heard {heard}, said {expected}")
-    for final in outcome.finals:
+        wrong.append(f"channel {channel}: heard {heard}, said {expected}")
+    for final in finals:
         for word in final.words:
-            distance = word.start_offset.ToMilliseconds() - places[int(word.word.strip()[1:])]
+            distance = word.start_offset.ToMilliseconds() - places[int(word.word.strip()[1:]) - first_word]
             if abs(distance) > TOLERANCE_MS:
                 wrong.append(f"{word.word} is {distance} ms from its place")
     return wrong
 
 
 def _wrong_numbers(results: Sequence[pb.RecognitionResult]) -> list[str]:
-    index, revision, wrong = 0, 1, []
+    """Each text of a channel's open utterance is its next revision, and each first one has the next number."""
+    next_index, wrong = 0, []
+    due: dict[int, tuple[int, int]] = {}
     for result in results:
+        index, revision = due.pop(result.channel, (next_index, 1))
         if (result.result_index, result.revision) != (index, revision):
             wrong.append(f"result {result.result_index}.{result.revision} where {index}.{revision} was due")
-        index, revision = (index + 1, 1) if result.is_final else (index, revision + 1)
+        next_index = max(next_index, index + 1)
+        if not result.is_final:
+            due[result.channel] = (index, revision + 1)
     return wrong
 
 
-def _wrong_answers(schedule: Schedule, outcome: Outcome) -> list[str]:
+def _wrong_answers(schedule: Schedule, outcome: Outcome, channel: int) -> list[str]:
     """Count the answers to commits; finals that the gateway forced by itself look like answers and may come on top."""
     said = sum(sentence.commits for sentence in schedule.sentences)
-    empty = sum(one.stream_event.event_type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY for one in outcome.responses)
-    forced = sum(final.forced for final in outcome.finals)
-    updates = sum(one.stream_event.event_type == pb.STREAM_EVENT_TYPE_UPDATE_APPLIED for one in outcome.responses)
+    events = [one.stream_event for one in outcome.responses if one.stream_event.channel == channel]
+    empty = sum(event.event_type == pb.STREAM_EVENT_TYPE_COMMIT_EMPTY for event in events)
+    forced = sum(final.forced for final in outcome.finals if final.channel == channel)
+    updates = sum(event.event_type == pb.STREAM_EVENT_TYPE_UPDATE_APPLIED for event in events)
     said_updates = sum(one.has_update for one in schedule.sentences) * (FUN_ASR in models_of(schedule))
     # A model that takes no updates gives no answer to them, and may have taken over.
     are_answered = schedule.model == FUN_ASR

@@ -67,6 +67,7 @@ class Schedule:
         policy: What is done while the client is quiet.
         read_pause_seconds: How long the client waits before it reads each response.
         faults: What goes wrong.
+        is_separate: Two channels are recognised apart: in the second one other words follow each silence.
     """
 
     model: str
@@ -77,6 +78,12 @@ class Schedule:
     policy: pb.KeepAlivePolicy.ValueType
     read_pause_seconds: float
     faults: tuple[Fault, ...]
+    is_separate: bool
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """The channels of its audio."""
+        return (0, 1) if self.is_separate else (0,)
 
 
 _ENDINGS: Final[st.SearchStrategy[Action]] = st.one_of(
@@ -141,4 +148,5 @@ SCHEDULES: Final = st.builds(
     faults=st.lists(
         st.one_of(_IN_SPEECH, _IN_SPEECH, _IN_SPEECH, _AT_THE_START, _AT_THE_END, _AT_THE_HANDSHAKE, _LATE), max_size=4
     ).map(tuple),
+    is_separate=st.sampled_from((False, False, False, True)),
 )

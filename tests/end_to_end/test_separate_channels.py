@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from array import array
 from collections.abc import AsyncIterator, Callable, Sequence
-from itertools import chain
 from typing import Any
 
 import grpc
@@ -16,7 +14,7 @@ from asrgateway.pacing import at_speaking_speed
 from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server.lifecycle import Gateway
-from calls import Outcome, RecognizeCall, Stub, audio, commit, config, outcome_of, recognize
+from calls import Outcome, RecognizeCall, Stub, audio, commit, config, interleaved, outcome_of, recognize
 from dashscope_emulator import Fault
 from dashscope_emulator.faults import Drop, Fail, Phase
 from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
@@ -31,10 +29,6 @@ WORDS = [[f"w{first + number}" for number in range(5 * SENTENCES)] for first in 
 TURN = 150
 MESSAGE_BYTES = 6_400  # 100 ms of two channels
 DECODING = pb.DecodingConfig(sample_rate_hertz=16_000, audio_channel_count=2, channel_mode=pb.CHANNEL_MODE_SEPARATE)
-
-
-def interleaved(*channels: bytes) -> bytes:
-    return array("h", chain.from_iterable(zip(*(array("h", one) for one in channels), strict=True))).tobytes()
 
 
 def telephone() -> bytes:
