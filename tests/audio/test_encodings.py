@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
@@ -68,6 +69,19 @@ def test_a_position_is_right_within_50_ms(encoding: Encoding) -> None:
     pcm = b"".join((*fed, pipeline.flush()))
     late = [lateness_ms(pcm, 8_000, begin) for begin in CHIRP_SECONDS]
     assert max(map(abs, late)) <= 50, late
+
+
+def test_wrong_bytes_in_webm_move_nothing_behind_them() -> None:
+    """The name of a block, the size of another, the track of a third."""
+    data = coded_chirps(Encoding.WEBM_OPUS)
+    blocks = [found.start() for found in re.finditer(rb"\xa3[\x40-\x45]?.\x81", data[1_000:4_000], re.DOTALL)][:3]
+    for number, place in enumerate(blocks):
+        wrong = bytearray(data)
+        wrong[1_000 + place + number] ^= 0x50
+        pipeline = AudioPipeline(format_of(Encoding.WEBM_OPUS), 8_000)
+        pcm = b"".join((*_fed(pipeline, bytes(wrong)), pipeline.flush()))
+        assert abs(lateness_ms(pcm, 8_000, CHIRP_SECONDS[-1])) <= 50, number
+    assert len(blocks) == 3
 
 
 def _fed(pipeline: AudioPipeline, piece: bytes) -> list[bytes]:
