@@ -105,9 +105,21 @@ def _coded(encoding: Encoding, pcm: bytes, name: str) -> bytes:
 
 def encode(pcm: bytes, container: str, codec: str, rate_hertz: int, channel_count: int = 1, **options: str) -> bytes:
     """Audio at 16 kHz, mono, as a file."""
-    layout = "mono" if channel_count == 1 else "stereo"
     frame = av.AudioFrame(format="s16", layout="mono", samples=len(pcm) // 2)
     frame.planes[0].update(pcm)
+    return _file_of(frame, container, codec, rate_hertz, "mono" if channel_count == 1 else "stereo", options)
+
+
+def stereo_flac(pcm: bytes) -> bytes:
+    """Audio at 16 kHz, two interleaved channels, as a FLAC file."""
+    frame = av.AudioFrame(format="s16", layout="stereo", samples=len(pcm) // 4)
+    frame.planes[0].update(pcm)
+    return _file_of(frame, "flac", "flac", RATE_HERTZ, "stereo", {})
+
+
+def _file_of(
+    frame: av.AudioFrame, container: str, codec: str, rate_hertz: int, layout: str, options: dict[str, str]
+) -> bytes:
     frame.sample_rate = RATE_HERTZ
     output = io.BytesIO()
     with av.open(output, "w", format=container) as target:

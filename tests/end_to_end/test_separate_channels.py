@@ -15,6 +15,7 @@ from asrgateway.v1 import recognition_pb2 as pb
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from asrgateway_server.lifecycle import Gateway
 from calls import Outcome, RecognizeCall, Stub, audio, commit, config, interleaved, outcome_of, recognize
+from coded_audio import stereo_flac
 from dashscope_emulator import Fault
 from dashscope_emulator.faults import Drop, Fail, Phase
 from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
@@ -85,6 +86,17 @@ async def test_each_word_comes_once_in_its_channel_and_at_its_place() -> None:
         assert cursor.finalized == min(cursor.channel_finalized, key=lambda one: one.ToMilliseconds())
         assert len(outcome.finished.channels) == 2
         assert outcome.finished.audio_duration.ToMilliseconds() == 2 * 3_000 * SENTENCES
+
+
+async def test_the_channels_of_coded_audio_are_recognised_apart() -> None:
+    """Its header says that there are two."""
+    data = stereo_flac(TELEPHONE)
+    decoding = pb.DecodingConfig(encoding=pb.AUDIO_ENCODING_FLAC, channel_mode=pb.CHANNEL_MODE_SEPARATE)
+    features = pb.RecognitionFeatures(enable_word_time_offsets=True)
+    first = config(model=MODELS[0], decoding_config=decoding, features=features)
+    async with vendor_and_gateway(backlog_speed=30) as (_, _, stub):
+        outcome = await recognize(stub, [first, *in_messages(data)], timeout=60)
+    assert_whole(outcome)
 
 
 @pytest.mark.parametrize("audio_ms", [300, 1_400, 2_600, 4_000])
