@@ -190,10 +190,13 @@ def test_the_notes_ask_for_a_test_only_where_there_is_one() -> None:
 
 
 def test_the_notes_warn_of_a_sidecar_without_a_limit() -> None:
-    bounded = {"name": "bounded", "resources": {"limits": {"memory": "64Mi"}}}
+    bounded = {"name": "bounded", "image": "a", "resources": {"limits": {"memory": "64Mi"}}}
     values = {
-        "sidecars": [{"name": "boundless"}, bounded],
-        "initContainers": [{"name": "stays", "restartPolicy": "Always"}, {"name": "ends"}],
+        "sidecars": [{"name": "boundless", "image": "a"}, bounded],
+        "initContainers": [
+            {"name": "stays", "image": "a", "restartPolicy": "Always"},
+            {"name": "ends", "image": "a"},
+        ],
     }
     assert re.findall(r"sidecar (\w+) has no memory limit", notes(ANONYMOUS, values)) == ["boundless", "stays"]
 

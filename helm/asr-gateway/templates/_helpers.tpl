@@ -210,6 +210,13 @@ rendered without one.
 {{- add 250 (mul 100 (include "asr-gateway.embeddedWorkers" .)) (mul 100 (min 2 (include "asr-gateway.emulatorDecoders" .))) }}
 {{- end }}
 
+{{/* The number that an amount such as 500m or 1.5Gi stands for. */}}
+{{- define "asr-gateway.quantity" -}}
+{{- $factors := dict "n" 1e-9 "u" 1e-6 "m" 1e-3 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 "Ei" 1152921504606846976 }}
+{{- $unit := regexFind "[A-Za-z]i?$" (toString .) }}
+{{- mulf (toString . | trimSuffix $unit | float64) (default 1 (get $factors $unit)) }}
+{{- end }}
+
 {{/* Computes what `resources` leaves open. A limit without a request is the request too; for memory also the reverse. */}}
 {{- define "asr-gateway.resources" -}}
 {{- $limits := merge (dict) (default (dict) .Values.resources.limits) }}
