@@ -12,10 +12,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clients go-client java-client typescript-client rust-client test check chaos soak mutations compat bench rollouts docs protos locks clean
+.PHONY: help demo clients go-client java-client typescript-client rust-client test check chaos soak mutations cluster-test compat bench rollouts docs protos locks clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.runtime  ## recognise the bundled recordings with the embedded recogniser
 	@$(BIN)/python clients/demo.py
@@ -42,7 +42,7 @@ rust-client:
 	@cd clients/rust && cargo test --quiet --release --locked && cargo build --quiet --release --locked
 
 test: $(VENV)/.development $(VENV)/.riva  ## run the tests, several files at once
-	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --ignore tests/cluster
 
 check: $(VENV)/.development $(VENV)/.generator  ## format, lint, types, contract, layers
 	@$(BIN)/ruff format --check .
@@ -72,6 +72,10 @@ rollouts: $(VENV)/.development  ## count calls that fail while gateways are repl
 
 mutations: $(VENV)/.development  ## decode 10,000 changed recordings of each encoding; AUDIO_SEED=7 repeats a run; 20 minutes
 	@AUDIO_MUTATIONS=10000 $(BIN)/python -m pytest tests/audio/test_hostile.py --timeout 3600
+
+cluster-test: $(VENV)/.development  ## install the chart on API servers of the oldest and the newest Kubernetes, which it builds first
+	@PYTHONPATH=tests $(BIN)/python -m cluster
+	@KUBECACHEDIR=.pytest_cache/kube $(BIN)/python -m pytest tests/cluster
 
 compat: $(VENV)/.development  ## import the client's stubs on the oldest and newest libraries
 	@$(BIN)/python tests/compat.py
