@@ -13,8 +13,8 @@ class UtteranceLimit:
     """Shortens utterances where one task after the other is lost before it gives a final result.
 
     Speech without a pause has no final result before the limit. Where tasks do not live so long, each would recognize
-    the same words again. So an utterance may take half of the audio that such a task received, and twice as much again
-    after each final result.
+    the same words again. So an utterance may take half of the audio that such a task received, a quarter after one more
+    loss, as the upstream may have been behind with it, and so on; and twice as much again after each final result.
 
     Attributes:
         ms: The limit, in ms.
@@ -43,7 +43,7 @@ class UtteranceLimit:
             return
         self._lost += 1
         if self._lost >= _LOSSES_IN_A_ROW:
-            self.ms = min(self.ms, max(_SHORTEST_MS, min(self.ms, task_ms) / 2))
+            self.ms = min(self.ms, max(_SHORTEST_MS, min(self.ms, task_ms) / 2 ** (self._lost - 1)))
 
     def has_final(self) -> None:
         """Note a final result."""
