@@ -179,6 +179,14 @@ async def test_speech_without_a_pause_is_ended_before_the_place_where_tasks_are_
     assert client.heard == " ".join(str(n) for n in range(1, 41))
 
 
+async def test_a_pause_before_the_words_holds_nothing_up() -> None:
+    """The shortest utterance ends within the pause; the next one would end where the task is lost."""
+    losses = [*[(10, LOST)] * 2, *[(22, LOST)] * 30]
+    backend = Numbers(losses=[*losses], sentence=1_000, has_times=False)
+    client = await call(backend, *spoken(*[0] * 6)[1:], *spoken(*range(1, 11)))
+    assert client.heard == ONE_TO_TEN
+
+
 async def test_a_task_that_may_soon_be_lost_gets_no_audio_before_its_commit_is_answered() -> None:
     class Slow(Numbers):
         """Answers a commit some turns of the event loop later, and counts the audio that comes before."""

@@ -33,18 +33,18 @@ def test_an_utterance_gets_a_part_of_what_lost_tasks_received(lost_ms: tuple[int
     assert (found.ms, found.is_shortened) == (ms, ms < 20_000)
 
 
-def test_final_results_give_the_time_back_step_by_step() -> None:
+def test_answers_give_the_time_back_step_by_step() -> None:
     found = limit(5_000, 4_000)
     seconds = []
     for _ in range(5):
-        found.has_final()
+        found.answered()
         seconds.append(found.ms / 1000)
     assert seconds == [4, 8, 16, 20, 20]
 
 
-def test_a_single_loss_after_a_final_result_does_not_shorten_it_again() -> None:
+def test_a_single_loss_after_an_answer_does_not_shorten_it_again() -> None:
     found = limit(5_000, 4_000)
-    found.has_final()
+    found.answered()
     found.task_lost(1_000)
     assert found.ms == 4_000
 

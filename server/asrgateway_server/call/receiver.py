@@ -32,10 +32,12 @@ class Progress:
     Attributes:
         ready: The upstream has accepted the task.
         final: A final result was sent.
+        empty: A commit was answered: nothing was said.
     """
 
     ready: Callable[[], None]
     final: Callable[[], None]
+    empty: Callable[[], None]
 
 
 class Receiver:
@@ -96,6 +98,7 @@ class Receiver:
                 await self._boundary(event)
             case CommitEmpty():
                 self._utterance.close(self._clock.task_ms)
+                self._progress.empty()
                 await self._write(self._results.commit_empty(), read_at)
                 self._task_input.answer_received()
             case Ready():

@@ -64,7 +64,7 @@ class UpstreamLoop:
         self._arrival_times = arrival_times
         self._budget = FailureBudget(limits.max_failures, limits.reconnect_pause_seconds)
         self._utterance_limit = UtteranceLimit(limits.max_utterance_seconds * 1000)
-        self._progress = Progress(ready=models.succeeded, final=self._note_final)
+        self._progress = Progress(ready=models.succeeded, final=self._note_final, empty=self._utterance_limit.answered)
         self._takeover = Takeover(audio, fails_on_audio_loss=config.fails_on_audio_loss)
         self._has_hibernated = False
         self._is_first = True
@@ -176,7 +176,7 @@ class UpstreamLoop:
 
     def _note_final(self) -> None:
         self._budget.renew()
-        self._utterance_limit.has_final()
+        self._utterance_limit.answered()
         self._in_a_row = 0
         self._failed_models.clear()
 

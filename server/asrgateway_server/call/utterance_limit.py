@@ -14,7 +14,7 @@ class UtteranceLimit:
 
     Speech without a pause has no final result before the limit. Where tasks do not live so long, each would recognize
     the same words again. So an utterance may take half of the audio that such a task received, a quarter after one more
-    loss, as the upstream may have been behind with it, and so on; and twice as much again after each final result.
+    loss, as the upstream may have been behind with it, and so on; and twice as much again after each answer.
 
     Attributes:
         ms: The limit, in ms.
@@ -45,7 +45,7 @@ class UtteranceLimit:
         if self._lost >= _LOSSES_IN_A_ROW:
             self.ms = min(self.ms, max(_SHORTEST_MS, min(self.ms, task_ms) / 2 ** (self._lost - 1)))
 
-    def has_final(self) -> None:
-        """Note a final result."""
+    def answered(self) -> None:
+        """Note a final result, or the answer to a commit that nothing was said: the next one may come later."""
         self._lost = 0
         self.ms = min(2 * self.ms, self._max_ms)
