@@ -187,57 +187,57 @@ async def test_a_pause_before_the_words_holds_nothing_up() -> None:
     assert client.heard == ONE_TO_TEN
 
 
+class AfterCommit(Numbers):
+    """When no task is lost any more, takes the audio up to the first commit, and looks at what comes then."""
+
+    is_next_at_once = False
+
+    async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
+        if self.losses:
+            return await super().run(config, task_input, emit)
+        await emit(Ready(), time.monotonic())
+        while not isinstance(await task_input.next(), Commit):
+            pass
+        await self.committed(task_input, emit)
+        return Completed(read_at=time.monotonic())
+
+    async def committed(self, task_input: TaskInput, emit: Emit) -> None:
+        raise NotImplementedError
+
+    async def look_at_next(self, task_input: TaskInput) -> asyncio.Task[bytes | Commit | Update | None]:
+        """Ask for the next item, and note whether it comes within some turns of the event loop."""
+        following = asyncio.create_task(_next(task_input))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        self.is_next_at_once = following.done()
+        return following
+
+
 async def test_a_task_that_may_soon_be_lost_gets_no_audio_before_its_commit_is_answered() -> None:
-    class Slow(Numbers):
-        """Answers a commit some turns of the event loop later, and counts the audio that comes before."""
-
-        early_packets = 0
-
-        async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
-            if self.losses:
-                return await super().run(config, task_input, emit)
-            await emit(Ready(), time.monotonic())
-            while not isinstance(await task_input.next(), Commit):
-                pass
-            following = asyncio.create_task(_next(task_input))
-            for _ in range(20):
-                await asyncio.sleep(0)
-            self.early_packets += following.done()
+    class Slow(AfterCommit):
+        async def committed(self, task_input: TaskInput, emit: Emit) -> None:
+            following = await self.look_at_next(task_input)
             await emit(FinalResult(text="1 2", is_forced=True), time.monotonic())
             while await following is not None:
                 following = asyncio.create_task(_next(task_input))
-            return Completed(read_at=time.monotonic())
 
     backend = Slow(losses=[(26, LOST)] * 2, sentence=1_000, has_times=False)
     await call(backend, *spoken(*range(1, 41)))
-    assert backend.early_packets == 0
+    assert not backend.is_next_at_once
 
 
 async def test_a_commit_that_is_never_answered_holds_the_audio_back_once() -> None:
-    class Silent(Numbers):
-        """Answers a commit only with its last result, and counts the audio that comes at once after the first wait."""
-
-        packets_at_once = 0
-
-        async def run(self, config: RecognitionConfig, task_input: TaskInput, emit: Emit) -> TaskEnd:
-            if self.losses:
-                return await super().run(config, task_input, emit)
-            await emit(Ready(), time.monotonic())
-            while not isinstance(await task_input.next(), Commit):
-                pass
+    class Silent(AfterCommit):
+        async def committed(self, task_input: TaskInput, emit: Emit) -> None:
             await task_input.next()
-            following = asyncio.create_task(_next(task_input))
-            for _ in range(20):
-                await asyncio.sleep(0)
-            self.packets_at_once += following.done()
+            following = await self.look_at_next(task_input)
             while await following is not None:
                 following = asyncio.create_task(_next(task_input))
             await emit(FinalResult(text="all"), time.monotonic())
-            return Completed(read_at=time.monotonic())
 
     backend = Silent(losses=[(26, LOST)] * 2, sentence=1_000, has_times=False)
     await call(backend, *spoken(*range(1, 41)), limits=replace(PERSISTENT, answer_seconds=0.01))
-    assert backend.packets_at_once == 1
+    assert backend.is_next_at_once
 
 
 async def _next(task_input: TaskInput) -> bytes | Commit | Update | None:
