@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from all_settings import Settings
-from asrgateway_server.models import Catalogue, Feature
+from asrgateway_server.models import Catalogue, Feature, UpstreamEncoding
 from asrgateway_server.served_models import served_models
 from asrgateway_server.settings import SettingsError
 from asrgateway_server.vendors.dashscope.catalogue import DASHSCOPE_MODELS
@@ -237,3 +237,27 @@ def test_a_default_that_is_not_served_is_refused() -> None:
 def test_an_alias_that_cannot_be_names_its_path(aliases: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=rf"^aliases\.{message}"):
         offer(aliases=aliases)
+
+
+def test_a_model_may_be_sent_opus() -> None:
+    coded = {"name": "thrifty", "like": V2, "upstream_encoding": "ogg_opus"}
+    assert offer(coded).find("thrifty").upstream_encoding is UpstreamEncoding.OGG_OPUS
+    assert offer(coded).find(V2).upstream_encoding is UpstreamEncoding.LINEAR16
+
+
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [
+        (
+            {"like": "qwen3-asr-flash-realtime"},
+            "models of the backend qwen3_asr are not sent ogg_opus; use linear16",
+        ),
+        (
+            {"like": V2, "rates_hertz": [16_000, 44_100]},
+            "ogg_opus has no 44100 Hz; rates_hertz may be 8000, 12000, 16000, 24000, 48000",
+        ),
+    ],
+)
+def test_a_model_that_cannot_be_sent_opus_is_refused(model: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^models\[0\]\.upstream_encoding: {complaint}$"):
+        offer({"name": "new", "upstream_encoding": "ogg_opus"} | model)

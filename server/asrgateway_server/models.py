@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from typing import Final
 
 from asrgateway_server.errors import UnknownModel
@@ -28,6 +28,13 @@ class Feature(Enum):
     MESSAGE_CONTEXT = auto()
     SEMANTIC_ENDPOINTING = auto()
     MANUAL_ENDPOINTING = auto()
+
+
+class UpstreamEncoding(StrEnum):
+    """How a model is sent its audio."""
+
+    LINEAR16 = "linear16"
+    OGG_OPUS = "ogg_opus"
 
 
 #: The option that each feature honours. A path without a value: every value of it; with one: that value only.
@@ -106,6 +113,8 @@ class Model:
         backend: The registry's key of what recognizes.
         language_codes: BCP-47 codes of the languages it knows.
         sample_rates_hertz: Rates of audio it is given, ascending.
+        upstream_encoding: How that audio is coded on its way.
+        upstream_encodings: How it may be; an operator chooses.
         options: Paths within StreamingConfig of the options it honours; ``path=value`` for one value only. What may
             change in mid-call begins with ``update.``.
         hotwords: What it takes as hot words, where it takes any.
@@ -130,6 +139,8 @@ class Model:
     backend: str
     language_codes: tuple[str, ...]
     sample_rates_hertz: tuple[int, ...]
+    upstream_encoding: UpstreamEncoding = UpstreamEncoding.LINEAR16
+    upstream_encodings: tuple[UpstreamEncoding, ...] = (UpstreamEncoding.LINEAR16,)
     options: frozenset[str]
     hotwords: HotwordLimits = HotwordLimits()
     max_context_tokens: int | None = None

@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from asrgateway_server.audio.opus import CODED_RATES_HERTZ
 from asrgateway_server.backends.vendor import AnyVendor, Vendors
-from asrgateway_server.models import DEFAULT_ALIAS, Catalogue, Model
+from asrgateway_server.models import DEFAULT_ALIAS, Catalogue, Model, UpstreamEncoding
 from asrgateway_server.settings import ModelSettings, Settings, SettingsError, unknown_value
 
 
@@ -52,8 +53,10 @@ def _operators_models(settings: Settings, vendors: Vendors) -> Mapping[str, Mode
         if chosen.name in reserved:
             raise SettingsError(f"{path}.name: {chosen.name} has a meaning of its own; choose another name")
         start = _start(path, chosen, {**known, **own}, vendor_of)
+        model = _model(chosen, start)
+        _verify_encoding(path, model, vendor_of[model.backend].backends[model.backend].upstream_encodings)
         try:
-            own[chosen.name] = vendor_of[start.backend].placed(_model(chosen, start), chosen.endpoint, settings)
+            own[chosen.name] = vendor_of[model.backend].placed(model, chosen.endpoint, settings)
         except ValueError as error:
             raise SettingsError(f"{path}{error}") from None
     return own
@@ -80,12 +83,28 @@ def _model(chosen: ModelSettings, start: Model) -> Model:
         "vendor_model": chosen.vendor_model or None,
         "language_codes": chosen.languages,
         "sample_rates_hertz": chosen.rates_hertz and tuple(sorted(chosen.rates_hertz)),
+        "upstream_encoding": chosen.upstream_encoding and UpstreamEncoding(chosen.upstream_encoding),
         "options": None if chosen.options is None else frozenset(chosen.options),
         "price_per_second_cny": chosen.price_per_second_cny,
         "retirement_date": chosen.retirement_date,
     }
     changes = {name: value for name, value in said.items() if value is not None}
     return replace(start, name=chosen.name, **changes)  # type: ignore[arg-type] # each of its field
+
+
+def _verify_encoding(path: str, model: Model, allowed: Collection[UpstreamEncoding]) -> None:
+    encoding = model.upstream_encoding
+    if encoding not in allowed:
+        raise SettingsError(
+            f"{path}.upstream_encoding: models of the backend {model.backend} are not sent {encoding};"
+            f" use {' or '.join(allowed)}"
+        )
+    unfit = sorted(set(model.sample_rates_hertz) - set(CODED_RATES_HERTZ))
+    if encoding is UpstreamEncoding.OGG_OPUS and unfit:
+        raise SettingsError(
+            f"{path}.upstream_encoding: ogg_opus has no {unfit[0]} Hz; rates_hertz may be"
+            f" {', '.join(map(str, CODED_RATES_HERTZ))}"
+        )
 
 
 def _verify_aliases(settings: Settings, served: Collection[str], known: Collection[str]) -> None:

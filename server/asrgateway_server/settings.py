@@ -182,6 +182,10 @@ class ModelSettings(BaseModel):
     rates_hertz: Annotated[tuple[Annotated[int, Field(ge=4_000, le=192_000)], ...], Field(min_length=1)] | None = None
     """Rates of audio it takes. Needed without `like`."""
 
+    upstream_encoding: Literal["linear16", "ogg_opus"] | None = None
+    """How audio is sent to it. Default: `linear16`. `ogg_opus`: an eighth of the bytes, for more processor time; see
+    [transports](transports.md)."""
+
     options: tuple[str, ...] | None = None
     """Paths in `streaming_config` of the options it honours, as `features.enable_emotion`; with `=true` or `=false`
     for that value only."""

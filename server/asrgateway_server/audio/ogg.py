@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 MAGIC: Final = b"OggS"
-_HEADER: Final = struct.Struct("<4sBBqIIIB")
-_CONTINUED, _FIRST, _LAST = 1, 2, 4
-_FULL_SEGMENT: Final = 255
+HEADER: Final = struct.Struct("<4sBBqIIIB")
+#: What the flags of a page say: its first packet began earlier; the stream begins, or ends, with it.
+CONTINUED, FIRST, LAST = 1, 2, 4
+FULL_SEGMENT: Final = 255
 #: No codec here has larger ones; a larger packet, such as one with a picture, is passed over.
 _MOST_PACKET_BYTES: Final = 128 * 1024
 # Pages that are none: so many are examined at once, and so much waits meanwhile.
@@ -94,21 +95,21 @@ class OggReader:
 
     def _open(self) -> bool:
         """Read the header of a page, or look for one; False if that needs more bytes."""
-        if len(self._pending) < _HEADER.size:
+        if len(self._pending) < HEADER.size:
             return False
-        magic, version, flags, position, serial, sequence, checksum, count = _HEADER.unpack_from(self._pending)
+        magic, version, flags, position, serial, sequence, expected, count = HEADER.unpack_from(self._pending)
         if magic != MAGIC or version:
             return self._search()
-        start = _HEADER.size + count
+        start = HEADER.size + count
         if len(self._pending) < start:
             return False
-        segments = self._pending[_HEADER.size : start]
+        segments = self._pending[HEADER.size : start]
         is_next = serial != self._serial or sequence == self._sequence
-        if not (self._is_synchronised and is_next) or flags & _FIRST:
+        if not (self._is_synchronised and is_next) or flags & FIRST:
             size = start + sum(segments)
             if len(self._pending) < size:
                 return False
-            if _checksum(self._pending[:size]) != checksum:
+            if checksum(self._pending[:size]) != expected:
                 return self._search()
         self._is_synchronised = True
         self.stray_bytes = 0
@@ -116,15 +117,15 @@ class OggReader:
         self._page = OggPage(
             serial=serial,
             position=position,
-            is_first=bool(flags & _FIRST),
-            is_last=bool(flags & _LAST),
+            is_first=bool(flags & FIRST),
+            is_last=bool(flags & LAST),
             is_after_loss=not is_next,
-            packet_count=sum(size < _FULL_SEGMENT for size in segments),
+            packet_count=sum(size < FULL_SEGMENT for size in segments),
         )
         self._choose(self._page)
         if self._is_wanted:
             self._sequence = sequence + 1 & 0xFFFFFFFF
-            self._continue(is_continued=bool(flags & _CONTINUED), is_next=is_next)
+            self._continue(is_continued=bool(flags & CONTINUED), is_next=is_next)
         return True
 
     def _choose(self, page: OggPage) -> None:
@@ -150,7 +151,7 @@ class OggReader:
         for size in self._segments:
             if start + size > len(self._pending):
                 break
-            self._add(page, self._pending[start : start + size], is_end=size < _FULL_SEGMENT)
+            self._add(page, self._pending[start : start + size], is_end=size < FULL_SEGMENT)
             used, start = used + 1, start + size
         self._segments, self._pending = self._segments[used:], self._pending[start:]
         page.is_whole = not self._segments
@@ -184,7 +185,8 @@ class OggReader:
         return True
 
 
-def _checksum(page: bytes) -> int:
+def checksum(page: bytes) -> int:
+    """Return what the checksum of a page should be, whatever stands in its place."""
     blank = page[:22] + bytes(4) + page[26:]
     mirrored = zlib.crc32(blank.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int.from_bytes(mirrored.to_bytes(4, "little").translate(_MIRRORED), "big")

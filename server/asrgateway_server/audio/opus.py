@@ -11,8 +11,10 @@ from asrgateway_server.audio.packets import Stream, refused
 
 RATE_HERTZ: Final = 48_000
 HEAD: Final = b"OpusHead"
-# All rates that Opus codes; a client may declare any of them.
+# All other rates that Opus codes; a client may declare any of them.
 _RATES_HERTZ: Final = (8_000, 12_000, 16_000, 24_000)
+#: Rates of audio that Opus codes as it is.
+CODED_RATES_HERTZ: Final = (*_RATES_HERTZ, RATE_HERTZ)
 _HEAD_BYTES: Final = 19
 _MOST_SAMPLES: Final = 5_760
 _MOST_FRAME_BYTES: Final = 1_275

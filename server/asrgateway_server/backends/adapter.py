@@ -72,7 +72,10 @@ class WebSocketAdapter(Protocol):
         """Begin the task."""
 
     def audio(self, pcm: bytes) -> str | bytes:
-        """Return the message that carries ``pcm``: mono, 16-bit little-endian, at the model's rate."""
+        """Return the message that carries ``pcm``: mono, 16-bit little-endian, at the model's rate.
+
+        It is empty, and not sent, where a coded stream cannot carry so little yet.
+        """
 
     def commit(self) -> Sequence[Output]:
         """End the open utterance; a forced ``FinalResult`` or ``CommitEmpty`` follows, here or later.

@@ -147,7 +147,8 @@ class TaskExchange:
         while (item := await self._task_input.next()) is not None:
             match item:
                 case bytes():
-                    await self._send(self._adapter.audio(item))
+                    if message := self._adapter.audio(item):
+                        await self._send(message)
                     if self._unanswered:
                         self._unanswered.sent(item, time.monotonic())
                 case Commit():

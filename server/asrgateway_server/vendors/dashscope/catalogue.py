@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from asrgateway_server.models import UpstreamEncoding
 from asrgateway_server.vendors.dashscope import hotword_limits
 from asrgateway_server.vendors.dashscope.model import DashScopeModel, HotwordResource
 
@@ -276,6 +277,10 @@ DASHSCOPE_MODELS: Final = (*_PARAFORMER_MODELS, *_FUN_ASR_MODELS, *_QWEN3_MODELS
 DEFAULT_MODEL: Final = "fun-asr-realtime"
 
 _BLANK: Final = DashScopeModel(name="", backend="", language_codes=(), sample_rates_hertz=(), options=frozenset())
+# Source: Model Studio manual, "Paraformer client events": Opus has to be in Ogg. How a session wants its packets framed
+# stands nowhere.
+_IN_TASKS: Final = (UpstreamEncoding.LINEAR16, UpstreamEncoding.OGG_OPUS)
+
 #: What an operator's own model begins as that is like no other.
 BLANK_MODELS: Final[Mapping[str, DashScopeModel]] = {
     "paraformer": replace(
@@ -283,12 +288,14 @@ BLANK_MODELS: Final[Mapping[str, DashScopeModel]] = {
         backend="paraformer",
         hotwords=hotword_limits.PARAFORMER_TABLE,
         hotword_resource=HotwordResource.TABLE,
+        upstream_encodings=_IN_TASKS,
     ),
     "fun_asr": replace(
         _BLANK,
         backend="fun_asr",
         hotwords=hotword_limits.FUN_ASR_TABLE,
         hotword_resource=HotwordResource.TABLE,
+        upstream_encodings=_IN_TASKS,
         kept_context_messages=_KEPT_MESSAGES,
         kept_turn_characters=_KEPT_CHARACTERS,
     ),

@@ -29,6 +29,8 @@ from asrgateway_server.events import (
     SpeechStarted,
     Word,
 )
+from asrgateway_server.models import UpstreamEncoding
+from asrgateway_server.vendors.dashscope.adapters.paraformer import ParaformerAdapter
 from asrgateway_server.vendors.dashscope.adapters.run_task import RunTaskAdapter
 from catalogues import WITH_KEY
 from messages import event, failed, final, finished, interim, started, word
@@ -399,3 +401,34 @@ def test_a_task_that_told_something_does_not(running: RunTaskAdapter) -> None:
     running.finish()
     with pytest.raises(UndecodableAudio):
         running.receive(failed("NO_VALID_AUDIO_ERROR"))
+
+
+# A model that is sent Opus ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def coding() -> RunTaskAdapter:
+    model = replace(MODELS.find("paraformer-realtime-v2"), upstream_encoding=UpstreamEncoding.OGG_OPUS)
+    adapter = ParaformerAdapter(RecognitionConfig(model=model, audio=AudioFormat(sample_rate_hertz=16_000)), "task-1")
+    assert sent(adapter.start())[0]["payload"]["parameters"]["format"] == "opus"
+    adapter.receive(started())
+    return adapter
+
+
+def test_opus_is_sent_as_it_comes_and_its_end_before_that_of_the_task(coding: RunTaskAdapter) -> None:
+    stream = coding.audio(SECOND_OF_AUDIO)
+    end, finish = coding.finish()
+    assert isinstance(end, Send)
+    assert isinstance(end.message, bytes)
+    assert isinstance(finish, Send)
+    assert (stream[:4], end.message[:4]) == (b"OggS", b"OggS")
+    assert json.loads(finish.message)["header"]["action"] == "finish-task"
+
+
+def test_a_task_without_audio_has_no_opus_to_end(coding: RunTaskAdapter) -> None:
+    assert [message["header"]["action"] for message in sent(coding.finish())] == ["finish-task"]
+
+
+def test_audio_too_short_for_opus_waits_for_more(coding: RunTaskAdapter) -> None:
+    assert coding.audio(bytes(100)) == b""
+    assert len(coding.finish()) == 2

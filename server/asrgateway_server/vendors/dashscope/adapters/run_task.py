@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import ClassVar, Final
 
+from asrgateway_server.audio.ogg_opus_encoder import OggOpusEncoder
 from asrgateway_server.backends.adapter import Output, Send
 from asrgateway_server.backends.adapter_order import AdapterOrder, State, Step
 from asrgateway_server.config import Adaptation, ContextMessage, ContextRole, RecognitionConfig
@@ -28,6 +29,7 @@ from asrgateway_server.events import (
     UpdateApplied,
     Word,
 )
+from asrgateway_server.models import UpstreamEncoding
 from asrgateway_server.vendors.dashscope.adapters.run_task_messages import (
     ResultGenerated,
     Sentence,
@@ -83,6 +85,8 @@ class RunTaskAdapter:
         # A model with this switch says nothing of what is not final unless it is asked.
         self.answers_speech = not config.model.has_interim_on_request or config.interim_results
         self.keeps_connection = True
+        is_coded = config.model.upstream_encoding is UpstreamEncoding.OGG_OPUS
+        self._encoder = OggOpusEncoder(config.model_rate_hertz) if is_coded else None
         self._order = AdapterOrder()
         self._billed_ms: int | None = None
         self._open: InterimResult | None = None
@@ -113,7 +117,7 @@ class RunTaskAdapter:
         """See ``WebSocketAdapter``."""
         if not self._order.is_ready:
             self._order.take(Step.AUDIO)  # Raises.
-        return pcm
+        return self._encoder.encode(pcm) if self._encoder else pcm
 
     def commit(self) -> Sequence[Output]:
         """See ``WebSocketAdapter``; never called."""
@@ -128,7 +132,8 @@ class RunTaskAdapter:
     def finish(self) -> Sequence[Output]:
         """See ``WebSocketAdapter``."""
         self._order.take(Step.FINISH)
-        return [self._send("finish-task", {"input": {}})]
+        rest = self._encoder.finish() if self._encoder else b""
+        return [*([Send(rest)] if rest else []), self._send("finish-task", {"input": {}})]
 
     def receive(self, message: str) -> Sequence[Output]:
         """See ``WebSocketAdapter``."""

@@ -20,6 +20,7 @@ from asrgateway_server.config import (
     ServerVad,
 )
 from asrgateway_server.languages import language_hints
+from asrgateway_server.models import UpstreamEncoding
 from asrgateway_server.vendors.dashscope.adapters.json_numbers import whole_numbers
 from asrgateway_server.vendors.dashscope.model import DashScopeModel, dashscope_model
 
@@ -77,6 +78,8 @@ _BEHIND_SWITCHES: Final[Mapping[str, str]] = {
     "vocabulary": "adaptation.hotwords",
 }
 
+_FORMATS: Final[Mapping[UpstreamEncoding, str]] = {UpstreamEncoding.LINEAR16: "pcm", UpstreamEncoding.OGG_OPUS: "opus"}
+
 _SUPER_WEIGHT: Final = 50
 _HIGHEST_WEIGHT: Final = 5
 
@@ -90,7 +93,7 @@ def task_parameters(config: RecognitionConfig, options: Iterable[str]) -> dict[s
     """
     model = dashscope_model(config.model)
     parameters: dict[str, object] = {
-        "format": "pcm",
+        "format": _FORMATS[model.upstream_encoding],
         "sample_rate": config.model_rate_hertz,
         "language_hints": language_hints(config) or None,
     }
