@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from asrgateway_server.admission.tls import CertificateFiles
 from asrgateway_server.grpc_api import rotation
 from asrgateway_server.grpc_api.ports import ONLY_ONE_LISTENER, bind
-from asrgateway_server.grpc_api.rotation import RotatingServer
+from asrgateway_server.grpc_api.rotation import RotatingServer, waiting_connections
 from asrgateway_server.settings import Address, SettingsError
 from asrgateway_server.watched_files import WatchedFiles
 from certificates import Certificate, make_certificate
@@ -150,3 +150,12 @@ async def test_a_listener_is_found_among_the_maximum_of_connections(tmp_path: Pa
                     assert len(listeners) == len(server._names)
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_connections_that_nobody_has_accepted_are_counted() -> None:
+    with socket.create_server((HOST, 0)) as listener, ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(socket.create_connection(listener.getsockname()))
+        assert waiting_connections(listener) == 2
+        listener.accept()[0].close()
+        assert waiting_connections(listener) == 1

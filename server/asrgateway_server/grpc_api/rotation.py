@@ -14,6 +14,7 @@ import os
 import socket
 import stat
 import struct
+import sys
 from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -36,6 +37,10 @@ _OPEN_FILES: Final = Path("/proc/self/fd")
 # Source: linux/bpf_common.h and linux/filter.h: one instruction, which returns a constant.
 _RETURN_CONSTANT: Final = 0x06
 _ATTACH_REUSEPORT_CBPF: Final = 51
+# Source: linux/tcp.h, `struct tcp_info`: the fifth number after eight bytes.
+_UNACKED_OFFSET: Final = 24
+_ACCEPT_CHECKS: Final = 300
+_ACCEPT_CHECK_SECONDS: Final = 0.1
 
 #: Returns a server that is ready to be bound, with this option.
 MakeServer = Callable[[ListenerOption], grpc.aio.Server]
@@ -127,6 +132,7 @@ class RotatingServer:
                     _prefer_second(listener)
             await new.start()
             await asyncio.sleep(self._settle_seconds)
+            await _until_accepted(listeners)
             for listener in listeners:
                 listener.shutdown(socket.SHUT_RDWR)
         log.info("new connections get the new certificate")
@@ -142,6 +148,23 @@ class RotatingServer:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _until_accepted(listeners: Collection[socket.socket]) -> None:
+    """Wait until a server has accepted what has come; the kernel would reset the rest. Half a minute at most."""
+    for _ in range(_ACCEPT_CHECKS):
+        if not any(map(waiting_connections, listeners)):
+            return
+        await asyncio.sleep(_ACCEPT_CHECK_SECONDS)
+
+
+def waiting_connections(listener: socket.socket) -> int:
+    """Return how many connections have come that nobody has accepted yet.
+
+    Source: `tcp_get_info` in linux/net/ipv4/tcp.c: of a listening socket it is what counts as unacknowledged.
+    """
+    info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED_OFFSET + 4)
+    return int.from_bytes(info[_UNACKED_OFFSET:], sys.byteorder)
 
 
 def _prefer_second(listener: socket.socket) -> None:
