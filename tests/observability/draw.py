@@ -23,6 +23,7 @@ from xml.sax.saxutils import escape
 from calls import ROOT
 from emulated_vendor import vendor_and_gateway
 from observability.load import FAULTS, SETTINGS, call_every_model
+from observability.operator_scrape import scrape_configs
 from observability.prometheus import DASHBOARDS, Json, Prometheus, running_prometheus
 from observability.queries import filled_in
 
@@ -63,7 +64,9 @@ async def observed_panels() -> list[Panel]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         _, gateway, stub = await stack.enter_async_context(vendor_and_gateway(emulator={"faults": FAULTS}, **SETTINGS))
-        prometheus = await stack.enter_async_context(running_prometheus(folder, str(gateway.http_address)))
+        prometheus = await stack.enter_async_context(
+            running_prometheus(folder, scrape_configs(str(gateway.http_address)))
+        )
         began = time.time()
         while time.time() - began < SECONDS:
             await call_every_model(stub)

@@ -20,6 +20,7 @@ from dashscope_emulator import Fault
 from dashscope_emulator.faults import Fail, Phase, Throttle
 from dashscope_emulator.recognizers.markers import marker_audio, silent_audio
 from emulated_vendor import vendor_and_gateway
+from observability.operator_scrape import scrape_configs
 from observability.prometheus import Prometheus, running_prometheus
 
 V2 = "paraformer-realtime-v2"
@@ -72,14 +73,18 @@ class Observed:
 async def observe(stack: AsyncExitStack, folder: Path) -> Observed:
     """Put a gateway under load, and stop it; Prometheus answers until ``stack`` is closed."""
     async with vendor_and_gateway(emulator={"faults": FAULTS}, **SETTINGS) as (_, gateway, stub):
-        prometheus = await stack.enter_async_context(running_prometheus(folder, str(gateway.http_address)))
+        prometheus = await stack.enter_async_context(
+            running_prometheus(folder, scrape_configs(str(gateway.http_address)))
+        )
         # Twice, because the first call of a model makes the series that the second is a step of.
         for _ in range(2):
             await call_every_model(stub)
             await prometheus.scraped(3)
         async with ClientSession() as session, session.get(f"http://{gateway.http_address}/metrics") as answer:
             exposition = await answer.text()
-        return Observed(prometheus=prometheus, at=time.time(), exposition=exposition)
+        at = time.time()
+        await prometheus.scraped(2)  # One that began before may end after the gateway does.
+        return Observed(prometheus=prometheus, at=at, exposition=exposition)
 
 
 async def call_every_model(stub: Stub) -> None:

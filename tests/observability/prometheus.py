@@ -7,7 +7,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,6 @@ import pytest
 import yaml
 
 from calls import ROOT
-from observability.operator_scrape import scrape_configs
 from ports import free_port
 
 CHART: Final = ROOT / "helm" / "asr-gateway"
@@ -94,6 +94,15 @@ class Prometheus:
             while await self._number(expression) != value:  # noqa: ASYNC110 Prometheus signals nobody
                 await asyncio.sleep(0.05)
 
+    async def has(self, expression: str, within_seconds: float = 0.0) -> bool:
+        """Whether an instant query returns anything, now or in time."""
+        end = time.monotonic() + within_seconds
+        while not (found := await asyncio.to_thread(lambda: self.get("query", query=expression)["result"])):
+            if time.monotonic() >= end:
+                return False
+            await asyncio.sleep(0.5)
+        return bool(found)
+
     async def ready(self) -> None:
         """Wait until it answers."""
         async with asyncio.timeout(60):
@@ -111,15 +120,17 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def running_prometheus(folder: Path, target: str) -> AsyncIterator[Prometheus]:
-    """Run one that scrapes ``target`` by each of the chart's monitors and evaluates our rules, twice a second."""
+async def running_prometheus(
+    folder: Path, scrapes: Sequence[Json], rule_files: Sequence[Path] = RULES
+) -> AsyncIterator[Prometheus]:
+    """Run one that scrapes and evaluates our rules, twice a second."""
     program = tool("prometheus")
     address = f"127.0.0.1:{free_port()}"
     config = folder / "prometheus.yaml"
     times = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), "500ms")
     config.write_text(
         yaml.safe_dump(
-            {"global": times, "rule_files": [str(path) for path in RULES], "scrape_configs": scrape_configs(target)}
+            {"global": times, "rule_files": [str(path) for path in rule_files], "scrape_configs": [*scrapes]}
         )
     )
     process = await asyncio.create_subprocess_exec(

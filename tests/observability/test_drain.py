@@ -8,7 +8,7 @@ from pathlib import Path
 from calls import audio, config, outcome_of
 from dashscope_emulator.recognizers.markers import marker_audio
 from emulated_vendor import vendor_and_gateway
-from observability.operator_scrape import JOBS
+from observability.operator_scrape import JOBS, scrape_configs
 from observability.prometheus import running_prometheus
 from processes import gateway_process
 
@@ -22,7 +22,7 @@ async def test_cut_calls_of_a_process_that_ends_are_seen(tmp_path: Path) -> None
     settings = {"drain_seconds": "0", "drain_finalize_seconds": "20", "last_scrape_seconds": "600"}
     async with gateway_process(**settings) as (gateway, stub):
         target = (await gateway.address("metrics")).removeprefix("http://").removesuffix("/metrics")
-        async with running_prometheus(tmp_path, target) as prometheus:
+        async with running_prometheus(tmp_path, scrape_configs(target)) as prometheus:
             call = stub.Recognize(timeout=60)
             await call.write(config())
             await call.read()
@@ -37,7 +37,7 @@ async def test_cut_calls_of_a_process_that_ends_are_seen(tmp_path: Path) -> None
 async def test_calls_that_a_stopping_gateway_will_cut_are_seen_before(tmp_path: Path) -> None:
     async with (
         vendor_and_gateway(drain_seconds=100) as (_, gateway, stub),
-        running_prometheus(tmp_path, str(gateway.http_address)) as prometheus,
+        running_prometheus(tmp_path, scrape_configs(str(gateway.http_address))) as prometheus,
     ):
         call = stub.Recognize(timeout=60)
         await call.write(config(model="paraformer-realtime-v2"))

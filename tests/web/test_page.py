@@ -22,7 +22,8 @@ from languages.recordings import write_wav
 
 pytestmark = pytest.mark.usefixtures("chromium")
 
-WEB: dict[str, Any] = {"web_listen": "127.0.0.1:0"}
+#: A browser on a busy machine may send nothing for a while; silence in the middle of speech would change the words.
+WEB: dict[str, Any] = {"web_listen": "127.0.0.1:0", "quiet_after_seconds": 30.0}
 
 
 KEY = "correct-horse-battery"
