@@ -138,7 +138,7 @@ def peer_of(transport: asyncio.BaseTransport) -> str:
 
 
 async def send_within(request: web.BaseRequest, response: web.StreamResponse, seconds: float) -> None:
-    """Send a response; cut a client that does not read it."""
+    """Send a response; cut a client that does not read it. One that has given up, such as a scrape, is no error."""
     try:
         async with asyncio.timeout(seconds):
             await response.prepare(request)
@@ -146,3 +146,5 @@ async def send_within(request: web.BaseRequest, response: web.StreamResponse, se
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
+    except ConnectionError:
+        log.debug("a client left before its response", extra={"peer": request.remote})
