@@ -75,7 +75,7 @@ mutations: $(VENV)/.development  ## decode 10,000 changed recordings of each enc
 
 cluster-test: $(VENV)/.development  ## install the chart on API servers of the oldest and the newest Kubernetes, which it builds first
 	@PYTHONPATH=tests $(BIN)/python -m cluster
-	@KUBECACHEDIR=.pytest_cache/kube $(BIN)/python -m pytest tests/cluster
+	@KUBECACHEDIR=.pytest_cache/kube $(BIN)/python -m pytest tests/cluster --numprocesses 2 --dist loadgroup
 
 compat: $(VENV)/.development  ## import the client's stubs on the oldest and newest libraries
 	@$(BIN)/python tests/compat.py

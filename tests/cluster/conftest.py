@@ -14,9 +14,14 @@ from cluster.programs import API_SERVERS, ETCD, Program, path_of
 from cluster.servers import api_server
 
 _NUMBERS: Final = itertools.count(1)
+#: All tests of an API server run in the same process, which starts it once.
+_PARAMS: Final = [
+    pytest.param(program, id=program.module.version, marks=pytest.mark.xdist_group(program.module.version))
+    for program in API_SERVERS
+]
 
 
-@pytest.fixture(scope="session", params=API_SERVERS, ids=lambda program: program.module.version)
+@pytest.fixture(scope="session", params=_PARAMS)
 def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     program: Program = request.param
     missing = [str(path_of(one)) for one in (ETCD, program) if not path_of(one).exists()]
