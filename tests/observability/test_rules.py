@@ -296,6 +296,18 @@ def test_a_pod_that_does_not_stop_cuts_nothing(tmp_path: Path) -> None:
     judge(tmp_path, streams(90, 100) | deadline, 30, firing("DrainWillCutStreams"), 0)
 
 
+def test_a_new_version_that_never_stays_up_is_seen(tmp_path: Path) -> None:
+    """A common way for a rollout to hang: the new pod crashes, and is there for a minute of each eight."""
+    build = f'asrgateway_build_info{{{JOB},revision="r",pod='
+    story = {f'{build}"a",version="1.0.0"}}': "1x150", f'{build}"b",version="1.1.0"}}': "1 stale _x6 " * 20}
+    judge(tmp_path, story, 150, firing("VersionSkew"), 1)
+
+
+def test_a_certificate_is_seen_to_expire_whatever_scrapes_fail(tmp_path: Path) -> None:
+    name = f"asrgateway_tls_certificate_expiry_timestamp_seconds{{{POD}}}"
+    judge(tmp_path, {name: f"{13 * 86_400}x19 stale " * 6}, 90, firing("CertificateExpiringSoon"), 1)
+
+
 def test_one_vendors_failures_do_not_hide_behind_the_calls_of_another(tmp_path: Path) -> None:
     """One of two upstreams fails; of all connections together that is a tenth."""
     busy = connects(ok="0+90x60", lost="0x60")
