@@ -1,12 +1,13 @@
 """Scrape configurations as prometheus-operator writes them for our ServiceMonitor and our PodMonitor.
 
-Where the operator lets Kubernetes find pods, one target is named, with the labels that Kubernetes would give it.
+Where the operator lets Kubernetes find pods, targets are named, with the labels that Kubernetes would give them.
 
 Source: prometheus-operator, pkg/prometheus/promcfg.go, what it writes for each kind of monitor.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from charts import NAMESPACE, Manifest, objects, only
@@ -15,14 +16,12 @@ _SERVICE: Final = "asr-asr-gateway-metrics"
 _DISCOVERED: Final = {
     "cluster": "test",
     "__meta_kubernetes_namespace": NAMESPACE,
-    "__meta_kubernetes_pod_name": "asr-asr-gateway-5d4f8b7c9-x2x7q",
     "__meta_kubernetes_pod_container_name": "gateway",
     "__meta_kubernetes_pod_phase": "Running",
 }
 _DISCOVERED_BY_SERVICE: Final = {
     "__meta_kubernetes_endpoint_port_name": "metrics",
     "__meta_kubernetes_endpoint_address_target_kind": "Pod",
-    "__meta_kubernetes_endpoint_address_target_name": _DISCOVERED["__meta_kubernetes_pod_name"],
     "__meta_kubernetes_service_name": _SERVICE,
 }
 _DISCOVERED_BY_POD: Final = {"__meta_kubernetes_pod_container_port_name": "metrics"}
@@ -33,16 +32,16 @@ JOBS: Final = {"ServiceMonitor": _SERVICE, "PodMonitor": f"{NAMESPACE}/asr-asr-g
 TARGET_LABELS: Final = frozenset({"namespace", "pod", "container", "service", "endpoint", "node", "job", "instance"})
 
 
-def scrape_configs(target: str) -> list[Manifest]:
-    """Return one for each kind of monitor that the chart has; both find the one target."""
+def scrape_configs(*targets: str) -> list[Manifest]:
+    """Return one for each kind of monitor that the chart has; both find each of the targets, a pod of its own."""
     service_monitor = only(objects({"serviceMonitor": {"enabled": True}}), "ServiceMonitor")
     pod_monitor = only(objects({"podMonitor": {"enabled": True}}), "PodMonitor")
-    return [_of_service_monitor(service_monitor, target), _of_pod_monitor(pod_monitor, target)]
+    return [_of_service_monitor(service_monitor, targets), _of_pod_monitor(pod_monitor, targets)]
 
 
-def _of_service_monitor(monitor: Manifest, target: str) -> Manifest:
+def _of_service_monitor(monitor: Manifest, targets: Sequence[str]) -> Manifest:
     (endpoint,) = monitor["spec"]["endpoints"]
-    return _scrape("serviceMonitor", monitor, endpoint, target, _DISCOVERED_BY_SERVICE) | {
+    return _scrape("serviceMonitor", monitor, endpoint, targets, _DISCOVERED_BY_SERVICE) | {
         "relabel_configs": [
             _copied("job", "__tmp_prometheus_job_name"),
             _filtered("keep", "__meta_kubernetes_endpoint_port_name", endpoint["port"]),
@@ -59,10 +58,10 @@ def _of_service_monitor(monitor: Manifest, target: str) -> Manifest:
     }
 
 
-def _of_pod_monitor(monitor: Manifest, target: str) -> Manifest:
+def _of_pod_monitor(monitor: Manifest, targets: Sequence[str]) -> Manifest:
     (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
     metadata = monitor["metadata"]
-    return _scrape("podMonitor", monitor, endpoint, target, _DISCOVERED_BY_POD) | {
+    return _scrape("podMonitor", monitor, endpoint, targets, _DISCOVERED_BY_POD) | {
         "relabel_configs": [
             _copied("job", "__tmp_prometheus_job_name"),
             _filtered("drop", "__meta_kubernetes_pod_phase", "(Failed|Succeeded)"),
@@ -76,14 +75,25 @@ def _of_pod_monitor(monitor: Manifest, target: str) -> Manifest:
     }
 
 
-def _scrape(kind: str, monitor: Manifest, endpoint: Manifest, target: str, discovered: dict[str, str]) -> Manifest:
+def _scrape(
+    kind: str, monitor: Manifest, endpoint: Manifest, targets: Sequence[str], discovered: dict[str, str]
+) -> Manifest:
     metadata = monitor["metadata"]
+    pods = [f"asr-asr-gateway-5d4f8b7c9-{number:05}" for number in range(len(targets))]
     return {
         "job_name": f"{kind}/{metadata['namespace']}/{metadata['name']}/0",
         "honor_labels": endpoint["honorLabels"],
         "metrics_path": endpoint["path"],
-        "static_configs": [{"targets": [target], "labels": _DISCOVERED | discovered}],
+        "static_configs": [
+            {"targets": [target], "labels": _DISCOVERED | discovered | _of_pod(pod)}
+            for target, pod in zip(targets, pods, strict=True)
+        ],
     }
+
+
+def _of_pod(name: str) -> dict[str, str]:
+    sources = ("__meta_kubernetes_pod_name", "__meta_kubernetes_endpoint_address_target_name")
+    return dict.fromkeys(sources, name)
 
 
 def _copied(source: str, label: str) -> Manifest:

@@ -88,9 +88,9 @@ class Prometheus:
             while await self._number(counting) < wanted:  # noqa: ASYNC110 Prometheus signals nobody
                 await asyncio.sleep(0.05)
 
-    async def until(self, expression: str, value: float) -> None:
+    async def until(self, expression: str, value: float, within_seconds: float = 60.0) -> None:
         """Wait until an instant query returns this one value."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(within_seconds):
             while await self._number(expression) != value:  # noqa: ASYNC110 Prometheus signals nobody
                 await asyncio.sleep(0.05)
 
