@@ -152,14 +152,14 @@ async def test_a_commit_closes_the_open_sentence_and_time_goes_on() -> None:
 async def test_silence_in_the_clients_place_keeps_a_call_alive() -> None:
     quiet = pb.KeepAliveConfig(policy=pb.KEEP_ALIVE_POLICY_INJECT)
     quiet.quiet_after.FromMilliseconds(100)
-    scaled = {"time_scale": 100.0}  # The vendor's 23 s are 0.23 s here.
+    scaled = {"time_scale": 15.0}  # The vendor's 23 s are 1.5 s here, and the pause is longer.
     async with vendor_and_gateway_on_sdk(emulator=scaled) as (vendor, _, stub):
         call = stub.Recognize(timeout=60)
         await call.write(config(model=V2, keep_alive=quiet))
         for message in in_messages(SPEECH):
             await call.write(message)
             await asyncio.sleep(0.1)
-        await eventually(lambda: bool(vendor.journals and vendor.journals[0].audio_ms >= 3000))
+        await eventually(lambda: bool(vendor.journals and vendor.journals[0].audio_ms >= 4000))
         await call.write(audio(marker_audio(150, 150)))
         await call.done_writing()
         outcome = await outcome_of(call)
