@@ -1,4 +1,4 @@
-"""A certificate of 127.0.0.1 that vouches for itself, and its key."""
+"""A certificate of 127.0.0.1, and of a host if need be, that vouches for itself, and its key."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Certificate:
     key: Path
 
 
-def make_certificate(folder: Path, common_name: str = "", days: int = 1) -> Certificate:
-    """Write certificate and key into the folder; one with a name is a client's, and has no address."""
+def make_certificate(folder: Path, common_name: str = "", days: int = 1, host: str = "") -> Certificate:
+    """Write certificate and key into the folder; one with a name is a client's, and has neither address nor host."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else [])
     now = datetime.datetime.now(datetime.UTC)
@@ -37,7 +37,8 @@ def make_certificate(folder: Path, common_name: str = "", days: int = 1) -> Cert
     )
     if not common_name:
         address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=True)
+        names = [address, x509.DNSName(host)] if host else [address]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
     made = builder.sign(key, hashes.SHA256())
     certificate = Certificate(folder / "certificate.pem", folder / "key.pem")
     certificate.chain.write_bytes(made.public_bytes(serialization.Encoding.PEM))

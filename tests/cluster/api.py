@@ -18,7 +18,7 @@ Json = dict[str, Any]
 TOKEN: Final = "of-the-tests"  # noqa: S105 for a server on loopback that ends with the tests
 _ANSWER_SECONDS: Final = 60
 #: Pods are refused that Pod Security `restricted` forbids, and what would make such pods brings a warning.
-_RESTRICTED: Final = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+RESTRICTED: Final = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
 
 
 class RefusedByKubernetes(Exception):
@@ -60,7 +60,8 @@ class Api:
             OSError: There is no answer.
         """
         connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=_ANSWER_SECONDS, context=self._tls)
-        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        content_type = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": content_type}
         try:
             connection.request(method, path, json.dumps(body) if body else None, headers)
             response = connection.getresponse()
@@ -83,11 +84,16 @@ class Api:
 
     def make_namespace(self, name: str) -> None:
         """Make a namespace with enforced Pod Security, and the account that its pods have by default."""
-        self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": _RESTRICTED}})
+        self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}})
         self.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}, name)
 
     def helm(self, namespace: str) -> helm_python.Config:
         """Helm, at work in a namespace."""
+        text = self.kubeconfig()
+        return helm_python.Config(kubeconfig_content=text, namespace=namespace, qps=500, burst_limit=500)
+
+    def kubeconfig(self) -> str:
+        """How programs of Kubernetes find this server."""
         server = {"server": f"https://127.0.0.1:{self.port}", "certificate-authority": str(self.authority)}
         kubeconfig = {
             "apiVersion": "v1",
@@ -97,8 +103,7 @@ class Api:
             "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "tests"}}],
             "current-context": "tests",
         }
-        text = json.dumps(kubeconfig)
-        return helm_python.Config(kubeconfig_content=text, namespace=namespace, qps=500, burst_limit=500)
+        return json.dumps(kubeconfig)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

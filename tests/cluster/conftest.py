@@ -11,7 +11,7 @@ import pytest
 
 from cluster.api import Api
 from cluster.programs import API_SERVERS, ETCD, Program, path_of
-from cluster.servers import api_server
+from cluster.servers import api_server, furnish
 
 _NUMBERS: Final = itertools.count(1)
 #: All tests of an API server run in the same process, which starts it once.
@@ -29,6 +29,7 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         reason = f"{' and '.join(missing)} not built: `make cluster-test` builds it, or says why not"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     with api_server(program, tmp_path_factory.mktemp("cluster")) as server:
+        furnish(server)
         yield server
 
 

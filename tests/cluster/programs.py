@@ -59,13 +59,17 @@ class Program:
     flags: str = ""
 
 
-def _api_server(version: str, checksum: str) -> Program:
+def _kubernetes(version: str, checksum: str) -> Module:
+    return Module(path="k8s.io/kubernetes", version=f"v{version}", checksum=checksum)
+
+
+def _of_kubernetes(name: str, module: Module) -> Program:
     return Program(
-        name="kube-apiserver",
-        module=Module(path="k8s.io/kubernetes", version=f"v{version}", checksum=checksum),
-        package="./cmd/kube-apiserver",
-        parts=version.replace("1.", "v0.", 1),
-        flags=f"-X k8s.io/component-base/version.gitVersion=v{version}",
+        name=name,
+        module=module,
+        package=f"./cmd/{name}",
+        parts=module.version.replace("v1.", "v0.", 1),
+        flags=f"-X k8s.io/component-base/version.gitVersion={module.version}",
     )
 
 
@@ -78,20 +82,35 @@ ETCD: Final = Program(
     ),
     package=".",
 )
-#: The oldest Kubernetes that the chart supports, and the newest.
-API_SERVERS: Final = (
-    _api_server("1.30.14", "h1:MrlKXh9uhLIJpyxOeXhcndzRVSvwiV9iJ8NgH8nqPsg="),
-    _api_server("1.37.2", "h1:A2VDEiObzkYqFTKhSsn0ZEb0RlLEXpHWj93gi2HqEwE="),
+#: The Kubernetes that the chart supports from, and the newest.
+OLDEST: Final = _kubernetes("1.30.14", "h1:MrlKXh9uhLIJpyxOeXhcndzRVSvwiV9iJ8NgH8nqPsg=")
+NEWEST: Final = _kubernetes("1.37.2", "h1:A2VDEiObzkYqFTKhSsn0ZEb0RlLEXpHWj93gi2HqEwE=")
+API_SERVERS: Final = tuple(_of_kubernetes("kube-apiserver", module) for module in (OLDEST, NEWEST))
+#: What else makes a node of it.
+_NODES: Final = OLDEST
+CONTROLLER_MANAGER: Final = _of_kubernetes("kube-controller-manager", _NODES)
+SCHEDULER: Final = _of_kubernetes("kube-scheduler", _NODES)
+KUBELET: Final = _of_kubernetes("kubelet", _NODES)
+PROXY: Final = _of_kubernetes("kube-proxy", _NODES)
+DNS: Final = Program(
+    name="coredns",
+    module=Module(
+        path="github.com/coredns/coredns",
+        version="v1.14.7",
+        checksum="h1:UPDkn4QN+xyNfjz3U5ldgoLszDYpMZEJoy3+ze9au4Q=",
+    ),
+    package=".",
 )
 
 
-def _folder() -> Path:
+def folder() -> Path:
+    """Where all of it is kept."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asr-gateway" / "cluster"
 
 
 def path_of(program: Program) -> Path:
     """Where the program lies once it is built."""
-    return _folder() / f"{program.name}-{program.module.version}"
+    return folder() / f"{program.name}-{program.module.version}"
 
 
 @cache
@@ -124,18 +143,18 @@ def build(program: Program) -> Path:
     built = path_of(program)
     if built.exists():
         return built
-    folder = source(program.module)
+    module = source(program.module)
     built.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=built.parent) as made:
         module_file = Path(made) / "go.mod"
-        module_file.write_text(_published(folder, program.parts), encoding="utf-8")
-        shutil.copyfile(folder / "go.sum", module_file.with_suffix(".sum"))
+        module_file.write_text(_published(module, program.parts), encoding="utf-8")
+        shutil.copyfile(module / "go.sum", module_file.with_suffix(".sum"))
         # Debugging information is a third of the work.
         command = ["go", "build", f"-modfile={module_file}", "-mod=mod", "-trimpath", "-gcflags=all=-dwarf=false"]
         command += [f"-ldflags=-s -w {program.flags}", f"-o={made}/{program.name}", program.package]
         environ = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": ""}
         result = subprocess.run(
-            command, cwd=folder, env=environ, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False
+            command, cwd=module, env=environ, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False
         )
         if result.returncode:
             raise NotBuilt(f"{program.name} {program.module.version}: {result.stderr}")
@@ -143,9 +162,9 @@ def build(program: Program) -> Path:
     return built
 
 
-def _published(folder: Path, version: str) -> str:
+def _published(module: Path, version: str) -> str:
     """The module's go.mod without the folders beside it."""
-    text = (folder / "go.mod").read_text(encoding="utf-8")
+    text = (module / "go.mod").read_text(encoding="utf-8")
     if version:
         # Programs need none of the samples, and not every version of those can be had.
         text = re.sub(r"^.*k8s\.io/sample-.*\n", "", text, flags=re.MULTILINE)

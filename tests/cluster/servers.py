@@ -1,6 +1,6 @@
 """An API server of Kubernetes on loopback, and etcd behind it.
 
-There is no node: what Helm sends is judged and kept, no pod runs.
+By themselves they run no pod: what Helm sends is judged and kept.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ _START_SECONDS: Final = 120
 _END_SECONDS: Final = 20
 _PAUSE_SECONDS: Final = 0.1
 
+#: The key with which tokens of service accounts are signed.
+ACCOUNTS: Final = "accounts.pem"
+
 #: What the files of values name and the chart does not make.
 _FURNITURE: Final[tuple[Json, ...]] = (
     {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "important"}, "value": 1000},
@@ -36,14 +39,13 @@ _NAMESPACES: Final = ("speech-eu", "monitoring")
 
 
 @contextmanager
-def api_server(program: Program, folder: Path) -> Iterator[Api]:
-    """Run both until they are not needed any more; the kinds of the operators are there."""
+def api_server(program: Program, folder: Path, *flags: str) -> Iterator[Api]:
+    """Run both until they are not needed any more."""
     certificate = make_certificate(folder)
     api = Api(version=program.module.version, port=free_port(), authority=certificate.chain)
     with _etcd(folder) as etcd:
-        command = [*_command(program, folder, etcd), f"--secure-port={api.port}"]
-        with _running(command, folder / "api-server.log", partial(api.ask, "GET", "/readyz")):
-            _furnish(api)
+        command = [*_command(program, folder, etcd), f"--secure-port={api.port}", *flags]
+        with running(command, folder / "api-server.log", partial(api.ask, "GET", "/readyz")):
             yield api
 
 
@@ -62,14 +64,14 @@ def _etcd(folder: Path) -> Iterator[str]:
         "--unsafe-no-fsync",
         "--log-level=warn",
     ]
-    with _running(command, folder / "etcd.log", lambda: urlopen(f"{client}/health", timeout=5).close()):  # noqa: S310
+    with running(command, folder / "etcd.log", lambda: urlopen(f"{client}/health", timeout=5).close()):  # noqa: S310
         yield client
 
 
 def _command(program: Program, folder: Path, etcd: str) -> list[str]:
     """An API server for one caller, which may do everything."""
     (folder / "tokens.csv").write_text(f"{TOKEN},tests,tests,system:masters\n", encoding="utf-8")
-    accounts = folder / "accounts.pem"
+    accounts = folder / ACCOUNTS
     accounts.write_bytes(_private_key())
     return [
         str(path_of(program)),
@@ -94,8 +96,8 @@ def _private_key() -> bytes:
     return rsa.generate_private_key(65537, 2048).private_bytes(pem, pkcs8, serialization.NoEncryption())
 
 
-def _furnish(api: Api) -> None:
-    """Make what must be there before the chart, and wait until it is."""
+def furnish(api: Api) -> None:
+    """Make what the files of values need, the kinds of the operators among it, and wait until it is there."""
     for name in _NAMESPACES:
         api.make_namespace(name)
     for manifest in _FURNITURE:
@@ -108,13 +110,13 @@ def _furnish(api: Api) -> None:
 
 
 @contextmanager
-def _running(command: list[str], log: Path, ask: Callable[[], object]) -> Iterator[None]:
+def running(command: list[str], log: Path, ask: Callable[[], object]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server from its first answer on; it ends with the tests, even if those are killed."""
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(["setpriv", "--pdeathsig=KILL", *command], stdout=output, stderr=output)
     try:
         _until(ask, lambda: _is_there(process, log))
-        yield
+        yield process
     finally:
         process.kill()
         process.wait(_END_SECONDS)
