@@ -22,6 +22,14 @@ def free_port(*further: int) -> int:
             return port
 
 
+def free_ports(count: int) -> list[int]:
+    """So many different ones."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return list(ports)
+
+
 def free_offset(ports: tuple[int, ...]) -> int:
     """What can be added to all ports so that they are free."""
     while True:

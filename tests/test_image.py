@@ -27,6 +27,7 @@ from all_settings import Settings
 from asrgateway.v1 import recognition_pb2_grpc as pb_grpc
 from calls import RECORDINGS, ROOT, config, in_messages, pcm, recognize
 from charts import environment, objects, only, pod
+from documented_commands import scripts, section
 from processes import GatewayProcess
 
 BIN: Final = Path(sys.executable).parent
@@ -131,6 +132,15 @@ def test_the_ports_are_the_servers_own() -> None:
 def test_the_labels_tell_what_it_is_and_what_it_was_built_from() -> None:
     labels = set(re.findall(r"org\.opencontainers\.image\.([a-z.]+)=", " ".join(arguments(FINAL, "LABEL"))))
     assert labels == {"title", "description", "licenses", "version", "revision", "base.name", "base.digest"}
+
+
+def test_the_documented_container_is_called_through_the_port_that_it_publishes() -> None:
+    """`make cluster` runs it, with the image that it builds, and calls it by the command that follows."""
+    _, run, call = scripts(section(ROOT / "README.md", "## Quick start in a container"))
+    settings = Settings.from_environment(dict(re.findall(r" -e (\w+)=(\S+)", run)))
+    assert re.findall(r" -p 127\.0\.0\.1:(\d+):(\d+)", run) == [("50051", str(settings.listen.port))]
+    assert (settings.listen.host, settings.allow_anonymous) == ("0.0.0.0", True)  # noqa: S104 of the container
+    assert "--network container:asr-gateway" in call
 
 
 # Its steps ---------------------------------------------------------------------------------------------------------

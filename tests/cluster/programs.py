@@ -86,8 +86,9 @@ ETCD: Final = Program(
 OLDEST: Final = _kubernetes("1.30.14", "h1:MrlKXh9uhLIJpyxOeXhcndzRVSvwiV9iJ8NgH8nqPsg=")
 NEWEST: Final = _kubernetes("1.37.2", "h1:A2VDEiObzkYqFTKhSsn0ZEb0RlLEXpHWj93gi2HqEwE=")
 API_SERVERS: Final = tuple(_of_kubernetes("kube-apiserver", module) for module in (OLDEST, NEWEST))
-#: What else makes a node of it.
+#: What `make cluster` runs.
 _NODES: Final = OLDEST
+API_SERVER: Final = _of_kubernetes("kube-apiserver", _NODES)
 CONTROLLER_MANAGER: Final = _of_kubernetes("kube-controller-manager", _NODES)
 SCHEDULER: Final = _of_kubernetes("kube-scheduler", _NODES)
 KUBELET: Final = _of_kubernetes("kubelet", _NODES)

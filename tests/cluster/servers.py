@@ -21,7 +21,7 @@ from certificates import make_certificate
 from cluster.api import TOKEN, Api, Json, RefusedByKubernetes
 from cluster.operators import definitions
 from cluster.programs import ETCD, Program, path_of
-from ports import free_port
+from ports import free_ports
 
 _START_SECONDS: Final = 120
 _END_SECONDS: Final = 20
@@ -42,17 +42,18 @@ _NAMESPACES: Final = ("speech-eu", "monitoring")
 def api_server(program: Program, folder: Path, *flags: str) -> Iterator[Api]:
     """Run both until they are not needed any more."""
     certificate = make_certificate(folder)
-    api = Api(version=program.module.version, port=free_port(), authority=certificate.chain)
-    with _etcd(folder) as etcd:
+    port, *others = free_ports(3)
+    api = Api(version=program.module.version, port=port, authority=certificate.chain)
+    with _etcd(folder, *others) as etcd:
         command = [*_command(program, folder, etcd), f"--secure-port={api.port}", *flags]
         with running(command, folder / "api-server.log", partial(api.ask, "GET", "/readyz")):
             yield api
 
 
 @contextmanager
-def _etcd(folder: Path) -> Iterator[str]:
+def _etcd(folder: Path, *ports: int) -> Iterator[str]:
     """Run etcd; give its address."""
-    client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    client, peer = (f"http://127.0.0.1:{port}" for port in ports)
     command = [
         str(path_of(ETCD)),
         f"--data-dir={folder / 'etcd'}",
