@@ -70,7 +70,7 @@ def _etcd(folder: Path, *ports: int) -> Iterator[str]:
 
 
 def _command(program: Program, folder: Path, etcd: str) -> list[str]:
-    """An API server for one caller, which may do everything."""
+    """An API server for one client, which may do everything."""
     (folder / "tokens.csv").write_text(f"{TOKEN},tests,tests,system:masters\n", encoding="utf-8")
     accounts = folder / ACCOUNTS
     accounts.write_bytes(_private_key())

@@ -16,13 +16,14 @@ from certificates import make_certificate
 from charts import Values, chart
 from cluster.api import RESTRICTED, Api, Json, RefusedByKubernetes
 from node import network
-from node.callers import Target
+from node.clients import Target
 from node.images import NAME
 
 T = TypeVar("T")
 
 NAMESPACE: Final = "speech"
 RELEASE: Final = "asr-gateway"
+PORT: Final = 50051
 HOST: Final = f"{RELEASE}.{NAMESPACE}.svc.{network.DOMAIN}"
 KEY_THAT_STAYS: Final = "the-only-key-of-another-team"
 _KEYS: Final = "asr-gateway-callers"
@@ -49,8 +50,8 @@ class Release:
     Attributes:
         api: Of the cluster.
         folder: For certificates; it is made.
-        key: What callers show; the Secret has another one too, which stays.
-        authority: What callers trust, in PEM.
+        key: What clients show; the Secret has another one too, which stays.
+        authority: What clients trust, in PEM.
     """
 
     api: Api
@@ -61,7 +62,7 @@ class Release:
 
     @property
     def target(self) -> Target:
-        return Target(address=f"{HOST}:50051", authority=self.authority, key=self.key)
+        return Target(address=f"{HOST}:{PORT}", authority=self.authority, key=self.key)
 
     async def install(self) -> None:
         """Make the namespace, the Secrets and the vendor, and install the chart."""

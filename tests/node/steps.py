@@ -5,26 +5,31 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from grpc import StatusCode
+
 from asrgateway import AudioEncoding, DecodingConfig, RecognitionError, StreamingConfig
 from calls import RECORDINGS
 from cluster.api import Json, RefusedByKubernetes
-from node.callers import Target, calling
+from node.clients import Target, calling
 from node.machines import Machine
-from node.release import HOST, KEY_THAT_STAYS, NAMESPACE, Release, until
+from node.release import HOST, KEY_THAT_STAYS, NAMESPACE, PORT, Release, until
 from node.report import Report
 
-_CALLERS: Final = 30
-#: Before something happens to gateways, all callers have called.
+_CLIENTS: Final = 30
+#: Before something happens to gateways, all clients have called.
 _LEAD_SECONDS: Final = 5
 _PAUSE_SECONDS: Final = 0.5
-_MINUTES: Final = 300
+_ANSWER_SECONDS: Final = 5
+#: For whatever a step waits for.
+_WAIT_SECONDS: Final = 300
 _TEXTS: Final = {
     "mother.wav": "please call my mother tomorrow morning",
     "boy.wav": "the boy was there when the sun rose",
@@ -62,44 +67,49 @@ async def recordings(cluster: Cluster) -> None:
 async def rollout(cluster: Cluster) -> None:
     """An upgrade that replaces all pods."""
     old = _names(cluster.release.pods())
-    async with calling(cluster.release.target, _CALLERS) as tally:
+    async with calling(cluster.release.target, _CLIENTS) as tally:
         await asyncio.sleep(_LEAD_SECONDS)
         began = time.monotonic()
         await cluster.release.upgrade(podAnnotations={"example.com/rolled-out": "yes"})
         seconds = time.monotonic() - began
     assert not old & _names(cluster.release.pods())
-    cluster.report.add(f"rollout of {len(old)} pods under {_CALLERS} callers", f"{seconds:.0f} s; {tally}")
+    assert tally.continued, "no call went on in another one"
+    cluster.report.add(f"rollout of {len(old)} pods under {_CLIENTS} clients", f"{seconds:.0f} s; {tally}")
 
 
 async def killed_pod(cluster: Cluster) -> None:
     """SIGKILL to a gateway's first process."""
     victim = cluster.release.pods()[0]
     process = cluster.machine_of(victim).process_of(_container(victim))
-    async with calling(cluster.release.target, _CALLERS) as tally:
+    async with calling(cluster.release.target, _CLIENTS) as tally:
         await asyncio.sleep(_LEAD_SECONDS)
         began = time.monotonic()
         os.kill(process, signal.SIGKILL)
-        await until(lambda: _restarts(cluster.release, victim) == 1, within_seconds=_MINUTES)
-        await cluster.release.settled(within_seconds=_MINUTES)
+        await until(lambda: _restarts(cluster.release, victim) == 1, within_seconds=_WAIT_SECONDS)
+        await cluster.release.settled(within_seconds=_WAIT_SECONDS)
         seconds = time.monotonic() - began
-    slowest = max(tally.continued, default=began) - began
+    assert tally.continued, "no call went on in another one"
+    slowest = max(tally.continued) - began
     figure = f"its container serves again after {seconds:.0f} s; {tally}, the last of them after {slowest:.1f} s"
-    cluster.report.add(f"a gateway killed under {_CALLERS} callers", figure)
+    cluster.report.add(f"a gateway killed under {_CLIENTS} clients", figure)
 
 
 async def drains(cluster: Cluster) -> None:
-    """One node after the other is emptied, as `kubectl drain` does it."""
-    async with calling(cluster.release.target, _CALLERS) as tally:
+    """One node after the other is closed, and its gateways are evicted, as `kubectl drain` does it with all pods."""
+    refusals = 0
+    async with calling(cluster.release.target, _CLIENTS) as tally:
         await asyncio.sleep(_LEAD_SECONDS)
         for machine in cluster.machines:
             began = time.monotonic()
             evicted, refused = await _drain(cluster.release, machine)
+            refusals += refused
             seconds = time.monotonic() - began
             figure = f"{evicted} evicted, {refused} evictions refused by the budget, empty after {seconds:.0f} s"
             cluster.report.add(f"drain of {machine.name}", figure)
-            await cluster.release.settled(within_seconds=_MINUTES)
+            await cluster.release.settled(within_seconds=_WAIT_SECONDS)
             _cordon(cluster.release, machine, is_closed=False)
-    cluster.report.add(f"both drains under {_CALLERS} callers", str(tally))
+    assert refusals, "the budget refused no eviction"
+    cluster.report.add(f"both drains under {_CLIENTS} clients", str(tally))
 
 
 async def autoscaling(cluster: Cluster) -> None:
@@ -109,32 +119,34 @@ async def autoscaling(cluster: Cluster) -> None:
     scaled = {"enabled": True, "maxReplicas": 5, "behavior": {"scaleDown": down}}
     await cluster.release.upgrade(autoscaling=scaled | target)
     began = time.monotonic()
-    async with calling(cluster.release.target, _CALLERS) as tally:
-        await until(lambda: _ready(cluster.release) == 4, within_seconds=_MINUTES)
+    async with calling(cluster.release.target, _CLIENTS) as tally:
+        await until(lambda: _ready(cluster.release) == 4, within_seconds=_WAIT_SECONDS)
         up = time.monotonic() - began
     began = time.monotonic()
-    await until(lambda: _ready(cluster.release) == 2, within_seconds=_MINUTES)
-    await cluster.release.settled(within_seconds=_MINUTES)
+    await until(lambda: _ready(cluster.release) == 2, within_seconds=_WAIT_SECONDS)
+    await cluster.release.settled(within_seconds=_WAIT_SECONDS)
     figure = f"2 to 4 pods after {up:.0f} s, back to 2 {time.monotonic() - began:.0f} s after their end; {tally}"
-    cluster.report.add(f"autoscaling by {_CALLERS} open calls, 8 for each pod", figure)
+    cluster.report.add(f"autoscaling by {_CLIENTS} open calls, 8 for each pod", figure)
 
 
 async def rotation(cluster: Cluster) -> None:
     """Another key and another certificate in the Secrets, and no restart."""
     release = cluster.release
     before, restarts = release.target, _processes(release)
-    async with calling(replace(before, key=KEY_THAT_STAYS), _CALLERS) as tally:
+    async with calling(replace(before, key=KEY_THAT_STAYS), _CLIENTS) as tally:
         await asyncio.sleep(_LEAD_SECONDS)
         began = time.monotonic()
         release.write_secrets("the-second-key-of-a-team")
-        new = await _seconds_until(release, release.target, began, is_let_in=True)
+        await _in_every_pod(release, lambda address: _is_trusted(address, release.authority))
+        await _in_every_pod(release, lambda address: _answers(release.target, address, StatusCode.OK))
+        new = time.monotonic() - began
         old_key = replace(release.target, key=before.key)
-        await _seconds_until(release, old_key, began, is_let_in=False)
-        old_certificate = replace(release.target, authority=before.authority)
-        old = await _seconds_until(release, old_certificate, began, is_let_in=False)
+        await _in_every_pod(release, lambda address: _answers(old_key, address, StatusCode.UNAUTHENTICATED))
+        await _in_every_pod(release, lambda address: _is_replaced(address, before.authority, release.authority))
+        old = time.monotonic() - began
     assert _processes(release) == restarts, "a pod was restarted"
     figure = f"new key and certificate serve in all pods after {new:.0f} s, the old ones in none after {old:.0f} s"
-    cluster.report.add(f"rotated Secrets, {_CALLERS} callers with a key that stays, no restart", f"{figure}; {tally}")
+    cluster.report.add(f"rotated Secrets, {_CLIENTS} clients with a key that stays, no restart", f"{figure}; {tally}")
 
 
 async def memory(cluster: Cluster) -> None:
@@ -153,22 +165,44 @@ def _megabytes(file: Path) -> int:
     return int(file.read_text(encoding="ascii")) // 2**20
 
 
-async def _seconds_until(release: Release, target: Target, began: float, *, is_let_in: bool) -> float:
-    """How long it takes until every pod lets this client in, or none does."""
-    async with asyncio.timeout(_MINUTES):
-        for pod in release.pods():
-            while await _is_let_in(replace(target, address=f"{pod['status']['podIP']}:50051")) is not is_let_in:  # noqa: ASYNC110 kubelets signal nobody
-                await asyncio.sleep(_PAUSE_SECONDS)
-    return time.monotonic() - began
+async def _in_every_pod(release: Release, condition: Callable[[str], Awaitable[bool]]) -> None:
+    """Wait until a condition holds at the address of each pod."""
+    for pod in release.pods():
+        address, end = pod["status"]["podIP"], time.monotonic() + _WAIT_SECONDS
+        while not await condition(address):
+            assert time.monotonic() < end, f"{address} is not so after {_WAIT_SECONDS} s"
+            await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def _is_let_in(target: Target) -> bool:
+async def _answers(target: Target, address: str, code: StatusCode) -> bool:
+    """Whether a pod ends a call of this client with this status; one that is not reached may be reached later."""
+    target = replace(target, address=f"{address}:{PORT}")
     async with target.client(("grpc.ssl_target_name_override", HOST)) as client:
         try:
-            await client.list_models(timeout=5)
-        except RecognitionError:
-            return False
-        return True
+            await client.list_models(timeout=_ANSWER_SECONDS)
+        except RecognitionError as error:
+            if error.code not in (StatusCode.UNAUTHENTICATED, StatusCode.UNAVAILABLE):
+                raise
+            return error.code is code
+    return code is StatusCode.OK
+
+
+async def _is_replaced(address: str, old: bytes, new: bytes) -> bool:
+    """Whether who trusts the old certificate only does not get in, and who trusts the new one does."""
+    return not await _is_trusted(address, old) and await _is_trusted(address, new)
+
+
+async def _is_trusted(address: str, authority: bytes) -> bool:
+    """Whether a pod shows a certificate that this one vouches for."""
+    context = ssl.create_default_context(cadata=authority.decode("ascii"))
+    context.set_alpn_protocols(["h2"])
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            _, writer = await asyncio.open_connection(address, PORT, ssl=context, server_hostname=HOST)
+    except ssl.SSLCertVerificationError:
+        return False
+    writer.close()
+    return True
 
 
 async def _text_of(target: Target, audio: bytes) -> str:
@@ -205,17 +239,23 @@ def _container(pod: Json) -> str:
 async def _drain(release: Release, machine: Machine) -> tuple[int, int]:
     """Empty a node; return how many pods were evicted, and how many evictions were refused before."""
     _cordon(release, machine, is_closed=True)
-    evicted, refused = 0, 0
-    for pod in [pod for pod in release.pods() if pod["spec"]["nodeName"] == machine.name]:
-        while not _evict(release, pod):
-            refused += 1
-            await asyncio.sleep(1)
-        evicted += 1
+    pods = [pod for pod in release.pods() if pod["spec"]["nodeName"] == machine.name]
+    refused = [await _evict_at_last(release, pod) for pod in pods]
     await until(
         lambda: not [pod for pod in release.pods() if pod["spec"].get("nodeName") == machine.name],
-        within_seconds=_MINUTES,
+        within_seconds=_WAIT_SECONDS,
     )
-    return evicted, refused
+    return len(pods), sum(refused)
+
+
+async def _evict_at_last(release: Release, pod: Json) -> int:
+    """Evict a pod; return how often the budget refused it before."""
+    refused, end = 0, time.monotonic() + _WAIT_SECONDS
+    while not _evict(release, pod):
+        refused += 1
+        assert time.monotonic() < end, f"the budget has refused {refused} evictions of {pod['metadata']['name']}"
+        await asyncio.sleep(1)
+    return refused
 
 
 def _evict(release: Release, pod: Json) -> bool:
@@ -232,3 +272,7 @@ def _evict(release: Release, pod: Json) -> bool:
 
 def _cordon(release: Release, machine: Machine, *, is_closed: bool) -> None:
     release.api.ask("PATCH", f"/api/v1/nodes/{machine.name}", {"spec": {"unschedulable": is_closed}})
+
+
+#: In the order in which they are done; autoscaling changes how many pods there are.
+STEPS: Final = (helm_test, recordings, rollout, killed_pod, drains, rotation, memory, autoscaling)

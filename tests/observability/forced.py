@@ -61,7 +61,7 @@ _LOST_AT_THE_START: Final = Fault(action=Drop(), phase=Phase.START, model=V2)
 
 CASES: Final = (
     Case(
-        alert="NoCapacity", fault="callers keep coming while the only stream is in use", scene=full(one_call_and_more)
+        alert="NoCapacity", fault="clients keep calling while the only stream is in use", scene=full(one_call_and_more)
     ),
     Case(alert="StreamSaturation", fault="the only stream is in use", scene=full(partial(open_call, model=V2))),
     Case(alert="UpstreamConnectFailing", fault="the vendor refuses every handshake with 503", scene=calls(_REFUSED)),

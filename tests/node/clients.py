@@ -1,4 +1,4 @@
-"""Callers that open one call after the other and count what becomes of their words."""
+"""Clients that open one call after the other and count what becomes of their words."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Target:
     Attributes:
         address: Host and port.
         authority: The certificate that is trusted, in PEM.
-        key: The caller's.
+        key: The client's.
     """
 
     address: str
@@ -84,16 +84,16 @@ class Tally:
 
     Attributes:
         calls: How many ended.
-        words: How many words were said in calls that ended well.
-        failures: How many of them with an error, by its text.
+        failures: How many of the calls ended with an error, by its text.
+        words: How many words were said in the other ones.
         lost: Words that came in no final result.
         doubled: Words that came in more than one.
         continued: When calls went on in another one, by the monotonic clock.
     """
 
     calls: int = 0
-    words: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    words: int = 0
     lost: int = 0
     doubled: int = 0
     continued: list[float] = field(default_factory=list)
@@ -105,6 +105,12 @@ class Tally:
         self.lost += sum(1 for word in said if not had[word])
         self.doubled += sum(count - 1 for count in had.values() if count > 1)
 
+    def check(self, at_least: int) -> None:
+        """Check that so many calls were made, that none failed, and that each word came once."""
+        assert self.calls >= at_least, f"fewer than {at_least} calls: {self}"
+        assert not self.failures, str(self)
+        assert (self.lost, self.doubled) == (0, 0), str(self)
+
     def __str__(self) -> str:
         failed = self.failures.total()
         why = f" {dict(self.failures)}" if failed else ""
@@ -113,17 +119,22 @@ class Tally:
 
 
 @asynccontextmanager
-async def calling(target: Target, callers: int) -> AsyncIterator[Tally]:
-    """Let callers call, each on a connection of its own, until the end of the block; their last calls end well."""
+async def calling(target: Target, clients: int) -> AsyncIterator[Tally]:
+    """Let clients call, each on a connection of its own, until the end of the block; their last calls are waited for.
+
+    Raises:
+        AssertionError: A call failed, or lost or doubled a word.
+    """
     tally, is_over = Tally(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        for number in range(callers):
+        for number in range(clients):
             recording = RECORDINGS[number % len(RECORDINGS)]
             tasks.create_task(_call_again_and_again(target, recording, tally, is_over))
         try:
             yield tally
         finally:
             is_over.set()
+    tally.check(clients)
 
 
 async def _call_again_and_again(target: Target, recording: Recording, tally: Tally, is_over: asyncio.Event) -> None:
