@@ -134,6 +134,16 @@ def test_the_labels_tell_what_it_is_and_what_it_was_built_from() -> None:
     assert labels == {"title", "description", "licenses", "version", "revision", "base.name", "base.digest"}
 
 
+def test_the_documented_build_names_the_base_of_every_stage_and_tags_what_is_run() -> None:
+    build, run, call = scripts(section(ROOT / "README.md", "## Quick start in a container"))
+    base = re.findall(r"^BASE=(\S+)$", build, re.MULTILINE)
+    bases = arguments(BUILD, "FROM") + arguments(FINAL, "FROM")
+    assert {one.partition("@")[0] for one in bases} == set(base)
+    assert re.findall(r" --build-arg (\w+)=\$BASE_DIGEST ", build) == arguments(HEAD, "ARG")
+    assert "\nBASE_DIGEST=$(docker image inspect " in build
+    assert re.findall(r" -t (\S+) ", build) == [run.split()[-1]] == re.findall(r" --entrypoint asr-client (\S+) ", call)
+
+
 def test_the_documented_container_is_called_through_the_port_that_it_publishes() -> None:
     """`make cluster` runs it, with the image that it builds, and calls it by the command that follows."""
     _, run, call = scripts(section(ROOT / "README.md", "## Quick start in a container"))
