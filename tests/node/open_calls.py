@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import ssl
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,20 +38,28 @@ _SECONDS: Final = 5
 def open_calls(api: Api, folder: Path) -> Iterator[None]:
     """Serve it, and register it."""
     folder.mkdir()
-    server = _Server((network.NODES[0], _PORT), partial(_Handler, api))
-    certificate = make_certificate(folder)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.chain, certificate.key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, name="custom metrics")
-    thread.start()
-    try:
+    with serving(api, folder, network.NODES[0], _PORT):
         for manifest in _registration():
             api.create(manifest)
         yield
+
+
+@contextmanager
+def serving(api: Api, folder: Path, host: str, port: int) -> Iterator[int]:
+    """Serve it with a certificate in a folder; give the port."""
+    server = _Server((host, port), partial(_Handler, api))
+    certificate = make_certificate(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.chain, certificate.key)
+    # A handler's thread shakes hands, with its timeout: nobody keeps the server from the next connection.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, name="custom metrics")
+    thread.start()
+    try:
+        yield server.server_port
     finally:
         server.shutdown()
-        thread.join()
+        thread.join(_SECONDS)
         server.server_close()
 
 
@@ -78,12 +87,15 @@ def _registration() -> Iterator[Json]:
 class _Server(ThreadingHTTPServer):
     """One whose clients may leave before its answer: the API server only looks whether somebody listens."""
 
-    def handle_error(self, *request: object) -> None:
-        pass
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError | ssl.SSLError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type] # those of the server
 
 
 class _Handler(BaseHTTPRequestHandler):
     """Answers what an API server and an autoscaler ask."""
+
+    timeout = _SECONDS
 
     def __init__(self, api: Api, *arguments: object) -> None:
         self._api = api
