@@ -18,7 +18,8 @@ from observability.prometheus import RULES, Json, alerts, groups, metrics_in, ru
 SEVERITIES = {"critical", "warning"}
 
 # As prometheus-operator names a target that it finds by our ServiceMonitor.
-JOB = 'namespace="speech",job="asr-asr-gateway-metrics",service="asr-asr-gateway-metrics"'
+RELEASE = 'job="asr-asr-gateway-metrics",service="asr-asr-gateway-metrics"'
+JOB = f'namespace="speech",{RELEASE}'
 JOB += ',container="gateway",endpoint="metrics"'
 POD = f'{JOB},pod="asr-gateway-0"'
 HANDLED = f'grpc_server_handled_total{{{POD},grpc_method="Recognize",grpc_code="OK"}}'
@@ -103,8 +104,10 @@ def builds(first: str, second: str) -> Series:
 
 
 def renamed(series: Series) -> Series:
-    """The same, scraped by a monitor of a release with another name."""
-    return {name.replace('job="asr-gateway"', 'job="speech-metrics"'): values for name, values in series.items()}
+    """The same of a release with another name."""
+    assert all(RELEASE in name for name in series)
+    other = RELEASE.replace("asr-asr-gateway", "speech")
+    return {name.replace(RELEASE, other): values for name, values in series.items()}
 
 
 def silence(injected: int, sent: int) -> Series:
@@ -301,6 +304,13 @@ def test_a_new_version_that_never_stays_up_is_seen(tmp_path: Path) -> None:
     build = f'asrgateway_build_info{{{JOB},revision="r",pod='
     story = {f'{build}"a",version="1.0.0"}}': "1x150", f'{build}"b",version="1.1.0"}}': "1 stale _x6 " * 20}
     judge(tmp_path, story, 150, firing("VersionSkew"), 1)
+
+
+def test_a_new_version_that_scrapes_meet_less_than_every_ten_minutes_is_not_seen(tmp_path: Path) -> None:
+    """The limit of the alert, which its runbook names."""
+    build = f'asrgateway_build_info{{{JOB},revision="r",pod='
+    story = {f'{build}"a",version="1.0.0"}}': "1x150", f'{build}"b",version="1.1.0"}}': "1 stale _x10 " * 13}
+    judge(tmp_path, story, 150, firing("VersionSkew"), 0)
 
 
 def test_a_certificate_is_seen_to_expire_whatever_scrapes_fail(tmp_path: Path) -> None:
