@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from observability.faster_rules import faster, rendered_groups, write_faster_rules
+from observability.faster_rules import RANGE, faster, rendered_groups, write_faster_rules
 from observability.forced import CASES, Case
 from observability.operator_scrape import scrape_configs
 from observability.prometheus import alerts, running_prometheus
@@ -65,3 +65,6 @@ def test_no_rule_has_a_duration_elsewhere() -> None:
     expressions = [rule["expr"] for group in rendered_groups(VALUES) for rule in group["rules"]]
     assert expressions
     assert [expression for expression in expressions if re.search(r"(?<![\w[])\d+[smhdwy]\b", expression)] == []
+    ranges = [found for expression in expressions for found in re.findall(r"\[[^\]]*\]", expression)]
+    assert ranges
+    assert [one for one in ranges if not RANGE.fullmatch(one)] == []
