@@ -15,10 +15,10 @@ from cluster.programs import API_SERVER, CONTROLLER_MANAGER, DNS, PROXY, SCHEDUL
 from cluster.servers import ACCOUNTS, api_server, running
 from node import network
 
-_ELECTED: Final = "--leader-elect=false"
+_WITHOUT_ELECTION: Final = "--leader-elect=false"
 #: The API server asks kubelets for logs; no name server knows nodes.
 _BY_ADDRESS: Final = "--kubelet-preferred-address-types=InternalIP"
-_NAMES: Final = """
+_COREFILE: Final = """
 .:53 {{
     bind {address}
     errors
@@ -40,11 +40,12 @@ def control_plane(folder: Path) -> Iterator[Api]:
             command = [str(path_of(program)), *flags]
             programs.enter_context(running(command, folder / f"{program.name}.log", _asking(health)))
 
-        known, ours = f"--kubeconfig={kubeconfig}", "--bind-address=127.0.0.1"
+        flags = (f"--kubeconfig={kubeconfig}", "--bind-address=127.0.0.1", _WITHOUT_ELECTION)
         accounts = (f"--service-account-private-key-file={folder / ACCOUNTS}", f"--root-ca-file={api.authority}")
-        run(CONTROLLER_MANAGER, known, ours, _ELECTED, *accounts, health="https://127.0.0.1:10257/healthz")
-        run(SCHEDULER, known, ours, _ELECTED, health="https://127.0.0.1:10259/healthz")
-        run(DNS, f"-conf={_names(folder, kubeconfig)}", health=f"http://{network.NAMES}:8080/health")
+        plugins = f"--flex-volume-plugin-dir={folder / 'volume-plugins'}"
+        run(CONTROLLER_MANAGER, *flags, *accounts, plugins, health="https://127.0.0.1:10257/healthz")
+        run(SCHEDULER, *flags, health="https://127.0.0.1:10259/healthz")
+        run(DNS, f"-conf={_write_corefile(folder, kubeconfig)}", health=f"http://{network.NAME_SERVER}:8080/health")
         yield api
 
 
@@ -89,8 +90,8 @@ def _proxy(folder: Path, kubeconfig: Path) -> Path:
     return path
 
 
-def _names(folder: Path, kubeconfig: Path) -> Path:
+def _write_corefile(folder: Path, kubeconfig: Path) -> Path:
     path = folder / "Corefile"
-    text = _NAMES.format(address=network.NAMES, domain=network.DOMAIN, kubeconfig=kubeconfig)
+    text = _COREFILE.format(address=network.NAME_SERVER, domain=network.DOMAIN, kubeconfig=kubeconfig)
     path.write_text(text, encoding="utf-8")
     return path

@@ -1,20 +1,24 @@
 """The image, built by buildah from the Dockerfile as it is, and what else the nodes need to run it.
 
-The Dockerfile's base image cannot be pulled everywhere: a Debian of the same release with the same Python, made by
-mmdebstrap and kept in the user's cache folder, takes its name. Nothing else differs from what a developer builds.
+The Dockerfile's base image cannot be pulled everywhere, so it never is: a Debian of the same release with its Python
+3.11, made by mmdebstrap, takes its name. Nothing else differs from what a developer builds. That Debian is kept in the
+user's cache folder, and gets no updates there: remove the file for a new one.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
+import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from calls import ROOT
 from cluster.programs import KUBELET, folder, source
-from node.isolation import alone
+from node.isolation import isolate
 
 NAME: Final = "docker.io/library/asr-gateway:0.1.0"
 PAUSE: Final = "localhost/pause:1"
@@ -23,7 +27,6 @@ _RELEASE: Final = "bookworm"
 _PACKAGES: Final = "ca-certificates,python-is-python3,python3,python3-pip,python3-venv"
 #: What a build may trust is what this machine trusts.
 _AUTHORITIES: Final = "/etc/ssl/certs"
-_SECONDS: Final = 600
 
 
 class NoImage(Exception):
@@ -36,13 +39,15 @@ class Builder:
 
     Attributes:
         folder: Where everything lies.
+        end: When all of it must be done, by the monotonic clock.
     """
 
     folder: Path
+    end: float
 
     def base(self) -> str:
         """Put the base image under its name; return its digest."""
-        with_python = _debian(self.folder)
+        with_python = self._debian()
         container = self._buildah("from", "scratch")
         self._buildah("add", container, str(with_python), "/")
         self._buildah("commit", "--rm", container, _BASE)
@@ -59,7 +64,7 @@ class Builder:
         """Build the image that holds a pod's namespaces, from the source of Kubernetes."""
         program = self.folder / "pause"
         text = source(KUBELET.module) / "build" / "pause" / "linux" / "pause.c"
-        _run("cc", "-Os", "-static", "-DVERSION=1", "-o", str(program), str(text))
+        self._run("cc", "-Os", "-static", "-DVERSION=1", "-o", str(program), str(text))
         container = self._buildah("from", "scratch")
         self._buildah("add", container, str(program), "/pause")
         self._buildah("config", "--entrypoint", '["/pause"]', "--user", "65535:65535", container)
@@ -71,35 +76,33 @@ class Builder:
         self._buildah("push", name, f"docker-archive:{file}:{name}")
         return file
 
-    def bytes_of(self, name: str) -> int:
-        """The size of an image."""
-        return int(self._buildah("inspect", "--type=image", "--format={{.Docker.Size}}", name) or 0)
-
     def _buildah(self, *arguments: str) -> str:
         storage = [f"--root={self.folder / 'storage'}", f"--runroot={self.folder / 'run'}", "--storage-driver=overlay"]
-        return _run(*alone(self.folder, "buildah", *storage, *arguments))
+        return self._run(*isolate(self.folder, "buildah", *storage, *arguments))
 
+    def _debian(self) -> Path:
+        """A root file system with Python, made once."""
+        kept = folder() / f"{_BASE.rpartition('/')[2].replace(':', '-')}.tar"
+        if not kept.exists():
+            with tempfile.TemporaryDirectory(dir=kept.parent) as made:
+                unfinished = Path(made) / kept.name
+                arguments = ("--mode=root", "--variant=minbase", f"--include={_PACKAGES}", _RELEASE, str(unfinished))
+                self._run(*isolate(self.folder, "mmdebstrap", *arguments))
+                unfinished.replace(kept)
+        return kept
 
-def _debian(made_in: Path) -> Path:
-    """A root file system with Python, made once."""
-    kept = folder() / f"{_BASE.rpartition('/')[2].replace(':', '-')}.tar"
-    if not kept.exists():
-        unfinished = kept.with_suffix(".part.tar")
-        packages = f"--include={_PACKAGES}"
-        _run(*alone(made_in, "mmdebstrap", "--mode=root", "--variant=minbase", packages, _RELEASE, str(unfinished)))
-        unfinished.replace(kept)
-    return kept
-
-
-def _run(*command: str) -> str:
-    """What a command prints."""
-    try:
-        result = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, check=True, env=_environment()
-        )
-    except subprocess.CalledProcessError as error:
-        raise NoImage(error.stderr[-4000:]) from error
-    return result.stdout.strip()
+    def _run(self, *command: str) -> str:
+        """What a command prints."""
+        seconds = max(0.0, self.end - time.monotonic())
+        try:
+            result = subprocess.run(
+                command, capture_output=True, text=True, timeout=seconds, check=True, env=_environment()
+            )
+        except subprocess.CalledProcessError as error:
+            raise NoImage(error.stderr[-4000:]) from error
+        except subprocess.TimeoutExpired as error:
+            raise NoImage(f"not done in time: {shlex.join(command)}") from error
+        return result.stdout.strip()
 
 
 def _environment() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -13,23 +14,16 @@ from typing import Final
 from cluster.api import Api
 from node import network, quick_start, steps
 from node.control_plane import control_plane, kube_proxy
-from node.isolation import control_groups_inside
+from node.isolation import HIDDEN, control_groups_inside
 from node.machines import machine
 from node.open_calls import open_calls
 from node.release import Release, until
 from node.report import Report
 from node.steps import Cluster
 
-_STEPS: Final = (
-    steps.helm_test,
-    steps.recordings,
-    steps.rollout,
-    steps.killed_pod,
-    steps.drains,
-    steps.rotation,
-    steps.memory,
-    steps.autoscaling,
-)
+_QUICK_START: Final = "quick_start"
+#: What `--only` may name.
+STEPS: Final = (_QUICK_START, *(step.__name__ for step in steps.STEPS))
 _READY_SECONDS: Final = 120
 #: What a kubelet would set for the whole machine, and expects: here it finds it already.
 _SETTINGS: Final = {
@@ -40,7 +34,6 @@ _SETTINGS: Final = {
     "kernel/keys/root_maxkeys": "1000000",
     "kernel/keys/root_maxbytes": "25000000",
 }
-_FOLDERS: Final = ("/run", "/var/lib", "/var/log", "/var/tmp")  # noqa: S108 whose place they take
 
 
 def main() -> None:
@@ -60,27 +53,31 @@ def main() -> None:
 def _hide(folder: Path) -> None:
     """Put what is private in the place of what belongs to the machine."""
     control_groups_inside()
-    for place in _FOLDERS:
+    for place in HIDDEN:
         _bind(folder / place[1:], Path(place))
     for name, value in _SETTINGS.items():
         file = folder / name.replace("/", ".")
         file.write_text(f"{value}\n", encoding="ascii")
         _bind(file, Path("/proc/sys") / name)
-    network.set_up(folder / "resolv.conf")
+    _mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/dev/shm")  # noqa: S108 podman's locks
+    network.set_up()
+    network.set_resolver(folder.parent)
 
 
 def _bind(ours: Path, place: Path) -> None:
     if not ours.is_file():
         ours.mkdir(parents=True)
-    subprocess.run(["mount", "--bind", str(ours), str(place)], check=True, timeout=10)
+    _mount("--bind", str(ours), str(place))
+
+
+def _mount(*arguments: str) -> None:
+    subprocess.run(["mount", *arguments], check=True, timeout=10)
 
 
 async def _run(folder: Path, images: Sequence[Path], only: Sequence[str], report: Report) -> None:
-    if not only or "quick_start" in only:
+    if not only or _QUICK_START in only:
         with report.step("quick start"):
-            # At speaking speed: what a machine without a free processor says too late is heard with silence in it.
             texts = quick_start.try_out(folder)
-            assert all(texts)
             report.add("the README's quick start in a container, by podman", " / ".join(texts))
     with ExitStack() as stack:
         with report.step("control plane"):
@@ -94,11 +91,17 @@ async def _run(folder: Path, images: Sequence[Path], only: Sequence[str], report
         release = Release(api=api, folder=folder / "release")
         with report.step("helm install"):
             await release.install()
+            _check_cache()
         cluster = Cluster(release=release, machines=machines, report=report)
-        for step in _STEPS:
+        for step in steps.STEPS:
             if not only or step.__name__ in only:
                 with report.step(step.__name__.replace("_", " ")):
                     await step(cluster)
+
+
+def _check_cache() -> None:
+    """Check that Helm keeps what it knows of the server where it should."""
+    assert any(Path(os.environ["KUBECACHEDIR"]).iterdir())
 
 
 def _ready_nodes(api: Api) -> int:

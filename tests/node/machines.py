@@ -18,7 +18,7 @@ from cluster.programs import KUBELET, path_of
 from cluster.servers import running
 from node import network
 from node.images import PAUSE
-from node.isolation import make_usable, private
+from node.isolation import make_usable, replace_folders
 
 _CONTROL_GROUPS: Final = Path("/sys/fs/cgroup")
 #: What lies at fixed places, for each node its own.
@@ -62,7 +62,7 @@ def machine(number: int, parent: Path, api: Api, images: Sequence[Path]) -> Iter
     folder = parent / name
     folder.mkdir()
     made = Machine(name=name, socket=folder / "run" / "containerd" / "containerd.sock")
-    command = private(folder, _FOLDERS, "containerd", f"--config={_containerd(folder, number)}")
+    command = replace_folders(folder, _FOLDERS, "containerd", f"--config={_containerd(folder, number)}")
     with running(command, folder / "containerd.log", partial(_connect, made.socket)) as containerd:
         for image in images:
             made.import_image(image)
@@ -75,7 +75,7 @@ def _kubelet(name: str, folder: Path, address: str, api: Api, containerd: int) -
     kubeconfig = _written(folder / "kubeconfig", api.kubeconfig())
     command = [
         *("nsenter", f"--mount=/proc/{containerd}/ns/mnt", "--", str(path_of(KUBELET))),
-        f"--config={_written(folder / 'kubelet.json', json.dumps(_kubelet_configuration(name, address)))}",
+        f"--config={_written(folder / 'kubelet.json', json.dumps(_kubelet_configuration(name, folder, address)))}",
         f"--kubeconfig={kubeconfig}",
         f"--hostname-override={name}",
         f"--node-ip={address}",
@@ -86,7 +86,7 @@ def _kubelet(name: str, folder: Path, address: str, api: Api, containerd: int) -
 
 
 # Any: JSON values.
-def _kubelet_configuration(name: str, address: str) -> Mapping[str, Any]:
+def _kubelet_configuration(name: str, folder: Path, address: str) -> Mapping[str, Any]:
     for hierarchy in _CONTROL_GROUPS.iterdir():
         (hierarchy / name).mkdir()
         make_usable(hierarchy / name)
@@ -102,9 +102,10 @@ def _kubelet_configuration(name: str, address: str) -> Mapping[str, Any]:
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{name}",
-        "clusterDNS": [network.NAMES],
+        "volumePluginDir": str(folder / "volume-plugins"),
+        "clusterDNS": [network.NAME_SERVER],
         "clusterDomain": network.DOMAIN,
-        "resolvConf": "/etc/resolv.conf",
+        "resolvConf": str(network.resolver(folder.parent)),
         "evictionHard": {"memory.available": "100Mi"},
         "imageGCHighThresholdPercent": 100,
         "failSwapOn": False,
@@ -133,6 +134,8 @@ def _containerd(folder: Path, number: int) -> Path:
 
 _CONTAINERD: Final = """
 version = 2
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{folder}/opt"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{pause}"
   restrict_oom_score_adj = true
