@@ -115,7 +115,8 @@ def _images(folder: Path, end: float) -> list[Path]:
 def _in_namespaces(folder: Path, images: Sequence[Path], steps: Sequence[str], end: float) -> int:
     with control_groups(folder.name) as groups:
         chosen = [f"--only={step}" for step in steps]
-        os.environ["GRPC_VERBOSITY"] = "NONE"  # What is tried out fails at first, and is counted.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # What is tried out fails at first, and is counted.
+        os.environ["PYTHONFAULTHANDLER"] = "1"  # gRPC and Helm are native code.
         os.environ["KUBECACHEDIR"] = str(folder / "helm")  # Helm reads it when its library is loaded.
         process = start_in(groups, sys.executable, "-m", "node.inside", *chosen, str(folder), *map(str, images))
         try:
