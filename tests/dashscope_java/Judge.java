@@ -37,6 +37,7 @@ public final class Judge {
   private static final int FRAME_BYTES = 3200;
   private static final int FRAME_MILLISECONDS = 20; // five times faster than a microphone
   private static final int PATIENCE_SECONDS = 90;
+  private static final long CONNECT_MILLISECONDS = 20_000;
   private static final Gson JSON = new Gson();
 
   private final String url;
@@ -167,10 +168,32 @@ public final class Judge {
     }
   }
 
+  /** The SDK opens the socket, then makes what its opening ends the wait for: if it opens at once, it waits for ever. */
+  private OmniRealtimeConversation connected(OmniRealtimeParam param, OmniRealtimeCallback callback) throws Exception {
+    while (true) {
+      OmniRealtimeConversation conversation = new OmniRealtimeConversation(param, callback);
+      Thread connecting =
+          new Thread(
+              () -> {
+                try {
+                  conversation.connect();
+                } catch (Exception error) {
+                  error.printStackTrace();
+                }
+              });
+      connecting.setDaemon(true);
+      connecting.start();
+      connecting.join(CONNECT_MILLISECONDS);
+      if (!connecting.isAlive()) {
+        return conversation;
+      }
+    }
+  }
+
   private void session(boolean hasTurnDetection) throws Exception {
     CountDownLatch completed = new CountDownLatch(1);
     OmniRealtimeConversation conversation =
-        new OmniRealtimeConversation(
+        connected(
             OmniRealtimeParam.builder()
                 .model("qwen3-asr-flash-realtime")
                 .url(url + "/api-ws/v1/realtime")
@@ -190,7 +213,6 @@ public final class Judge {
                 say("close", "code", code);
               }
             });
-    conversation.connect();
     OmniRealtimeTranscriptionParam transcription = new OmniRealtimeTranscriptionParam();
     transcription.setLanguage("en");
     transcription.setInputSampleRate(16000);
