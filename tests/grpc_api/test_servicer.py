@@ -157,6 +157,16 @@ async def test_a_call_starts_returns_its_result_and_finishes(service: Service) -
     assert outcome.texts == ["2 chunks"]
 
 
+async def test_the_response_header_names_the_call_before_anything_was_sent(service: Service) -> None:
+    call = service.stub.Recognize(timeout=60)
+    header = dict(await call.initial_metadata())
+    await call.write(config())
+    response = await call.read()
+    call.cancel()
+    assert isinstance(response, pb.RecognizeResponse)
+    assert header == {"asr-call-id": response.started.call_id}
+
+
 async def test_every_call_has_an_id_of_its_own(service: Service) -> None:
     outcomes = [await recognize(service.stub, [config(), CHUNK]) for _ in range(2)]
     ids = {outcome.responses[0].started.call_id for outcome in outcomes}

@@ -29,8 +29,8 @@ class Stream(Protocol):
     def metadata(self) -> Iterable[tuple[str, str | bytes]]:
         """Return what the client sent beside its messages."""
 
-    async def admit(self) -> None:
-        """Show the client, where the door can, that its call is admitted."""
+    async def admit(self, call_id: str) -> None:
+        """Show the client, where the door can, that its call is admitted, and its id."""
 
     async def read(self) -> pb.RecognizeRequest | None:
         """Return the next request; None once the client has half-closed.

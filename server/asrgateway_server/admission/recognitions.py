@@ -72,7 +72,7 @@ class Recognitions:
         with ExitStack() as admissions:
             self._take(admissions, self._clients.admitted(client_id), 1)
             async with self._drain.open_call(client) as going_away:
-                await stream.admit()
+                await stream.admit(call_id)
                 await self._recognize(client, client_id, going_away, admissions)
 
     async def _recognize(

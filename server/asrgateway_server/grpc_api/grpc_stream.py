@@ -21,6 +21,9 @@ _DEADLINE_IS_DUE_SECONDS: Final = 1.0
 # Messages are counted a second or two of them at a time: counting costs a microsecond each.
 _COUNTED_AT_ONCE: Final = 16
 
+#: Key of the response header that tells clients at once that a gateway has taken their call.
+_CALL_ID_KEY: Final = "asr-call-id"
+
 RecognizeContext: TypeAlias = "grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse]"
 
 RequestT = TypeVar("RequestT", bound=Message)
@@ -61,10 +64,10 @@ class GrpcStream(Generic[RequestT, ResponseT]):
         """See ``Stream``."""
         return self._context.invocation_metadata() or ()
 
-    async def admit(self) -> None:
+    async def admit(self, call_id: str) -> None:
         """See ``Stream``."""
         # By itself the first response would carry it; an error while that is on its way could not be sent.
-        await self._context.send_initial_metadata(())
+        await self._context.send_initial_metadata(((_CALL_ID_KEY, call_id),))
 
     async def read(self) -> RequestT | None:
         """See ``Stream``."""

@@ -47,7 +47,7 @@ class RecordingStream:
         """See ``Stream``."""
         return self._metadata
 
-    async def admit(self) -> None:
+    async def admit(self, call_id: str) -> None:
         """Do nothing: the one response follows the end of the call."""
 
     async def verify_half_close(self) -> None:

@@ -62,9 +62,9 @@ class RivaStream:
         """See ``Stream``."""
         return self._messages.metadata()
 
-    async def admit(self) -> None:
+    async def admit(self, call_id: str) -> None:
         """See ``Stream``."""
-        await self._messages.admit()
+        await self._messages.admit(call_id)
 
     async def verify_half_close(self) -> None:
         """See ``Stream``."""

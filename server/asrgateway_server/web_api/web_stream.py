@@ -92,7 +92,7 @@ class WebStream:
         """Return nothing: a browser sends no metadata."""
         return ()
 
-    async def admit(self) -> None:
+    async def admit(self, call_id: str) -> None:
         """Do nothing: the connection is open already."""
 
     async def read(self) -> pb.RecognizeRequest | None:
