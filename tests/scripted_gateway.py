@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
@@ -23,6 +23,10 @@ from asrgateway.v1.recognition_pb2_grpc import (
 )
 
 Context = grpc.aio.ServicerContext[RecognizeRequest, RecognizeResponse]
+
+
+#: The response header with which a gateway takes a call.
+TAKEN: Final = (("asr-call-id", "c1"),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +105,7 @@ class ScriptedServicer(SpeechRecognitionServiceServicer):
 
     async def _run(self, script: Script, requests: AsyncIterator[RecognizeRequest], context: Context) -> None:
         script.metadata = dict(context.invocation_metadata() or ())
+        await context.send_initial_metadata(TAKEN)
         script.received.append(await anext(requests))
         for response in script.greeting:
             await context.write(response)
