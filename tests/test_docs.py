@@ -111,3 +111,9 @@ def test_the_example_of_a_configuration_is_one(tmp_path: Path) -> None:
     assert served.find("").name == "paraformer-realtime-v3"
     assert served.find("fast").upstream_name == "paraformer-realtime-v2"
     assert served.find("paraformer-english-8k").regions == ("ap-southeast-1",)
+
+
+def test_the_service_config_shown_is_that_of_the_go_client() -> None:
+    shown = API.read_text(encoding="utf-8").partition("```json\n")[2].partition("```")[0]
+    client = (ROOT / "clients" / "go" / "client.go").read_text(encoding="utf-8")
+    assert json.loads(shown) == json.loads(client.partition("serviceConfig = `")[2].partition("`")[0])

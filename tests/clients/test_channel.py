@@ -1,15 +1,15 @@
-"""The connection: whose options hold, how calls spread over gateways, and which of them are sent again."""
+"""The connection: whose options hold, how calls spread over gateways, and which of them are opened again."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import grpc
 import pytest
 
 from all_settings import Settings
-from asrgateway import RecognitionClient, RecognitionError, StreamingConfig
+from asrgateway import RecognitionClient, RecognitionError, StreamingConfig, call, sync_call
 from asrgateway.channel import with_defaults
 from asrgateway.sync import RecognitionClient as SyncRecognitionClient
 from asrgateway.v1.recognition_pb2 import (
@@ -23,11 +23,14 @@ from asrgateway.v1.recognition_pb2_grpc import (
     add_SpeechRecognitionServiceServicer_to_server,
 )
 from asrgateway_server.grpc_api.server import _options
-from calls import ROOT
-from scripted_gateway import finished, started
+from deaf_gateway import refusing_gateway
+from scripted_gateway import TAKEN, finished, started
 
 Context = grpc.aio.ServicerContext[RecognizeRequest, RecognizeResponse]
 
+Header = tuple[tuple[str, str], ...]
+
+CONFIG_AND_AUDIO = [RecognizeRequest(streaming_config=StreamingConfig()), RecognizeRequest(audio=b"audio")]
 #: Otherwise the clients of one process share their connections.
 ALONE = (("grpc.use_local_subchannel_pool", 1),)
 
@@ -40,16 +43,21 @@ class Counting(SpeechRecognitionServiceServicer):
         received: What the last one brought.
     """
 
-    def __init__(self, *errors: grpc.StatusCode, is_greeting: bool = False) -> None:
+    def __init__(self, *errors: grpc.StatusCode, is_greeting: bool = False, header: Header | None = TAKEN) -> None:
         self.calls = 0
         self.received: list[RecognizeRequest] = []
         self._errors = list(errors)
         self._is_greeting = is_greeting
+        self._header = header
 
     async def Recognize(  # type: ignore[override]  # noqa: N802 - a coroutine that writes by itself
         self, request_iterator: AsyncIterator[RecognizeRequest], context: Context
     ) -> None:
         self.calls += 1
+        if self._errors and not self._is_greeting:
+            await context.abort(self._errors.pop(0), "not now")
+        if self._header is not None:
+            await context.send_initial_metadata(self._header)
         if self._is_greeting:
             await context.write(started())
         if self._errors:
@@ -57,8 +65,11 @@ class Counting(SpeechRecognitionServiceServicer):
         self.received = [request async for request in request_iterator]
         await context.write(finished())
 
-    async def ListModels(self, request: ListModelsRequest, context: object) -> ListModelsResponse:  # noqa: N802 - gRPC's names
-        raise NotImplementedError
+    async def ListModels(self, request: ListModelsRequest, context: Context) -> ListModelsResponse:  # noqa: ARG002, N802 - gRPC's names
+        self.calls += 1
+        if self._errors:
+            await context.abort(self._errors.pop(0), "not now")
+        return ListModelsResponse()
 
 
 @asynccontextmanager
@@ -91,12 +102,6 @@ def test_an_option_given_replaces_the_default() -> None:
 def test_a_policy_given_is_not_overridden() -> None:
     options = dict(with_defaults([("grpc.lb_policy_name", "pick_first")]))
     assert "loadBalancingConfig" not in json.loads(str(options["grpc.service_config"]))
-
-
-def test_the_readme_shows_the_service_config() -> None:
-    readme = (ROOT / "clients" / "python" / "README.md").read_text(encoding="utf-8")
-    shown = readme.partition("```json\n")[2].partition("```")[0]
-    assert json.loads(shown) == json.loads(str(dict(with_defaults(()))["grpc.service_config"]))
 
 
 def test_the_gateway_accepts_the_pings_of_the_client() -> None:
@@ -147,22 +152,101 @@ async def test_a_client_may_use_only_the_first_gateway() -> None:
         assert 10 in (first.calls, second.calls)
 
 
-# Retries -----------------------------------------------------------------------------------------------------------
+# Attempts ----------------------------------------------------------------------------------------------------------
+
+
+def recognize_with_threads(target: str, audio: Iterable[bytes]) -> list[RecognizeResponse]:
+    with SyncRecognitionClient(target, channel_options=ALONE) as client:
+        return list(client.recognize(StreamingConfig(), audio))
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
-async def test_a_call_that_has_not_begun_is_sent_again_with_its_audio(code: grpc.StatusCode) -> None:
+async def test_a_call_is_opened_again_until_a_gateway_takes_it(code: grpc.StatusCode) -> None:
     gateway = Counting(code, code)
     async with serving(gateway) as target, RecognitionClient(target) as client:
         assert await recognize(client) == [finished()]
     assert gateway.calls == 3
-    assert gateway.received == [
-        RecognizeRequest(streaming_config=StreamingConfig()),
-        RecognizeRequest(audio=b"audio"),
-    ]
+    assert gateway.received == CONFIG_AND_AUDIO
 
 
-async def test_a_call_that_has_begun_is_not_sent_again() -> None:
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+async def test_a_call_is_opened_again_without_asyncio_too(code: grpc.StatusCode) -> None:
+    gateway = Counting(code, code)
+    async with serving(gateway) as target:
+        assert await asyncio.to_thread(recognize_with_threads, target, iter([b"audio"])) == [finished()]
+    assert gateway.calls == 3
+    assert gateway.received == CONFIG_AND_AUDIO
+
+
+async def test_a_call_is_opened_five_times_at_most() -> None:
+    gateway = Counting(*[grpc.StatusCode.UNAVAILABLE] * 9)
+    async with serving(gateway) as target, RecognitionClient(target) as client:
+        with pytest.raises(RecognitionError, match="UNAVAILABLE: not now"):
+            await recognize(client)
+    assert gateway.calls == 5
+
+
+async def test_models_are_asked_for_again_too() -> None:
+    gateway = Counting(grpc.StatusCode.UNAVAILABLE)
+    async with serving(gateway) as target, RecognitionClient(target) as client:
+        assert await client.list_models() == ListModelsResponse()
+    assert gateway.calls == 2
+
+
+async def test_models_are_asked_for_again_without_asyncio_too() -> None:
+    gateway = Counting(grpc.StatusCode.UNAVAILABLE)
+    async with serving(gateway) as target:
+        with SyncRecognitionClient(target) as client:
+            assert await asyncio.to_thread(client.list_models) == ListModelsResponse()
+    assert gateway.calls == 2
+
+
+async def test_a_call_is_opened_once_where_retries_are_turned_off() -> None:
+    gateway = Counting(grpc.StatusCode.UNAVAILABLE)
+    off = (("grpc.enable_retries", 0),)
+    async with serving(gateway) as target, RecognitionClient(target, channel_options=off) as client:
+        with pytest.raises(RecognitionError, match="UNAVAILABLE: not now"):
+            await recognize(client)
+    assert gateway.calls == 1
+
+
+async def test_grpcs_own_retries_do_not_end_the_process() -> None:
+    """They do, in every language on gRPC's core, where audio follows a config that is still on its way."""
+    big = StreamingConfig(model="m" * 60_000)
+    async with refusing_gateway(after_bytes=60_000) as target, RecognitionClient(target) as client:
+        with pytest.raises(RecognitionError, match="DEADLINE_EXCEEDED"):
+            [response async for response in client.recognize(big, [b"audio"], timeout=1)]
+
+
+@pytest.mark.parametrize("header", [(), (("proxy", "1"),)])
+async def test_a_gateway_may_take_a_call_without_naming_it(header: Header) -> None:
+    gateway = Counting(header=header)
+    async with serving(gateway) as target, RecognitionClient(target) as client:
+        assert await recognize(client) == [finished()]
+        assert await asyncio.to_thread(recognize_with_threads, target, [b"audio"]) == [finished()]
+
+
+async def test_audio_is_sent_at_last_where_no_header_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call, "LATE_HEADER_SECONDS", 0.01)
+    monkeypatch.setattr(sync_call, "LATE_HEADER_SECONDS", 0.01)
+    gateway = Counting(header=None)
+    async with serving(gateway) as target, RecognitionClient(target) as client:
+        assert await recognize(client) == [finished()]
+        assert await asyncio.to_thread(recognize_with_threads, target, [b"audio"]) == [finished()]
+
+
+async def test_the_audio_of_a_call_that_is_left_at_once_is_not_read() -> None:
+    """Its requests are iterated in gRPC's own thread, which goes on a little."""
+    audio = iter([b"audio"])
+    async with refusing_gateway(after_bytes=1_000_000) as target:
+        with SyncRecognitionClient(target) as client:
+            responses = client.recognize(StreamingConfig(), audio, timeout=0.1)
+            with pytest.raises(RecognitionError, match="DEADLINE_EXCEEDED"):
+                await asyncio.to_thread(next, responses)
+    assert next(audio) == b"audio"
+
+
+async def test_a_call_that_has_begun_is_not_opened_again() -> None:
     gateway = Counting(grpc.StatusCode.UNAVAILABLE, is_greeting=True)
     async with serving(gateway) as target, RecognitionClient(target) as client:
         with pytest.raises(RecognitionError) as error:
@@ -171,7 +255,7 @@ async def test_a_call_that_has_begun_is_not_sent_again() -> None:
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL])
-async def test_a_call_with_a_permanent_error_is_not_sent_again(code: grpc.StatusCode) -> None:
+async def test_a_call_with_a_permanent_error_is_not_opened_again(code: grpc.StatusCode) -> None:
     gateway = Counting(code)
     async with serving(gateway) as target, RecognitionClient(target) as client:
         with pytest.raises(RecognitionError):

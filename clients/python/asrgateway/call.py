@@ -1,11 +1,13 @@
 """One call of the asyncio client: writing, reading, and its status."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from contextlib import suppress
 from typing import cast
 
 import grpc
 
+from asrgateway.beginning import LATE_HEADER_SECONDS, LATE_STATUS_SECONDS, may_begin_again, names_call, spread
 from asrgateway.ending import Ending, GrpcCall
 from asrgateway.errors import CLIENT_CLOSED, RecognitionError, decode
 from asrgateway.requests import AudioItem, first_request, requests_for
@@ -13,18 +15,26 @@ from asrgateway.v1.recognition_pb2 import RecognizeRequest, RecognizeResponse, S
 
 
 class RecognizeCall:
-    """A running call.
+    """A running call, which was opened again until a gateway took it.
 
     Args:
-        call: Started, with nothing written yet.
+        open_call: Starts a call.
+        pauses_seconds: Before each attempt after the first one.
     """
 
-    def __init__(self, call: GrpcCall) -> None:
+    def __init__(self, open_call: Callable[[], GrpcCall], pauses_seconds: Iterable[float]) -> None:
+        self._open_call = open_call
+        self._pauses = spread(pauses_seconds)
+        self._is_over = False
+        self._has_begun = asyncio.Event()
+        self._audio_error: BaseException | None = None
+        self._attach(open_call())
+
+    def _attach(self, call: GrpcCall) -> None:
         self._call = call
         # Not read(): after a failed write it skips responses that have already arrived.
         self._responses = cast("AsyncGenerator[RecognizeResponse, None]", aiter(call))
         self._ending = Ending(call)
-        self._audio_error: BaseException | None = None
 
     async def send(self, config: StreamingConfig, audio: AsyncIterable[AudioItem] | Iterable[AudioItem]) -> None:
         """Write everything and half-close; return early when the call ends.
@@ -33,7 +43,7 @@ class RecognizeCall:
             Exception: The error that ``audio`` raised; the call is cancelled, which wakes the reader.
         """
         try:
-            await self._write(first_request(config))
+            await self._begin(first_request(config))
             if isinstance(audio, AsyncIterable):
                 async for item in audio:
                     await self._write_item(item)
@@ -47,6 +57,8 @@ class RecognizeCall:
             self._audio_error = error
             self._call.cancel()
             raise
+        finally:
+            self._has_begun.set()
 
     async def receive(self) -> RecognizeResponse | None:
         """Return the next response, or None after the last one of a call that ended with OK.
@@ -55,6 +67,7 @@ class RecognizeCall:
             RecognitionError: The call ended with another status.
             Exception: The error that the audio raised.
         """
+        await self._has_begun.wait()
         try:
             response = await anext(self._responses, None)
         except grpc.aio.AioRpcError as error:
@@ -72,13 +85,47 @@ class RecognizeCall:
         return response
 
     def end(self) -> None:
-        """End the call now; ``receive`` then raises CANCELLED."""
+        """End the call now; ``receive`` then raises its status, which is CANCELLED if there was none yet."""
+        self._is_over = True
         self._call.cancel()
+        self._has_begun.set()
 
     async def cancel(self) -> None:
         """End the call now, if it has not ended yet, and nobody receives."""
         self.end()
         await self._responses.aclose()
+
+    async def _begin(self, first: RecognizeRequest) -> None:
+        """Send the first request until a gateway has taken the call.
+
+        Raises:
+            _CallEnded: None has.
+        """
+        while not await self._is_taken(first):
+            pause = next(self._pauses, None)
+            if pause is None or not may_begin_again(await self._ending.code()):
+                raise _CallEnded
+            await asyncio.sleep(pause)
+            if self._is_over:
+                raise _CallEnded
+            try:
+                self._attach(self._open_call())
+            except grpc.aio.UsageError as error:  # The client was closed.
+                raise _CallEnded from error
+        self._has_begun.set()
+
+    async def _is_taken(self, first: RecognizeRequest) -> bool:
+        """Send the first request and wait for the response header; return False if the call ends instead."""
+        with suppress(_CallEnded):
+            await self._write(first)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LATE_HEADER_SECONDS):
+                header = await self._call.initial_metadata()
+            if names_call(header):
+                return True
+            async with asyncio.timeout(LATE_STATUS_SECONDS):
+                await self._call.code()
+        return not self._call.done()
 
     async def _write_item(self, item: AudioItem) -> None:
         for request in requests_for(item):

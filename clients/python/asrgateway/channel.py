@@ -16,20 +16,8 @@ ChannelOptions = Sequence[tuple[str, int | str]]
 ROUND_ROBIN: Final[Sequence[Mapping[str, object]]] = ({"round_robin": {}},)
 """Calls take turns among all addresses of a target; gRPC's default is the first one for every call."""
 
-RETRIES: Final[Sequence[Mapping[str, object]]] = (
-    {
-        "name": [{"service": "asrgateway.v1.SpeechRecognitionService"}],
-        "retryPolicy": {
-            "maxAttempts": 5,
-            "initialBackoff": "0.05s",
-            "maxBackoff": "1s",
-            "backoffMultiplier": 2,
-            # CANCELLED: gRPC's core ends so a call that reaches a gateway at the moment in which it stops.
-            "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
-        },
-    },
-)
-"""A call is sent again, audio included, as long as no response header came: the gateway has not begun it."""
+ENABLE_RETRIES: Final = "grpc.enable_retries"
+"""0 turns off that calls are opened again before they have begun."""
 
 _DEFAULTS: Final[dict[str, int | str]] = {
     # A speaker may be silent for long: pings keep proxies from dropping the quiet connection. The gateway accepts one
@@ -41,6 +29,8 @@ _DEFAULTS: Final[dict[str, int | str]] = {
     "grpc.initial_reconnect_backoff_ms": 250,
     "grpc.max_reconnect_backoff_ms": 5_000,
     "grpc.dns_min_time_between_resolutions_ms": 5_000,
+    # The client opens calls again by itself.
+    ENABLE_RETRIES: 0,
 }
 _SERVICE_CONFIG: Final = "grpc.service_config"
 _POLICY_NAME: Final = "grpc.lb_policy_name"
@@ -51,7 +41,7 @@ def with_defaults(options: ChannelOptions) -> tuple[tuple[str, int | str], ...]:
     own = dict(options)
     # A policy in the service config would override the one given.
     balancing = {} if _POLICY_NAME in own else {"loadBalancingConfig": ROUND_ROBIN}
-    service_config = json.dumps(balancing | {"methodConfig": RETRIES})
+    service_config = json.dumps(balancing)
     return tuple((_DEFAULTS | {_SERVICE_CONFIG: service_config} | own).items())
 
 

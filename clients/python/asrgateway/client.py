@@ -8,6 +8,7 @@ from typing import Self
 
 import grpc
 
+from asrgateway.beginning import countdown, may_begin_again, pauses_between_attempts, spread
 from asrgateway.call import RecognizeCall
 from asrgateway.channel import ChannelOptions, Metadata, with_api_key, with_defaults
 from asrgateway.ending import GrpcCall
@@ -47,6 +48,7 @@ class RecognitionClient:
         channel_options: ChannelOptions = (),
     ) -> None:
         self._metadata = with_api_key(metadata, api_key)
+        self._pauses = pauses_between_attempts(channel_options)
         options = with_defaults(channel_options)
         self._channel = (
             grpc.aio.insecure_channel(target, options=options)
@@ -104,11 +106,14 @@ class RecognitionClient:
             Exception: The error that ``audio`` raised; the call is cancelled.
         """
         if (policy := reconnect_from(reconnect)) is not None:
-            async with aclosing(recognize_in_calls(self._open_call, config, audio, policy, timeout)) as continued:
+            async with aclosing(
+                recognize_in_calls(self._open_call, self._pauses, config, audio, policy, timeout)
+            ) as continued:
                 async for one in continued:
                     yield one
             return
-        call = RecognizeCall(self._open_call(timeout))
+        seconds_left = countdown(timeout)
+        call = RecognizeCall(lambda: self._open_call(seconds_left()), self._pauses)
         # No task group: a generator must not yield inside one (PEP 789).
         sender = asyncio.create_task(call.send(config, audio), name="send audio")
         try:
@@ -131,7 +136,12 @@ class RecognitionClient:
         Raises:
             RecognitionError: The call ended with a status other than OK.
         """
-        try:
-            return await self._stub.ListModels(ListModelsRequest(), timeout=timeout, metadata=self._metadata)
-        except grpc.aio.AioRpcError as error:
-            raise decode(error) from error
+        seconds_left, pauses = countdown(timeout), spread(self._pauses)
+        while True:
+            try:
+                return await self._stub.ListModels(ListModelsRequest(), timeout=seconds_left(), metadata=self._metadata)
+            except grpc.aio.AioRpcError as error:
+                pause = next(pauses, None)
+                if pause is None or not may_begin_again(error.code()):
+                    raise decode(error) from error
+            await asyncio.sleep(pause)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 
 import grpc
 
@@ -21,6 +21,7 @@ OpenCall = Callable[[float | None], GrpcCall]
 
 async def recognize_in_calls(
     open_call: OpenCall,
+    pauses_seconds: Sequence[float],
     config: StreamingConfig,
     audio: AsyncIterable[AudioItem] | Iterable[AudioItem],
     reconnect: Reconnect,
@@ -36,7 +37,7 @@ async def recognize_in_calls(
         Exception: The error that ``audio`` raised.
     """
     outgoing = Outgoing(Resumption(config, reconnect.read_ahead_seconds))
-    recognition = _Recognition(open_call, outgoing, reconnect, timeout_seconds)
+    recognition = _Recognition(open_call, pauses_seconds, outgoing, reconnect, timeout_seconds)
     # No task group: a generator must not yield inside one (PEP 789).
     reading = asyncio.create_task(outgoing.read(audio), name="read audio")
     try:
@@ -60,10 +61,16 @@ class _Recognition:
     """
 
     def __init__(
-        self, open_call: OpenCall, outgoing: Outgoing, reconnect: Reconnect, timeout_seconds: float | None
+        self,
+        open_call: OpenCall,
+        pauses_seconds: Sequence[float],
+        outgoing: Outgoing,
+        reconnect: Reconnect,
+        timeout_seconds: float | None,
     ) -> None:
         self.is_complete = False
         self._open_call = open_call
+        self._pauses_between_attempts = pauses_seconds
         self._outgoing = outgoing
         self._on_retry = reconnect.on_retry
         self._retries = Retries(reconnect.give_up_seconds)
@@ -85,7 +92,7 @@ class _Recognition:
         except TimeoutError as error:
             raise RecognitionError(grpc.StatusCode.DEADLINE_EXCEEDED, "no audio came in time") from error
         try:
-            call = self._open_call(self._seconds_left())
+            call = RecognizeCall(lambda: self._open_call(self._seconds_left()), self._pauses_between_attempts)
         except grpc.aio.UsageError as error:
             raise RecognitionError(grpc.StatusCode.CANCELLED, CLIENT_CLOSED) from error
         return _Call(call, config, self._outgoing, self._retries.give_up_at)
@@ -131,10 +138,12 @@ class _Call:
         has_given_up: It was ended because it gave no response in time.
     """
 
-    def __init__(self, call: GrpcCall, config: StreamingConfig, outgoing: Outgoing, give_up_at: float | None) -> None:
+    def __init__(
+        self, call: RecognizeCall, config: StreamingConfig, outgoing: Outgoing, give_up_at: float | None
+    ) -> None:
         self.has_left = False
         self.has_given_up = False
-        self._call = RecognizeCall(call)
+        self._call = call
         self._outgoing = outgoing
         self._sender = asyncio.create_task(self._call.send(config, outgoing), name="send audio")
         self._loop = asyncio.get_running_loop()

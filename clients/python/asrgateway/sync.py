@@ -1,17 +1,18 @@
 """The client for programs without asyncio."""
 
+import time
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
 import grpc
 
+from asrgateway.beginning import countdown, may_begin_again, pauses_between_attempts, spread
 from asrgateway.channel import ChannelOptions, Metadata, with_api_key, with_defaults
 from asrgateway.errors import decode
-from asrgateway.requests import AudioItem, first_request, requests_for
+from asrgateway.requests import AudioItem
 from asrgateway.retries import Reconnect, reconnect_from
-from asrgateway.sync_outgoing import GrpcCall
+from asrgateway.sync_call import GrpcCall, RecognizeCall
 from asrgateway.sync_reconnecting import recognize_in_calls
 from asrgateway.v1.recognition_pb2 import (
     ListModelsRequest,
@@ -44,6 +45,7 @@ class RecognitionClient:
         channel_options: ChannelOptions = (),
     ) -> None:
         self._metadata = with_api_key(metadata, api_key)
+        self._pauses = pauses_between_attempts(channel_options)
         options = with_defaults(channel_options)
         self._channel = (
             grpc.insecure_channel(target, options=options)
@@ -94,20 +96,15 @@ class RecognitionClient:
             Exception: The error that ``audio`` raised; the call is cancelled.
         """
         if (policy := reconnect_from(reconnect)) is not None:
-            yield from recognize_in_calls(self._open_call, config, audio, policy, timeout)
+            yield from recognize_in_calls(self._open_call, self._pauses, config, audio, policy, timeout)
             return
-        requests = _Requests(config, audio)
-        call = self._open_call(iter(requests), timeout)
-        requests.call.set_result(call)
+        seconds_left = countdown(timeout)
+        call = RecognizeCall(lambda requests: self._open_call(requests, seconds_left()), self._pauses, config, audio)
         try:
-            yield from call
-        except grpc.RpcError as error:
-            if requests.error is None:
-                raise decode(error) from error
+            while (response := call.receive()) is not None:
+                yield response
         finally:
-            call.cancel()
-        if requests.error is not None:
-            raise requests.error
+            call.end()
 
     def _open_call(self, requests: Iterator[RecognizeRequest], timeout: float | None) -> GrpcCall:
         return self._stub.Recognize(requests, timeout=timeout, metadata=self._metadata)
@@ -121,31 +118,12 @@ class RecognitionClient:
         Raises:
             RecognitionError: The call ended with a status other than OK.
         """
-        try:
-            return self._stub.ListModels(ListModelsRequest(), timeout=timeout, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise decode(error) from error
-
-
-class _Requests:
-    """The requests of one call, iterated in gRPC's own thread.
-
-    Attributes:
-        call: Set once the call exists, which may be later than its first request.
-        error: The error that ``audio`` raised; gRPC would only log it.
-    """
-
-    def __init__(self, config: StreamingConfig, audio: Iterable[AudioItem]) -> None:
-        self.call: Future[GrpcCall] = Future()
-        self.error: Exception | None = None
-        self._config = config
-        self._audio = audio
-
-    def __iter__(self) -> Iterator[RecognizeRequest]:
-        yield first_request(self._config)
-        try:
-            for item in self._audio:
-                yield from requests_for(item)
-        except Exception as error:  # noqa: BLE001 - any error of the program's own audio is raised again
-            self.error = error
-            self.call.result().cancel()
+        seconds_left, pauses = countdown(timeout), spread(self._pauses)
+        while True:
+            try:
+                return self._stub.ListModels(ListModelsRequest(), timeout=seconds_left(), metadata=self._metadata)
+            except grpc.RpcError as error:
+                pause = next(pauses, None)
+                if pause is None or not may_begin_again(error.code()):
+                    raise decode(error) from error
+            time.sleep(pause)

@@ -2,43 +2,28 @@
 
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
-from typing import Protocol
 
-from asrgateway.requests import AudioItem, first_request, requests_for
+from asrgateway.requests import AudioItem
 from asrgateway.resumption import Resumption
-from asrgateway.v1.recognition_pb2 import RecognizeRequest, RecognizeResponse, StreamingConfig
+from asrgateway.v1.recognition_pb2 import RecognizeResponse, StreamingConfig
 
 
-class GrpcCall(Protocol):
-    """A call that gRPC has started, iterated for its responses; gRPC has no public name for it."""
-
-    def __iter__(self) -> Iterator[RecognizeResponse]: ...
-    def __next__(self) -> RecognizeResponse: ...
-    def cancel(self) -> bool:
-        """End it now."""
-
-
-class CallRequests:
-    """The requests of one call, iterated in gRPC's own thread.
+class CallItems:
+    """What one call sends, iterated in gRPC's own thread.
 
     Attributes:
-        call: Set once the call exists, which may be later than its first request.
         is_over: Nothing more is sent.
     """
 
-    def __init__(self, outgoing: "Outgoing", config: StreamingConfig) -> None:
-        self.call: Future[GrpcCall] = Future()
+    def __init__(self, outgoing: "Outgoing") -> None:
         self.is_over = False
         self._outgoing = outgoing
-        self._config = config
 
-    def __iter__(self) -> Iterator[RecognizeRequest]:
-        yield first_request(self._config)
+    def __iter__(self) -> Iterator[AudioItem]:
         while (item := self._outgoing.next_item(self)) is not None:
-            yield from requests_for(item)
+            yield item
         if self._outgoing.error is not None:
-            self.call.result().cancel()
+            raise self._outgoing.error
 
 
 class Outgoing:
@@ -75,8 +60,8 @@ class Outgoing:
             self._has_ended = True
             self._changed.notify_all()
 
-    def begin_call(self, timeout_seconds: float | None) -> CallRequests:
-        """Return the requests of the next call, as soon as its config is known.
+    def begin_call(self, timeout_seconds: float | None) -> StreamingConfig:
+        """Return the config of the next call, as soon as it is known.
 
         Raises:
             TimeoutError: It was not known in time.
@@ -84,12 +69,12 @@ class Outgoing:
         with self._changed:
             if not self._changed.wait_for(lambda: self._resumption.is_ready, timeout_seconds):
                 raise TimeoutError
-            return CallRequests(self, self._resumption.begin_call())
+            return self._resumption.begin_call()
 
-    def next_item(self, requests: CallRequests) -> AudioItem | None:
+    def next_item(self, items: CallItems) -> AudioItem | None:
         """Return the next item of a call; None if the call is over, or has everything."""
         with self._changed:
-            while not requests.is_over:
+            while not items.is_over:
                 if (item := self._resumption.take()) is not None:
                     self._changed.notify_all()
                     return item
@@ -98,10 +83,10 @@ class Outgoing:
                 self._changed.wait()
         return None
 
-    def end_call(self, requests: CallRequests) -> None:
+    def end_call(self, items: CallItems) -> None:
         """Give a call nothing more."""
         with self._changed:
-            requests.is_over = True
+            items.is_over = True
             self._changed.notify_all()
 
     def received(self, response: RecognizeResponse) -> None:

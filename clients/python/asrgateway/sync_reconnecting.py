@@ -3,15 +3,16 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 import grpc
 
-from asrgateway.errors import CLIENT_CLOSED, RecognitionError, decode
+from asrgateway.errors import CLIENT_CLOSED, RecognitionError
 from asrgateway.requests import AudioItem
 from asrgateway.resumption import Resumption, half_deadline_seconds
 from asrgateway.retries import Reconnect, Retries
-from asrgateway.sync_outgoing import CallRequests, GrpcCall, Outgoing
+from asrgateway.sync_call import GrpcCall, RecognizeCall
+from asrgateway.sync_outgoing import CallItems, Outgoing
 from asrgateway.v1.recognition_pb2 import RecognizeRequest, RecognizeResponse, StreamingConfig
 
 OpenCall = Callable[[Iterator[RecognizeRequest], float | None], GrpcCall]
@@ -20,6 +21,7 @@ OpenCall = Callable[[Iterator[RecognizeRequest], float | None], GrpcCall]
 
 def recognize_in_calls(
     open_call: OpenCall,
+    pauses_seconds: Sequence[float],
     config: StreamingConfig,
     audio: Iterable[AudioItem],
     reconnect: Reconnect,
@@ -35,7 +37,7 @@ def recognize_in_calls(
         Exception: The error that ``audio`` raised.
     """
     outgoing = Outgoing(Resumption(config, reconnect.read_ahead_seconds))
-    recognition = _Recognition(open_call, outgoing, reconnect, timeout_seconds)
+    recognition = _Recognition(open_call, pauses_seconds, outgoing, reconnect, timeout_seconds)
     # Nothing waits for it at the program's end: it may be inside the audio for ever.
     threading.Thread(target=outgoing.read, args=(audio,), name="read audio", daemon=True).start()
     try:
@@ -58,10 +60,16 @@ class _Recognition:
     """
 
     def __init__(
-        self, open_call: OpenCall, outgoing: Outgoing, reconnect: Reconnect, timeout_seconds: float | None
+        self,
+        open_call: OpenCall,
+        pauses_seconds: Sequence[float],
+        outgoing: Outgoing,
+        reconnect: Reconnect,
+        timeout_seconds: float | None,
     ) -> None:
         self.is_complete = False
         self._open_call = open_call
+        self._pauses_between_attempts = pauses_seconds
         self._outgoing = outgoing
         self._on_retry = reconnect.on_retry
         self._retries = Retries(reconnect.give_up_seconds)
@@ -77,14 +85,20 @@ class _Recognition:
         """
         self._outgoing.pause(self._pause_seconds)
         try:
-            requests = self._outgoing.begin_call(self._seconds_left())
+            config = self._outgoing.begin_call(self._seconds_left())
         except TimeoutError as error:
             raise RecognitionError(grpc.StatusCode.DEADLINE_EXCEEDED, "no audio came in time") from error
+        items = CallItems(self._outgoing)
         try:
-            call = self._open_call(iter(requests), self._seconds_left())
+            call = RecognizeCall(
+                lambda requests: self._open_call(requests, self._seconds_left()),
+                self._pauses_between_attempts,
+                config,
+                items,
+            )
         except ValueError as error:
             raise RecognitionError(grpc.StatusCode.CANCELLED, CLIENT_CLOSED) from error
-        return _Call(call, requests, self._outgoing, self._retries.give_up_at)
+        return _Call(call, items, self._outgoing, self._retries.give_up_at)
 
     def receive(self, call: "_Call") -> RecognizeResponse | None:
         """Return the next response of a call; None if it is over, well or so that another one follows.
@@ -95,8 +109,8 @@ class _Recognition:
         """
         try:
             response = call.receive()
-        except grpc.RpcError as error:
-            self._pause_seconds = 0.0 if call.has_left else self._pause_after(call, decode(error))
+        except RecognitionError as error:
+            self._pause_seconds = 0.0 if call.has_left else self._pause_after(call, error)
             return None
         if response is None:
             self.is_complete = True
@@ -129,38 +143,30 @@ class _Call:
         has_given_up: It was ended because it gave no response in time.
     """
 
-    def __init__(self, call: GrpcCall, requests: CallRequests, outgoing: Outgoing, give_up_at: float | None) -> None:
+    def __init__(self, call: RecognizeCall, items: CallItems, outgoing: Outgoing, give_up_at: float | None) -> None:
         self.has_left = False
         self.has_given_up = False
         self._call = call
-        self._requests = requests
+        self._items = items
         self._outgoing = outgoing
         self._leaving: threading.Timer | None = None
         self._giving_up = None if give_up_at is None else _timer(give_up_at - time.monotonic(), self._give_up)
-        requests.call.set_result(call)
 
     def receive(self) -> RecognizeResponse | None:
-        """Return the next response, or None after the last one of a call that ended with OK.
-
-        Raises:
-            grpc.RpcError: It ended with another status.
-            Exception: The error that the audio raised.
-        """
-        response = next(self._call, None)
+        """Return the next response, as `RecognizeCall.receive` does."""
+        response = self._call.receive()
         if response is not None:
             _cancel(self._giving_up)
             self._outgoing.received(response)
             self._follow(response)
-        elif self._outgoing.error is not None:
-            raise self._outgoing.error
         return response
 
     def close(self) -> None:
         """End the call now, if it has not ended yet."""
         _cancel(self._leaving)
         _cancel(self._giving_up)
-        self._outgoing.end_call(self._requests)
-        self._call.cancel()
+        self._outgoing.end_call(self._items)
+        self._call.end()
 
     def _follow(self, response: RecognizeResponse) -> None:
         """Leave a gateway that is going away: after the next final result, or when half of its time has passed."""
@@ -172,11 +178,11 @@ class _Call:
     def _leave(self) -> None:
         if self._outgoing.can_leave:
             self.has_left = True
-            self._call.cancel()
+            self._call.end()
 
     def _give_up(self) -> None:
         self.has_given_up = True
-        self._call.cancel()
+        self._call.end()
 
 
 def _timer(seconds: float, function: Callable[[], None]) -> threading.Timer:
