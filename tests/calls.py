@@ -6,7 +6,7 @@ import asyncio
 import random
 import wave
 from array import array
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -121,16 +121,19 @@ async def recognize(
 ) -> Outcome:
     """Send every request, half-close, and read to the end."""
     pulled = requests if isinstance(requests, AsyncIterator) else iter(requests)
-    return await outcome_of(stub.Recognize(pulled, timeout=timeout, metadata=metadata))
+    call = stub.Recognize(pulled, timeout=timeout, metadata=metadata)
+    # Not read(): after a failed write it leaves responses, and then no status comes.
+    responses = aiter(call)
+    return await outcome_of(call, lambda: anext(responses, None))
 
 
-async def outcome_of(call: RecognizeCall) -> Outcome:
+async def outcome_of(call: RecognizeCall, read: Callable[[], Awaitable[object]] | None = None) -> Outcome:
     """Read a call to its end."""
-    ending = Ending(call)
+    ending, read = Ending(call), read or call.read
     responses = []
     status = grpc.aio.AioRpcError(grpc.StatusCode.OK, Metadata(), Metadata())
     try:
-        while isinstance(response := await call.read(), pb.RecognizeResponse):
+        while isinstance(response := await read(), pb.RecognizeResponse):
             responses.append(response)
         if await call.code() is not grpc.StatusCode.OK:
             status = await ending.instead_of(await _status_of(call))
