@@ -133,7 +133,7 @@ async def test_a_failure_while_audio_is_being_written_keeps_its_status_and_what_
 async def test_a_connection_that_is_lost_while_audio_is_on_its_way_is_unavailable(config: StreamingConfig) -> None:
     """grpc.aio shows an error of its own first (grpc issue 36066), in three of five calls."""
     for _ in range(5):
-        async with losing_gateway() as target, RecognitionClient(target) as client:
+        async with losing_gateway() as deaf, RecognitionClient(deaf.target) as client:
             with pytest.raises(RecognitionError, match="UNAVAILABLE"):
                 await collect(client.recognize(config, [bytes(2 * WINDOW_BYTES)]))
 

@@ -38,7 +38,7 @@ CODE = grpc.StatusCode
 #: 100 ms of audio each.
 A, B = bytes([1]) * 3200, bytes([2]) * 3200
 LOST = Failure(code=CODE.UNAVAILABLE, message="lost")
-#: Otherwise gRPC itself repeats calls that get no response.
+#: Otherwise the client would open calls again that no script takes.
 ALONE = (("grpc.enable_retries", 0),)
 
 Collect = Callable[..., Awaitable[list[RecognizeResponse]]]

@@ -28,9 +28,13 @@ def pauses_between_attempts(options: ChannelOptions) -> tuple[float, ...]:
     return () if dict(options).get(ENABLE_RETRIES) == 0 else _PAUSES_SECONDS
 
 
-def spread(pauses: Iterable[float]) -> Iterator[float]:
-    """Return pauses that differ, so that clients do not come back all at once."""
-    return (pause * random.uniform(0.8, 1.2) for pause in pauses)  # noqa: S311 - no secret
+def spread(pauses_seconds: Iterable[float], seconds_left: Callable[[], float | None]) -> Iterator[float]:
+    """Return pauses that differ, so that clients do not come back all at once, as long as there is time for them."""
+    for seconds in pauses_seconds:
+        pause, left = seconds * random.uniform(0.8, 1.2), seconds_left()  # noqa: S311 - no secret
+        if left is not None and pause >= left:
+            return
+        yield pause
 
 
 def may_begin_again(code: grpc.StatusCode) -> bool:
@@ -45,7 +49,7 @@ def names_call(header: Iterable[tuple[str, object]]) -> bool:
 
 
 def countdown(timeout_seconds: float | None) -> Callable[[], float | None]:
-    """Return what tells how many seconds are left; None: there is no limit."""
+    """Return a function that returns how many seconds are left; None: there is no limit."""
     if timeout_seconds is None:
         return lambda: None
     end = time.monotonic() + timeout_seconds

@@ -1,15 +1,15 @@
 """One call of the asyncio client: writing, reading, and its status."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import cast
 
 import grpc
 
-from asrgateway.beginning import LATE_HEADER_SECONDS, LATE_STATUS_SECONDS, may_begin_again, names_call, spread
+from asrgateway.beginning import LATE_HEADER_SECONDS, LATE_STATUS_SECONDS, may_begin_again, names_call
 from asrgateway.ending import Ending, GrpcCall
-from asrgateway.errors import CLIENT_CLOSED, RecognitionError, decode
+from asrgateway.errors import client_closed, decode
 from asrgateway.requests import AudioItem, first_request, requests_for
 from asrgateway.v1.recognition_pb2 import RecognizeRequest, RecognizeResponse, StreamingConfig
 
@@ -19,13 +19,14 @@ class RecognizeCall:
 
     Args:
         open_call: Starts a call.
-        pauses_seconds: Before each attempt after the first one.
+        pauses: Before each attempt after the first one, in seconds.
     """
 
-    def __init__(self, open_call: Callable[[], GrpcCall], pauses_seconds: Iterable[float]) -> None:
+    def __init__(self, open_call: Callable[[], GrpcCall], pauses: Iterator[float]) -> None:
         self._open_call = open_call
-        self._pauses = spread(pauses_seconds)
+        self._pauses = pauses
         self._is_over = False
+        self._is_closed = False
         self._has_begun = asyncio.Event()
         self._audio_error: BaseException | None = None
         self._attach(open_call())
@@ -35,6 +36,13 @@ class RecognizeCall:
         # Not read(): after a failed write it skips responses that have already arrived.
         self._responses = cast("AsyncGenerator[RecognizeResponse, None]", aiter(call))
         self._ending = Ending(call)
+        call.add_done_callback(self._stop_beginning)
+
+    def _stop_beginning(self, _: GrpcCall) -> None:
+        """Wake the reader of a call that this side ended; grpc.aio may let its writer wait for ever."""
+        if self._ending.is_ours:
+            self._is_over = True
+            self._has_begun.set()
 
     async def send(self, config: StreamingConfig, audio: AsyncIterable[AudioItem] | Iterable[AudioItem]) -> None:
         """Write everything and half-close; return early when the call ends.
@@ -68,6 +76,8 @@ class RecognizeCall:
             Exception: The error that the audio raised.
         """
         await self._has_begun.wait()
+        if self._is_closed:
+            raise client_closed()
         try:
             response = await anext(self._responses, None)
         except grpc.aio.AioRpcError as error:
@@ -76,10 +86,10 @@ class RecognizeCall:
                 raise decode(ending) from error
             response = None
         except asyncio.CancelledError:
-            if _is_cancelled(asyncio.current_task()):
+            if is_cancelled():
                 raise
             # grpc.aio raises it for every call that this side ended, also in a task that was not cancelled.
-            raise self._audio_error or RecognitionError(grpc.StatusCode.CANCELLED, CLIENT_CLOSED) from None
+            raise self._audio_error or client_closed() from None
         if response is None and self._audio_error is not None:
             raise self._audio_error
         return response
@@ -110,7 +120,8 @@ class RecognizeCall:
                 raise _CallEnded
             try:
                 self._attach(self._open_call())
-            except grpc.aio.UsageError as error:  # The client was closed.
+            except grpc.aio.UsageError as error:
+                self._is_closed = True
                 raise _CallEnded from error
         self._has_begun.set()
 
@@ -137,7 +148,7 @@ class RecognizeCall:
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
             raise _CallEnded from error
         except asyncio.CancelledError as error:
-            if _is_cancelled(asyncio.current_task()):
+            if is_cancelled():
                 raise
             raise _CallEnded from error  # ``end`` was called.
 
@@ -152,5 +163,7 @@ class _CallEnded(Exception):
     """The call ended while audio was still being sent."""
 
 
-def _is_cancelled(task: asyncio.Task[object] | None) -> bool:
+def is_cancelled() -> bool:
+    """Whether the present task is being cancelled; grpc.aio raises CancelledError for other reasons too."""
+    task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -29,8 +29,6 @@ _DEFAULTS: Final[dict[str, int | str]] = {
     "grpc.initial_reconnect_backoff_ms": 250,
     "grpc.max_reconnect_backoff_ms": 5_000,
     "grpc.dns_min_time_between_resolutions_ms": 5_000,
-    # The client opens calls again by itself.
-    ENABLE_RETRIES: 0,
 }
 _SERVICE_CONFIG: Final = "grpc.service_config"
 _POLICY_NAME: Final = "grpc.lb_policy_name"
@@ -42,7 +40,8 @@ def with_defaults(options: ChannelOptions) -> tuple[tuple[str, int | str], ...]:
     # A policy in the service config would override the one given.
     balancing = {} if _POLICY_NAME in own else {"loadBalancingConfig": ROUND_ROBIN}
     service_config = json.dumps(balancing)
-    return tuple((_DEFAULTS | {_SERVICE_CONFIG: service_config} | own).items())
+    # The client opens calls again by itself, whatever the program gives: see `asrgateway.beginning`.
+    return tuple((_DEFAULTS | {_SERVICE_CONFIG: service_config} | own | {ENABLE_RETRIES: 0}).items())
 
 
 def with_api_key(metadata: Metadata, api_key: str | None) -> tuple[tuple[str, str | bytes], ...]:

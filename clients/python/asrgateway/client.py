@@ -9,10 +9,10 @@ from typing import Self
 import grpc
 
 from asrgateway.beginning import countdown, may_begin_again, pauses_between_attempts, spread
-from asrgateway.call import RecognizeCall
+from asrgateway.call import RecognizeCall, is_cancelled
 from asrgateway.channel import ChannelOptions, Metadata, with_api_key, with_defaults
 from asrgateway.ending import GrpcCall
-from asrgateway.errors import decode
+from asrgateway.errors import client_closed, decode
 from asrgateway.reconnecting import recognize_in_calls
 from asrgateway.requests import AudioItem
 from asrgateway.retries import Reconnect, reconnect_from
@@ -113,7 +113,7 @@ class RecognitionClient:
                     yield one
             return
         seconds_left = countdown(timeout)
-        call = RecognizeCall(lambda: self._open_call(seconds_left()), self._pauses)
+        call = RecognizeCall(lambda: self._open_call(seconds_left()), spread(self._pauses, seconds_left))
         # No task group: a generator must not yield inside one (PEP 789).
         sender = asyncio.create_task(call.send(config, audio), name="send audio")
         try:
@@ -136,7 +136,8 @@ class RecognitionClient:
         Raises:
             RecognitionError: The call ended with a status other than OK.
         """
-        seconds_left, pauses = countdown(timeout), spread(self._pauses)
+        seconds_left = countdown(timeout)
+        pauses = spread(self._pauses, seconds_left)
         while True:
             try:
                 return await self._stub.ListModels(ListModelsRequest(), timeout=seconds_left(), metadata=self._metadata)
@@ -144,4 +145,10 @@ class RecognitionClient:
                 pause = next(pauses, None)
                 if pause is None or not may_begin_again(error.code()):
                     raise decode(error) from error
+            except grpc.aio.UsageError as error:
+                raise client_closed() from error
+            except asyncio.CancelledError as error:
+                if is_cancelled():
+                    raise
+                raise client_closed() from error
             await asyncio.sleep(pause)

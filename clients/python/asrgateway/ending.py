@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar, cast
 
 import grpc
 
+from asrgateway.errors import CANCELLED_HERE
 from asrgateway.v1.recognition_pb2 import RecognizeRequest, RecognizeResponse
 
 GrpcCall = grpc.aio.StreamStreamCall[RecognizeRequest, RecognizeResponse]
@@ -38,10 +39,15 @@ class Ending:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LATE_STATUS_SECONDS):
                 while self._status is None:
-                    # gRPC tells of the first status only.
+                    # gRPC reports the first status only.
                     await asyncio.sleep(_PAUSE_SECONDS)
                     self._look(self._call)
         return self._status or error
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this side ended a call that is over."""
+        return _result_of(self._call.details()) == CANCELLED_HERE
 
     async def code(self) -> grpc.StatusCode:
         """Return the status with which the gateway ended a call that is over."""

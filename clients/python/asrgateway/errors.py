@@ -13,6 +13,9 @@ DETAILS_KEY: Final = "grpc-status-details-bin"
 
 CLIENT_CLOSED: Final = "the client was closed during the call"
 
+CANCELLED_HERE: Final = "Locally cancelled by application!"
+"""gRPC's words for a call that this side ended."""
+
 _KINDS: Final = (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo)
 
 _REPORT: Final = "Report this to the gateway's operator."
@@ -75,6 +78,11 @@ class RecognitionError(Exception):
         if self.retry_after_seconds is None:
             return advice
         return f"{advice} Wait {self.retry_after_seconds:g} s before the next attempt."
+
+
+def client_closed() -> RecognitionError:
+    """Return the error of a call that was open, or about to be, when the program closed its client."""
+    return RecognitionError(grpc.StatusCode.CANCELLED, CLIENT_CLOSED)
 
 
 def decode(error: grpc.RpcError) -> RecognitionError:

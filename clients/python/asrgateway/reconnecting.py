@@ -6,9 +6,10 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, S
 
 import grpc
 
+from asrgateway.beginning import spread
 from asrgateway.call import RecognizeCall
 from asrgateway.ending import GrpcCall
-from asrgateway.errors import CLIENT_CLOSED, RecognitionError
+from asrgateway.errors import RecognitionError, client_closed
 from asrgateway.outgoing import Outgoing
 from asrgateway.requests import AudioItem
 from asrgateway.resumption import Resumption, half_deadline_seconds
@@ -92,9 +93,11 @@ class _Recognition:
         except TimeoutError as error:
             raise RecognitionError(grpc.StatusCode.DEADLINE_EXCEEDED, "no audio came in time") from error
         try:
-            call = RecognizeCall(lambda: self._open_call(self._seconds_left()), self._pauses_between_attempts)
+            call = RecognizeCall(
+                lambda: self._open_call(self._seconds_left()), spread(self._pauses_between_attempts, self._seconds_left)
+            )
         except grpc.aio.UsageError as error:
-            raise RecognitionError(grpc.StatusCode.CANCELLED, CLIENT_CLOSED) from error
+            raise client_closed() from error
         return _Call(call, config, self._outgoing, self._retries.give_up_at)
 
     async def receive(self, call: "_Call") -> RecognizeResponse | None:

@@ -6,14 +6,14 @@ from typing import Final
 
 import grpc
 
-from asrgateway.errors import CLIENT_CLOSED, RecognitionError
+from asrgateway.errors import CANCELLED_HERE, CLIENT_CLOSED, RecognitionError
 from asrgateway.kept_items import KEPT_SECONDS
 
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _DOUBLINGS: Final = 6  # Until the longest pause.
-#: gRPC's words for a call that ended together with its channel.
-_ENDED_HERE: Final = (CLIENT_CLOSED, "Channel closed!", "Locally cancelled by application!")
+#: In gRPC's words for a call that ended together with its channel.
+_ENDED_HERE: Final = (CLIENT_CLOSED, "Channel closed!", CANCELLED_HERE)
 #: gRPC's words for a connection that was lost while a message was on its way.
 _LOST_CONNECTION: Final = ("rst_stream", "stream removed", "goaway", "connection", "socket", "internal error from core")
 
@@ -48,7 +48,7 @@ def is_retryable(error: RecognitionError) -> bool:
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             return error.retry_after_seconds is not None
         case grpc.StatusCode.CANCELLED:
-            return error.message not in _ENDED_HERE  # The gateway was killed in that moment.
+            return not any(words in error.message for words in _ENDED_HERE)  # The gateway was killed in that moment.
         case grpc.StatusCode.INTERNAL | grpc.StatusCode.UNKNOWN:
             message = error.message.lower()
             return not error.reason and any(words in message for words in _LOST_CONNECTION)

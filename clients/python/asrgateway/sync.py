@@ -9,7 +9,7 @@ import grpc
 
 from asrgateway.beginning import countdown, may_begin_again, pauses_between_attempts, spread
 from asrgateway.channel import ChannelOptions, Metadata, with_api_key, with_defaults
-from asrgateway.errors import decode
+from asrgateway.errors import client_closed, decode
 from asrgateway.requests import AudioItem
 from asrgateway.retries import Reconnect, reconnect_from
 from asrgateway.sync_call import GrpcCall, RecognizeCall
@@ -99,7 +99,8 @@ class RecognitionClient:
             yield from recognize_in_calls(self._open_call, self._pauses, config, audio, policy, timeout)
             return
         seconds_left = countdown(timeout)
-        call = RecognizeCall(lambda requests: self._open_call(requests, seconds_left()), self._pauses, config, audio)
+        pauses = spread(self._pauses, seconds_left)
+        call = RecognizeCall(lambda requests: self._open_call(requests, seconds_left()), pauses, config, audio)
         try:
             while (response := call.receive()) is not None:
                 yield response
@@ -118,7 +119,8 @@ class RecognitionClient:
         Raises:
             RecognitionError: The call ended with a status other than OK.
         """
-        seconds_left, pauses = countdown(timeout), spread(self._pauses)
+        seconds_left = countdown(timeout)
+        pauses = spread(self._pauses, seconds_left)
         while True:
             try:
                 return self._stub.ListModels(ListModelsRequest(), timeout=seconds_left(), metadata=self._metadata)
@@ -126,4 +128,6 @@ class RecognitionClient:
                 pause = next(pauses, None)
                 if pause is None or not may_begin_again(error.code()):
                     raise decode(error) from error
+            except ValueError as error:
+                raise client_closed() from error
             time.sleep(pause)

@@ -6,9 +6,9 @@ from typing import Protocol
 
 import grpc
 
-from asrgateway.beginning import LATE_HEADER_SECONDS, LATE_STATUS_SECONDS, may_begin_again, names_call, spread
+from asrgateway.beginning import LATE_HEADER_SECONDS, LATE_STATUS_SECONDS, may_begin_again, names_call
 from asrgateway.channel import Metadata
-from asrgateway.errors import decode
+from asrgateway.errors import client_closed, decode
 from asrgateway.requests import AudioItem, first_request, requests_for
 from asrgateway.v1.recognition_pb2 import RecognizeRequest, RecognizeResponse, StreamingConfig
 
@@ -36,7 +36,7 @@ class RecognizeCall:
 
     Args:
         open_call: Starts a call with its requests.
-        pauses_seconds: Before each attempt after the first one.
+        pauses: Before each attempt after the first one, in seconds.
         config: How to recognise.
         audio: Iterated once, in gRPC's own thread, after a gateway has taken the call.
     """
@@ -44,12 +44,12 @@ class RecognizeCall:
     def __init__(
         self,
         open_call: Callable[[Iterator[RecognizeRequest]], GrpcCall],
-        pauses_seconds: Iterable[float],
+        pauses: Iterator[float],
         config: StreamingConfig,
         audio: Iterable[AudioItem],
     ) -> None:
         self._open_call = open_call
-        self._pauses = spread(pauses_seconds)
+        self._pauses = pauses
         self._config = config
         self._audio = audio
         self._audio_error: Exception | None = None
@@ -104,8 +104,8 @@ class RecognizeCall:
                 return
             try:
                 self._attach()
-            except ValueError:  # The client was closed.
-                return
+            except ValueError as error:
+                raise client_closed() from error
             if self._is_over.is_set():
                 self.end()
         self._requests.release()

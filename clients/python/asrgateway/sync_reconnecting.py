@@ -7,7 +7,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 import grpc
 
-from asrgateway.errors import CLIENT_CLOSED, RecognitionError
+from asrgateway.beginning import spread
+from asrgateway.errors import RecognitionError, client_closed
 from asrgateway.requests import AudioItem
 from asrgateway.resumption import Resumption, half_deadline_seconds
 from asrgateway.retries import Reconnect, Retries
@@ -92,12 +93,12 @@ class _Recognition:
         try:
             call = RecognizeCall(
                 lambda requests: self._open_call(requests, self._seconds_left()),
-                self._pauses_between_attempts,
+                spread(self._pauses_between_attempts, self._seconds_left),
                 config,
                 items,
             )
         except ValueError as error:
-            raise RecognitionError(grpc.StatusCode.CANCELLED, CLIENT_CLOSED) from error
+            raise client_closed() from error
         return _Call(call, items, self._outgoing, self._retries.give_up_at)
 
     def receive(self, call: "_Call") -> RecognizeResponse | None:

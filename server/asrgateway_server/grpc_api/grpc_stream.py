@@ -21,7 +21,7 @@ _DEADLINE_IS_DUE_SECONDS: Final = 1.0
 # Messages are counted a second or two of them at a time: counting costs a microsecond each.
 _COUNTED_AT_ONCE: Final = 16
 
-#: Key of the response header that tells clients at once that a gateway has taken their call.
+#: Key of the response header that shows clients at once that a gateway has taken their call.
 _CALL_ID_KEY: Final = "asr-call-id"
 
 RecognizeContext: TypeAlias = "grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse]"
