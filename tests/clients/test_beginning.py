@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Self, TypeAlias
 
@@ -12,7 +12,16 @@ import grpc
 import pytest
 
 import asrgateway.sync
-from asrgateway import RecognitionClient, RecognitionError, Reconnect, StreamingConfig, call, sync_call
+from asrgateway import (
+    AudioEncoding,
+    DecodingConfig,
+    RecognitionClient,
+    RecognitionError,
+    Reconnect,
+    StreamingConfig,
+    call,
+    sync_call,
+)
 from asrgateway.beginning import countdown, spread
 from asrgateway.call import RecognizeCall
 from asrgateway.channel import ChannelOptions
@@ -33,6 +42,9 @@ from scripted_gateway import finished, started
 UNAVAILABLE, CANCELLED = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED
 CONFIG_AND_AUDIO: Final = [RecognizeRequest(streaming_config=StreamingConfig()), RecognizeRequest(audio=b"audio")]
 OFF: Final = (("grpc.enable_retries", 0),)
+LINEAR16: Final = StreamingConfig(
+    decoding_config=DecodingConfig(encoding=AudioEncoding.AUDIO_ENCODING_LINEAR16, sample_rate_hertz=16_000)
+)
 WHOLE: Final = [started(), finished()]
 
 
@@ -58,8 +70,8 @@ class WithAsyncio(Closing):
     ) -> list[RecognizeResponse]:
         return [one async for one in self._client.recognize(config or StreamingConfig(), audio, **options)]
 
-    async def list_models(self) -> ListModelsResponse:
-        return await self._client.list_models()
+    async def list_models(self, **options: Any) -> ListModelsResponse:
+        return await self._client.list_models(**options)
 
     async def close(self) -> None:
         await self._client.close()
@@ -74,8 +86,8 @@ class WithThreads(Closing):
     ) -> list[RecognizeResponse]:
         return await asyncio.to_thread(list, self._client.recognize(config or StreamingConfig(), audio, **options))
 
-    async def list_models(self) -> ListModelsResponse:
-        return await asyncio.to_thread(self._client.list_models)
+    async def list_models(self, **options: Any) -> ListModelsResponse:
+        return await asyncio.to_thread(self._client.list_models, **options)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._client.close)
@@ -198,7 +210,7 @@ def shorten_wait_for_header(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def grpcs_request_threads() -> list[str]:
     """gRPC's threads that iterate requests."""
-    return [one.name for one in threading.enumerate() if "consume_request_iterator" in one.name]
+    return [one.name for one in threading.enumerate() if "(_run)" in one.name]
 
 
 # Its end before it has begun ---------------------------------------------------------------------------------------
@@ -248,6 +260,26 @@ async def test_closing_the_client_ends_a_call_between_two_attempts(open_client: 
     assert gateway.calls < 5
 
 
+@pytest.mark.parametrize("options", [{}, {"reconnect": True}], ids=["plain", "reconnect"])
+async def test_a_client_that_was_closed_opens_no_call(open_client: Open, options: dict[str, Any]) -> None:
+    async with silent_listener() as deaf, open_client(deaf.target) as client:
+        await client.close()
+        with pytest.raises(RecognitionError, match="CANCELLED"):
+            await client.recognize(**options)
+        with pytest.raises(RecognitionError, match="CANCELLED"):
+            await client.list_models()
+
+
+async def test_an_error_of_the_audio_is_raised_where_no_gateway_takes_the_call(open_client: Open) -> None:
+    def failing() -> Iterator[bytes]:
+        yield b"audio"
+        raise KeyError("microphone")
+
+    async with speechless_gateway() as deaf, open_client(deaf.target) as client:
+        with pytest.raises(KeyError, match="microphone"):
+            await client.recognize(failing(), LINEAR16, timeout=0.2, reconnect=True)
+
+
 async def test_a_call_that_this_side_ends_between_two_attempts_is_not_opened_again() -> None:
     gateway = Counting(*[UNAVAILABLE] * 9)
     async with serving(gateway) as target, grpc.aio.insecure_channel(target) as channel:
@@ -279,12 +311,22 @@ async def test_a_call_that_another_thread_ends_between_two_attempts_is_not_opene
 # Its deadline ------------------------------------------------------------------------------------------------------
 
 
-async def test_the_deadline_spans_all_attempts(open_client: Open) -> None:
+@pytest.mark.parametrize("method", ["recognize", "list_models"])
+async def test_the_deadline_spans_all_attempts(open_client: Open, method: str) -> None:
     gateway = Counting(*[UNAVAILABLE] * 4)
     async with serving(gateway) as target, open_client(target) as client:
-        await client.recognize(timeout=5)
+        await getattr(client, method)(timeout=5)
     first, *_, last = (seconds or 0.0 for seconds in gateway.seconds_left)
     assert last < first - 0.4  # gRPC sends a deadline of a little less as it sent the one before.
+
+
+@pytest.mark.parametrize("method", ["recognize", "list_models"])
+async def test_a_deadline_that_no_pause_fits_into_ends_a_call_with_its_error(open_client: Open, method: str) -> None:
+    gateway = Counting(*[UNAVAILABLE] * 9)
+    async with serving(gateway) as target, open_client(target) as client:
+        with pytest.raises(RecognitionError, match="UNAVAILABLE: not now"):
+            await getattr(client, method)(timeout=0.4)
+    assert gateway.calls < 5
 
 
 def test_a_pause_that_the_deadline_does_not_allow_is_no_pause() -> None:
@@ -313,6 +355,15 @@ async def test_models_are_not_asked_for_again_after_a_permanent_error(open_clien
         with pytest.raises(RecognitionError, match="PERMISSION_DENIED"):
             await client.list_models()
     assert gateway.calls == 1
+
+
+async def test_a_cancelled_question_for_models_is_cancelled() -> None:
+    async with silent_listener() as deaf, RecognitionClient(deaf.target, channel_options=ALONE) as client:
+        running = asyncio.create_task(client.list_models())
+        await eventually(lambda: deaf.arrivals >= 1)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
 
 
 async def test_closing_the_client_ends_a_question_for_models(open_client: Open) -> None:

@@ -34,6 +34,8 @@ def test_another_call_follows_what_passes_by_itself(error: RecognitionError) -> 
     [
         busy(None),
         RecognitionError(CODE.CANCELLED, CLIENT_CLOSED),
+        RecognitionError(CODE.CANCELLED, "Stream removed (Channel closed!)"),
+        RecognitionError(CODE.CANCELLED, "Locally cancelled by application!"),
         RecognitionError(CODE.INTERNAL, "the connection is fine, the vendor is not", reason="UPSTREAM_PROTOCOL_ERROR"),
         RecognitionError(CODE.INTERNAL, "internal error"),
         *(

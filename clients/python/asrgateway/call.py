@@ -9,7 +9,7 @@ import grpc
 
 from asrgateway.beginning import LATE_HEADER_SECONDS, LATE_STATUS_SECONDS, may_begin_again, names_call
 from asrgateway.ending import Ending, GrpcCall
-from asrgateway.errors import client_closed, decode
+from asrgateway.errors import RecognitionError, client_closed, decode
 from asrgateway.requests import AudioItem, first_request, requests_for
 from asrgateway.v1.recognition_pb2 import RecognizeRequest, RecognizeResponse, StreamingConfig
 
@@ -26,7 +26,7 @@ class RecognizeCall:
         self._open_call = open_call
         self._pauses = pauses
         self._is_over = False
-        self._is_closed = False
+        self._error: RecognitionError | None = None
         self._has_begun = asyncio.Event()
         self._audio_error: BaseException | None = None
         self._attach(open_call())
@@ -41,7 +41,6 @@ class RecognizeCall:
     def _stop_beginning(self, _: GrpcCall) -> None:
         """Wake the reader of a call that this side ended; grpc.aio may let its writer wait for ever."""
         if self._ending.is_ours:
-            self._is_over = True
             self._has_begun.set()
 
     async def send(self, config: StreamingConfig, audio: AsyncIterable[AudioItem] | Iterable[AudioItem]) -> None:
@@ -76,8 +75,8 @@ class RecognizeCall:
             Exception: The error that the audio raised.
         """
         await self._has_begun.wait()
-        if self._is_closed:
-            raise client_closed()
+        if self._error is not None:
+            raise self._error
         try:
             response = await anext(self._responses, None)
         except grpc.aio.AioRpcError as error:
@@ -120,8 +119,8 @@ class RecognizeCall:
                 raise _CallEnded
             try:
                 self._attach(self._open_call())
-            except grpc.aio.UsageError as error:
-                self._is_closed = True
+            except RecognitionError as error:
+                self._error = error
                 raise _CallEnded from error
         self._has_begun.set()
 

@@ -95,7 +95,7 @@ class RecognitionClient:
             config: How to recognise.
             audio: Bytes in the declared encoding, in pieces of any size, and between them commits and updates. A
                 plain iterable must not block.
-            timeout: Seconds until the call ends with DEADLINE_EXCEEDED, counted from its beginning; None: no limit.
+            timeout: Seconds after which the call has ended, with DEADLINE_EXCEEDED if it was open; None: no limit.
             reconnect: Whether another call may continue this one, or how; ``timeout`` then spans all of them.
 
         Yields:
@@ -125,7 +125,10 @@ class RecognitionClient:
             await asyncio.gather(sender, return_exceptions=True)
 
     def _open_call(self, timeout: float | None) -> GrpcCall:
-        return self._stub.Recognize(timeout=timeout, metadata=self._metadata)
+        try:
+            return self._stub.Recognize(timeout=timeout, metadata=self._metadata)
+        except grpc.aio.UsageError as error:
+            raise client_closed() from error
 
     async def list_models(self, *, timeout: float | None = None) -> ListModelsResponse:  # noqa: ASYNC109 - as above
         """Return the models and their aliases.

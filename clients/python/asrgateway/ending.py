@@ -63,6 +63,7 @@ class Ending:
 def _present_status(call: GrpcCall) -> grpc.aio.AioRpcError:
     return grpc.aio.AioRpcError(
         _result_of(call.code()),
+        initial_metadata=grpc.aio.Metadata(),  # grpcio requires it up to 1.81.
         trailing_metadata=_result_of(call.trailing_metadata()),
         details=_result_of(call.details()),
     )

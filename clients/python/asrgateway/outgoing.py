@@ -13,11 +13,14 @@ class Outgoing:
 
     Args:
         resumption: Of this recognition.
+
+    Attributes:
+        error: The error that the audio raised.
     """
 
     def __init__(self, resumption: Resumption) -> None:
         self._resumption = resumption
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
         self._has_ended = False
         self._is_changed = asyncio.Event()
         self._has_room = asyncio.Event()
@@ -30,7 +33,7 @@ class Outgoing:
                 self._is_changed.set()
                 await self._wait_for_room()
         except BaseException as error:
-            self._error = error
+            self.error = error
             raise
         finally:
             self._resumption.end()
@@ -57,8 +60,8 @@ class Outgoing:
             Exception: The error that the audio raised.
         """
         while (item := self._resumption.take()) is None:
-            if self._error is not None:
-                raise self._error
+            if self.error is not None:
+                raise self.error
             if self._has_ended:
                 raise StopAsyncIteration
             await self._change()
@@ -87,11 +90,11 @@ class Outgoing:
         """
         try:
             async with asyncio.timeout(seconds):
-                while self._error is None:
+                while self.error is None:
                     await self._change()
         except TimeoutError:
             return
-        raise self._error
+        raise self.error
 
     async def _change(self) -> None:
         self._is_changed.clear()

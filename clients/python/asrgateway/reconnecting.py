@@ -9,7 +9,7 @@ import grpc
 from asrgateway.beginning import spread
 from asrgateway.call import RecognizeCall
 from asrgateway.ending import GrpcCall
-from asrgateway.errors import RecognitionError, client_closed
+from asrgateway.errors import RecognitionError
 from asrgateway.outgoing import Outgoing
 from asrgateway.requests import AudioItem
 from asrgateway.resumption import Resumption, half_deadline_seconds
@@ -92,12 +92,8 @@ class _Recognition:
                 config = await self._outgoing.begin_call()
         except TimeoutError as error:
             raise RecognitionError(grpc.StatusCode.DEADLINE_EXCEEDED, "no audio came in time") from error
-        try:
-            call = RecognizeCall(
-                lambda: self._open_call(self._seconds_left()), spread(self._pauses_between_attempts, self._seconds_left)
-            )
-        except grpc.aio.UsageError as error:
-            raise client_closed() from error
+        pauses = spread(self._pauses_between_attempts, self._seconds_left)
+        call = RecognizeCall(lambda: self._open_call(self._seconds_left()), pauses)
         return _Call(call, config, self._outgoing, self._retries.give_up_at)
 
     async def receive(self, call: "_Call") -> RecognizeResponse | None:
@@ -119,6 +115,8 @@ class _Recognition:
         return response
 
     def _pause_after(self, call: "_Call", error: RecognitionError) -> float:
+        if self._outgoing.error is not None:
+            raise self._outgoing.error
         if call.has_given_up:
             raise self._retries.give_up() from error
         if not self._outgoing.can_resume:

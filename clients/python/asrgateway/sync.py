@@ -85,7 +85,7 @@ class RecognitionClient:
         Args:
             config: How to recognise.
             audio: Bytes in the declared encoding, in pieces of any size, and between them commits and updates.
-            timeout: Seconds until the call ends with DEADLINE_EXCEEDED, counted from its beginning; None: no limit.
+            timeout: Seconds after which the call has ended, with DEADLINE_EXCEEDED if it was open; None: no limit.
             reconnect: Whether another call may continue this one, or how; ``timeout`` then spans all of them.
 
         Yields:
@@ -108,7 +108,12 @@ class RecognitionClient:
             call.end()
 
     def _open_call(self, requests: Iterator[RecognizeRequest], timeout: float | None) -> GrpcCall:
-        return self._stub.Recognize(requests, timeout=timeout, metadata=self._metadata)
+        try:
+            return self._stub.Recognize(requests, timeout=timeout, metadata=self._metadata)
+        except ValueError as error:
+            if not _is_closed(error):
+                raise
+            raise client_closed() from error
 
     def list_models(self, *, timeout: float | None = None) -> ListModelsResponse:
         """Return the models and their aliases.
@@ -129,5 +134,12 @@ class RecognitionClient:
                 if pause is None or not may_begin_again(error.code()):
                     raise decode(error) from error
             except ValueError as error:
+                if not _is_closed(error):
+                    raise
                 raise client_closed() from error
             time.sleep(pause)
+
+
+def _is_closed(error: ValueError) -> bool:
+    """Whether gRPC refuses to make a call because its channel is closed."""
+    return "closed" in str(error)

@@ -8,7 +8,7 @@ import grpc
 
 from asrgateway.beginning import LATE_HEADER_SECONDS, LATE_STATUS_SECONDS, may_begin_again, names_call
 from asrgateway.channel import Metadata
-from asrgateway.errors import client_closed, decode
+from asrgateway.errors import decode
 from asrgateway.requests import AudioItem, first_request, requests_for
 from asrgateway.v1.recognition_pb2 import RecognizeRequest, RecognizeResponse, StreamingConfig
 
@@ -102,10 +102,7 @@ class RecognizeCall:
                 return
             if self._is_over.wait(pause):
                 return
-            try:
-                self._attach()
-            except ValueError as error:
-                raise client_closed() from error
+            self._attach()
             if self._is_over.is_set():
                 self.end()
         self._requests.release()

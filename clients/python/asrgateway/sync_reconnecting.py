@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 import grpc
 
 from asrgateway.beginning import spread
-from asrgateway.errors import RecognitionError, client_closed
+from asrgateway.errors import RecognitionError
 from asrgateway.requests import AudioItem
 from asrgateway.resumption import Resumption, half_deadline_seconds
 from asrgateway.retries import Reconnect, Retries
@@ -90,15 +90,8 @@ class _Recognition:
         except TimeoutError as error:
             raise RecognitionError(grpc.StatusCode.DEADLINE_EXCEEDED, "no audio came in time") from error
         items = CallItems(self._outgoing)
-        try:
-            call = RecognizeCall(
-                lambda requests: self._open_call(requests, self._seconds_left()),
-                spread(self._pauses_between_attempts, self._seconds_left),
-                config,
-                items,
-            )
-        except ValueError as error:
-            raise client_closed() from error
+        pauses = spread(self._pauses_between_attempts, self._seconds_left)
+        call = RecognizeCall(lambda requests: self._open_call(requests, self._seconds_left()), pauses, config, items)
         return _Call(call, items, self._outgoing, self._retries.give_up_at)
 
     def receive(self, call: "_Call") -> RecognizeResponse | None:
