@@ -85,7 +85,7 @@ cluster-test: $(VENV)/.development  ## install the chart on API servers of the o
 cluster: $(VENV)/.development  ## run the chart on two Kubernetes nodes of its own, as root; 7 minutes, the first time 20
 	@PYTHONPATH=tests $(BIN)/python -m node $(CLUSTER)
 
-compat: $(VENV)/.development  ## import the client's stubs on the oldest and newest libraries
+compat: $(VENV)/.development  ## try the client on the oldest and newest libraries
 	@$(BIN)/python tests/compat.py
 
 docs: $(VENV)/.runtime  ## write the pages of settings and metrics, and the chart's table of values
