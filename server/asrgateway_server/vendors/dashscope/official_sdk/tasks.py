@@ -284,6 +284,7 @@ class Link:
         self._request: Any = None  # Any: a WebSocketRequest, whose methods have no types
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_cut = False
+        self._has_ended = False
         self._read = 0
         self._taken = 0
         self._closing: asyncio.Future[object] | None = None
@@ -316,6 +317,8 @@ class Link:
                 self._loop.call_soon_threadsafe(self._cut)
 
     def _cut(self) -> None:
+        if self._has_ended:
+            return
         ws = self._request.ws if self._request else None
         if ws:
             leave = ws.leave() if isinstance(ws, BoundedWebSocket) else ws.close()
@@ -329,11 +332,17 @@ class Link:
             self._loop = asyncio.get_running_loop()
             if self._is_cut:
                 return
-            async for part in parts:
-                self._read += 1
-                while self._read - self._taken > _MOST_UNREAD and not self._is_cut:  # noqa: ASYNC110 of two loops
-                    await asyncio.sleep(_UNREAD_POLL_SECONDS)
-                yield part
+            try:
+                async for part in parts:
+                    self._read += 1
+                    while self._read - self._taken > _MOST_UNREAD and not self._is_cut:  # noqa: ASYNC110 of two loops
+                        await asyncio.sleep(_UNREAD_POLL_SECONDS)
+                    yield part
+            finally:
+                # The SDK closes the loop after this, whatever still runs in it.
+                if self._closing is not None:
+                    await asyncio.wait([self._closing])
+                self._has_ended = True
 
         return connection_handler
 
