@@ -113,7 +113,11 @@ class BoundedWebSocket(aiohttp.ClientWebSocketResponse):
             async with asyncio.timeout(CLOSE_SECONDS):
                 return await super().close(code=code, message=message)
         except TimeoutError:
+            self._response.close()  # The library may still have waited for a reader.
             return True
+        except asyncio.CancelledError:
+            self._response.close()
+            raise
         finally:
             if _has_unwritten_bytes(self._transport):
                 self._transport.abort()
